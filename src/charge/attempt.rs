@@ -1,0 +1,112 @@
+use serde::{Deserialize, Serialize};
+
+use super::{CarrierName, Doubt, Reason, Retry};
+use crate::clock::Timestamp;
+
+/// When to ask a carrier for the status of an attempt that it has left unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuerySchedule {
+    /// From the opening of the doubt to the first query, in milliseconds.
+    pub first_after_ms: u64,
+    /// The interval doubles with each query up to this, in milliseconds; then it stays.
+    pub interval_ms_max: u64,
+}
+
+/// What the contract with the carrier says about attempts, copied into each so that a later change of configuration does
+/// not touch money that is already under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contract {
+    /// How long a request may travel inside the carrier before its absence means anything (M5), in milliseconds.
+    pub in_flight_delay_ms: u64,
+    /// When to query; `None` where the carrier has no status query.
+    pub queries: Option<QuerySchedule>,
+    /// Whether the carrier can be asked to give money back.
+    pub can_refund: bool,
+}
+
+/// What the carrier said when it refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// In our words.
+    pub reason: Reason,
+    /// Whether another attempt may succeed.
+    pub retry: Retry,
+    /// In the carrier's words: a status or an `err` code.
+    pub detail: String,
+}
+
+/// What became of an attempt (M2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "attempt", rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Durable, and perhaps on its way.
+    Open,
+    /// Not one byte was written. It did not happen.
+    NotSent,
+    /// A definite no of the carrier. It did not happen.
+    Rejected(Rejection),
+    /// The carrier took the request; the outcome is still to come.
+    Accepted,
+    /// The money was taken.
+    Charged,
+    /// It may have happened.
+    InDoubt {
+        /// What made it doubtful.
+        cause: Doubt,
+    },
+}
+
+impl AttemptState {
+    /// Whether it might still turn out either way.
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self, AttemptState::Open | AttemptState::Accepted | AttemptState::InDoubt { .. })
+    }
+
+    /// The stable code, as in the store and the logs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            AttemptState::Open => "open",
+            AttemptState::NotSent => "not_sent",
+            AttemptState::Rejected(_) => "rejected",
+            AttemptState::Accepted => "accepted",
+            AttemptState::Charged => "charged",
+            AttemptState::InDoubt { .. } => "in_doubt",
+        }
+    }
+}
+
+/// One try to take the money. Durable before its first byte leaves (M1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 1 for the first.
+    pub number: u16,
+    /// Where it was sent.
+    pub carrier: CarrierName,
+    /// What the carrier was given to tell it by: `user_message_reference` in SMPP, a correlator over HTTP.
+    pub wire_reference: String,
+    /// What the contract says.
+    pub contract: Contract,
+    /// What became of it.
+    pub state: AttemptState,
+    /// When it was opened; not a byte left before.
+    pub opened_at: Timestamp,
+    /// The carrier's own id, normalised: an SMPP message id, a payment id. Not known while no response came.
+    pub carrier_id: Option<String>,
+    /// Since when it has been in doubt.
+    pub in_doubt_since: Option<Timestamp>,
+    /// When a complete listing first lacked it (M5).
+    pub not_found_at: Option<Timestamp>,
+    /// Queries made so far.
+    pub queries: u32,
+    /// When to ask next.
+    pub next_query_at: Option<Timestamp>,
+}
+
+impl Attempt {
+    /// The delay before query number `self.queries + 1`, in milliseconds: doubling, bounded.
+    pub(super) fn query_interval_ms(&self) -> Option<u64> {
+        let schedule = self.contract.queries?;
+        let doubled = schedule.first_after_ms.saturating_mul(1_u64.checked_shl(self.queries).unwrap_or(u64::MAX));
+        Some(doubled.min(schedule.interval_ms_max).max(1))
+    }
+}
