@@ -1,1 +1,273 @@
-//! (in construction)
+//! One adapter per kind of carrier interface, routing, throttling, and what a carrier's answers mean for the money.
+//!
+//! An adapter turns a charge's attempt into bytes and what comes back into [`Evidence`]; it decides nothing. What it hears
+//! without having asked (messages from passengers, receipts, late answers) it hands to the gateway as [`CarrierEvent`]s,
+//! and it acknowledges nothing before the gateway has made it durable.
+
+mod meaning;
+mod profile;
+mod receipt;
+mod routing;
+mod smpp;
+mod tariff;
+
+pub use meaning::Meanings;
+pub use profile::{Bind, CarrierConfig, ChargedAt, Meaning, SmppProfile, StatMeaning};
+pub use receipt::CarrierReceipt;
+pub use routing::PrefixTable;
+pub use smpp::SmppCarrier;
+pub use tariff::{TariffConfig, TariffError, TlvConfig, TlvKind};
+
+use std::time::Duration;
+
+use crate::{
+    charge::{Attempt, CarrierName, Charge, Contract, Evidence, Finding, Reference},
+    clock::Timestamp,
+    money::Money,
+    msisdn::Msisdn,
+};
+
+/// A carrier, whatever its interface. Clones share one link.
+#[derive(Clone, Debug)]
+pub enum Carrier {
+    /// Charges by SMPP.
+    Smpp(SmppCarrier),
+}
+
+/// The right to send one message now: a place in the window. Dropping it gives the place back.
+#[derive(Debug)]
+pub enum SendSlot {
+    /// At an SMPP carrier.
+    Smpp(smpp::Slot),
+}
+
+/// Who goes first when places are short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// A ticket on its way to a passenger who has paid.
+    Ticket,
+    /// A new charge, or a text without a ticket.
+    Normal,
+}
+
+/// What became of a text for a passenger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The carrier took it.
+    Submitted {
+        /// The carrier's id, normalised.
+        carrier_id: Option<String>,
+    },
+    /// Not now: the carrier was busy, or the link was lost. A text may be sent twice; it costs nobody anything.
+    Later,
+    /// Never: the carrier refuses this text.
+    Refused {
+        /// In the carrier's words.
+        detail: String,
+    },
+}
+
+/// A text for a passenger, as the adapter needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// To whom.
+    pub msisdn: Msisdn,
+    /// What it says.
+    pub text: &'a str,
+    /// After this moment it is worth nothing.
+    pub expires_at: Timestamp,
+}
+
+/// What a carrier says without being asked.
+#[derive(Debug)]
+pub enum CarrierEvent {
+    /// A message from a passenger.
+    Mo {
+        /// From whom.
+        msisdn: Msisdn,
+        /// To which short number.
+        destination: String,
+        /// What it says.
+        text: String,
+        /// The concatenation header, if it is a part of a longer message: part of what makes two deliveries one message.
+        concatenation: Option<String>,
+        /// To be answered once the message is durable.
+        ack: Ack,
+    },
+    /// A delivery receipt.
+    Receipt {
+        /// What it says.
+        receipt: CarrierReceipt,
+        /// To be answered once the receipt is durable.
+        ack: Ack,
+    },
+    /// The answer to an attempt that had been given up as in doubt.
+    Late {
+        /// The charge.
+        reference: Reference,
+        /// What the answer says.
+        evidence: Evidence,
+    },
+}
+
+/// The acknowledgement of a message or receipt. Dropping it unanswered asks the carrier to deliver again.
+#[derive(Debug)]
+pub struct Ack(Option<crate::smpp::Responder>);
+
+impl Ack {
+    /// It is durable here; the carrier may forget it.
+    pub fn accept(mut self) {
+        if let Some(responder) = self.0.take() {
+            responder.answer(crate::smpp::CommandStatus::OK);
+        }
+    }
+
+    /// It will never be taken: the sender or the content cannot be read.
+    pub fn refuse(mut self) {
+        if let Some(responder) = self.0.take() {
+            responder.answer(crate::smpp::CommandStatus::PERMANENT_APP_ERROR);
+        }
+    }
+}
+
+impl Drop for Ack {
+    fn drop(&mut self) {
+        if let Some(responder) = self.0.take() {
+            responder.answer(crate::smpp::CommandStatus::TEMPORARY_APP_ERROR);
+        }
+    }
+}
+
+impl Carrier {
+    /// The name in the configuration.
+    pub fn name(&self) -> &CarrierName {
+        match self {
+            Carrier::Smpp(carrier) => carrier.name(),
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &CarrierConfig {
+        match self {
+            Carrier::Smpp(carrier) => carrier.config(),
+        }
+    }
+
+    /// What the contract says, to be copied into each attempt.
+    pub fn contract(&self) -> Contract {
+        match self {
+            Carrier::Smpp(carrier) => carrier.config().smpp.contract(),
+        }
+    }
+
+    /// Whether messages can be sent now.
+    pub fn is_up(&self) -> bool {
+        match self {
+            Carrier::Smpp(carrier) => carrier.is_up(),
+        }
+    }
+
+    /// Whether somebody has paused it.
+    pub fn is_paused(&self) -> bool {
+        match self {
+            Carrier::Smpp(carrier) => carrier.is_paused(),
+        }
+    }
+
+    /// Sends nothing new from now on, or goes on. What is under way is still answered.
+    pub fn set_paused(&self, paused: bool) {
+        match self {
+            Carrier::Smpp(carrier) => carrier.set_paused(paused),
+        }
+    }
+
+    /// Whether this amount can be charged: zero can, and what has a tariff.
+    pub fn has_tariff(&self, amount: Money) -> bool {
+        match self {
+            Carrier::Smpp(carrier) => carrier.has_tariff(amount),
+        }
+    }
+
+    /// What the next attempt is to be told by.
+    pub fn next_wire_reference(&self) -> String {
+        match self {
+            Carrier::Smpp(carrier) => carrier.next_wire_reference(),
+        }
+    }
+
+    /// A place in the window, if one is free this instant and the contract's rate allows another message.
+    pub fn try_reserve(&self) -> Option<SendSlot> {
+        match self {
+            Carrier::Smpp(carrier) => carrier.try_reserve().map(SendSlot::Smpp),
+        }
+    }
+
+    /// Waits for a place in the window and for the contract's rate. `None` if there was none within `patience`, or the
+    /// carrier is paused or shutting down.
+    pub async fn reserve(&self, patience: Duration, urgency: Urgency) -> Option<SendSlot> {
+        match self {
+            Carrier::Smpp(carrier) => carrier.reserve(patience, urgency).await.map(SendSlot::Smpp),
+        }
+    }
+
+    /// Sends the attempt with this number, which must be durable (M1), and waits for what becomes of it. Always ends: with
+    /// an answer, or with doubt.
+    pub async fn charge(&self, slot: SendSlot, charge: &Charge, attempt: &Attempt, now: Timestamp) -> Evidence {
+        match (self, slot) {
+            (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.charge(slot, charge, attempt, now).await,
+        }
+    }
+
+    /// Sends a text that costs the passenger nothing.
+    pub async fn send(&self, slot: SendSlot, text: Text<'_>, now: Timestamp) -> Sent {
+        match (self, slot) {
+            (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.send(slot, text, now).await,
+        }
+    }
+
+    /// Asks for the status of an attempt. `None` where the carrier cannot be asked: no query, or no id to ask by. An error of
+    /// the query itself is [`Finding::Nothing`] (M8).
+    pub async fn query(&self, attempt: &Attempt) -> Option<Finding> {
+        match self {
+            Carrier::Smpp(carrier) => carrier.query(attempt).await,
+        }
+    }
+
+    /// Whether this receipt, which has no known id, can be about this attempt of this charge.
+    pub fn receipt_fits(&self, receipt: &CarrierReceipt, charge: &Charge, attempt: &Attempt) -> bool {
+        match self {
+            Carrier::Smpp(carrier) => carrier.receipt_fits(receipt, charge, attempt),
+        }
+    }
+
+    /// Stops sending, waits for what is under way within the link's limit, and unbinds.
+    pub async fn shut_down(&self) {
+        match self {
+            Carrier::Smpp(carrier) => carrier.shut_down().await,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn test_profile(charged_at: ChargedAt) -> SmppProfile {
+    let charged_at = match charged_at {
+        ChargedAt::Submission => "submission",
+        ChargedAt::Delivery => "delivery",
+    };
+    toml::from_str(&format!(
+        r#"
+        address = "127.0.0.1:2775"
+        system_id = "smsbus"
+        password_file = "password"
+        charged_at = "{charged_at}"
+        message_id = {{ response = "hex", receipt_text = "decimal", receipt_tlv = "hex" }}
+        tariffs = [{{ tlvs = [{{ tag = 0x1401, type = "c_octet_string", value = "BUS{{major}}" }}] }}]
+        [statuses]
+        0x450 = {{ rejected = "insufficient_balance" }}
+        0x451 = {{ rejected = "corporate_number" }}
+        [errs]
+        050 = "insufficient_balance"
+        "#
+    ))
+    .expect("a profile")
+}

@@ -130,7 +130,7 @@ impl Break {
 /// What comes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The charge as it is now. Its version is one higher if anything changed, and the same if nothing did.
+    /// The charge as it is now. Its version is one higher if there is anything to commit, and the same if there is not.
     pub next: Charge,
     /// What is to be done, in order.
     pub effects: Vec<Effect>,
@@ -218,7 +218,7 @@ impl Change {
         } else {
             self.charge.in_doubt_since = None;
         }
-        if self.charge != *before {
+        if self.charge != *before || !self.effects.is_empty() {
             self.charge.version = before.version + 1;
             self.charge.updated_at = self.now;
         }

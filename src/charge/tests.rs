@@ -202,7 +202,8 @@ fn m08_a_no_after_proof_of_payment_opens_a_break_and_overwrites_nothing() {
         [rejected(Retry::Never), rejected(Retry::SameCarrier), Finding::NotSent, Finding::NotFound { complete: true }]
     {
         let (charge, effects) = run(paid.clone(), [(3, evidence(1, finding))]);
-        assert_eq!(charge, paid);
+        assert_eq!((charge.state, &charge.attempts, &charge.refunds), (paid.state, &paid.attempts, &paid.refunds));
+        assert_eq!(charge.version, paid.version + 1, "the break is to be recorded");
         assert_eq!(breaks(&effects), [Break::RejectedAfterCharge]);
     }
 }
@@ -329,7 +330,7 @@ fn m14_a_refund_has_a_doubt_of_its_own_that_only_evidence_ends() {
     let (done, _) = run(refused, [(6, of(charged()))]);
     assert_eq!(done.state, State::Refunded);
     let (still_done, effects) = run(done.clone(), [(7, of(rejected(Retry::Never)))]);
-    assert_eq!((still_done, breaks(&effects)), (done, vec![Break::RejectedAfterCharge]));
+    assert_eq!((still_done.state, breaks(&effects)), (done.state, vec![Break::RejectedAfterCharge]));
 }
 
 #[test]
@@ -431,7 +432,8 @@ proptest! {
             if matches!(&event, Event::Evidence(e) if charge.attempt(e.attempt).is_some()) { history.push(event) }
             tickets += done.effects.iter().filter(|e| **e == Effect::IssueTicket).count();
             if charge.state.is_not_taken() { prop_assert_eq!(done.next.state, charge.state) }
-            prop_assert_eq!(done.next.version == charge.version, done.next == charge);
+            let nothing = done.next == charge && done.effects.is_empty();
+            prop_assert_eq!(done.next.version == charge.version, nothing);
             charge = done.next;
         }
         prop_assert!(tickets <= 1);

@@ -1,0 +1,267 @@
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::tariff::TariffConfig;
+use crate::{
+    charge::{Contract, QuerySchedule, Reason},
+    money::Currency,
+    msisdn::Msisdn,
+    passenger::Language,
+    smpp::{
+        BindMode,
+        receipt::{MessageIdForm, MessageState},
+        text::DefaultAlphabet,
+    },
+};
+
+/// One carrier, as configured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CarrierConfig {
+    /// The short number that passengers write to and get their tickets from.
+    pub short_number: String,
+    /// The language of a passenger who has not chosen one.
+    #[serde(default = "defaults::language")]
+    pub language: Language,
+    /// The currency of the balances.
+    #[serde(default = "defaults::currency")]
+    pub currency: Currency,
+    /// Where its days are cut, and in which zone its receipts are dated: an IANA name.
+    #[serde(default = "defaults::time_zone")]
+    pub time_zone: String,
+    /// The three digits after +7 by which its numbers were given out; a hint only, numbers move between carriers.
+    #[serde(default)]
+    pub prefixes: Vec<u16>,
+    /// Numbers that are never charged for real: they go the whole way with an amount of nothing.
+    #[serde(default)]
+    pub test_numbers: Vec<Msisdn>,
+    /// Beyond the ticket deadline, how much longer what is in doubt counts as spent (M14), in seconds.
+    #[serde(default = "defaults::settlement_lag_seconds")]
+    pub settlement_lag_seconds: u64,
+    /// Charging over SMPP.
+    pub smpp: SmppProfile,
+}
+
+impl CarrierConfig {
+    /// The carrier's time zone. Errors: a name that the time zone database does not have.
+    pub fn zone(&self) -> Result<TimeZone, String> {
+        TimeZone::get(&self.time_zone).map_err(|e| format!("time_zone: {e}"))
+    }
+}
+
+/// How a carrier charges over SMPP, and what its answers mean.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmppProfile {
+    /// `host:port` of the SMSC.
+    pub address: String,
+    /// Our name at the SMSC.
+    pub system_id: String,
+    /// The file that holds the password and nothing else; a trailing line end is passed over.
+    pub password_file: PathBuf,
+    /// `system_type` of the bind, where the SMSC wants one.
+    #[serde(default)]
+    pub system_type: String,
+    /// How we bind.
+    #[serde(default = "defaults::bind")]
+    pub bind: Bind,
+    /// Requests that may wait for their response at once.
+    #[serde(default = "defaults::window")]
+    pub window: u16,
+    /// Messages a second that the contract allows, charges and texts together.
+    #[serde(default = "defaults::tps")]
+    pub tps: u32,
+    /// After this long without a response a request is in doubt, in milliseconds.
+    #[serde(default = "defaults::response_timeout_ms")]
+    pub response_timeout_ms: u64,
+    /// After this long without a byte from the SMSC we ask whether it is there, in milliseconds.
+    #[serde(default = "defaults::enquire_after_ms")]
+    pub enquire_after_ms: u64,
+    /// The longest pause between two tries to connect, in milliseconds.
+    #[serde(default = "defaults::reconnect_ms_max")]
+    pub reconnect_ms_max: u64,
+    /// How long the SMSC keeps a bind of ours that it believes alive, in milliseconds; waited out on "already bound" (0x05).
+    #[serde(default = "defaults::already_bound_wait_ms")]
+    pub already_bound_wait_ms: u64,
+    /// When the contract says that the money is taken.
+    pub charged_at: ChargedAt,
+    /// How long a request may travel inside the carrier before its absence means anything (M5), in milliseconds.
+    #[serde(default = "defaults::in_flight_delay_ms")]
+    pub in_flight_delay_ms: u64,
+    /// Whether and when `query_sm` is asked for what is in doubt and has a message id.
+    #[serde(default)]
+    pub query: Option<QuerySchedule>,
+    /// How message ids are written.
+    #[serde(default)]
+    pub message_id: MessageIdForm,
+    /// What `data_coding` 0 means.
+    #[serde(default)]
+    pub default_alphabet: DefaultAlphabet,
+    /// Whether `user_message_reference` goes with each request.
+    #[serde(default = "defaults::yes")]
+    pub user_message_reference: bool,
+    /// Whether `validity_period` carries the ticket deadline, so that a phone that is switched off is not charged at night.
+    #[serde(default = "defaults::yes")]
+    pub validity_period: bool,
+    /// What vendor statuses mean, over the rows of the specification: `0x450 = { rejected = "insufficient_balance" }`.
+    #[serde(default)]
+    pub statuses: BTreeMap<String, Meaning>,
+    /// What `err` of a receipt says about a refusal: `"050" = "insufficient_balance"`. Compared without regard to case.
+    #[serde(default)]
+    pub errs: BTreeMap<String, Reason>,
+    /// What receipt states mean for the money, over the table of the contract kind.
+    #[serde(default)]
+    pub stats: BTreeMap<String, StatMeaning>,
+    /// How a fare travels: the first row that fits an amount. Every fare must have one.
+    pub tariffs: Vec<TariffConfig>,
+}
+
+/// How we bind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bind {
+    /// One bind for both directions.
+    Transceiver,
+}
+
+impl From<Bind> for BindMode {
+    fn from(bind: Bind) -> BindMode {
+        match bind {
+            Bind::Transceiver => BindMode::Transceiver,
+        }
+    }
+}
+
+/// When the contract says that the money is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChargedAt {
+    /// With the SMSC's positive response.
+    Submission,
+    /// With the delivery of the message to the phone.
+    Delivery,
+}
+
+/// What a `command_status` means for the charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Meaning {
+    /// It did not happen, for good.
+    Rejected(Reason),
+    /// It did not happen; again, with back-off.
+    Busy,
+    /// It did not happen; the session is at fault.
+    SessionFault,
+    /// The carrier says that it was asked before (M6).
+    Duplicate,
+    /// Nobody knows.
+    InDoubt,
+}
+
+/// What a receipt's state means for the charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatMeaning {
+    /// The money was taken.
+    Charged,
+    /// It did not happen.
+    Rejected,
+    /// Nothing new.
+    Nothing,
+}
+
+impl SmppProfile {
+    /// What of the contract is copied into every attempt.
+    pub fn contract(&self) -> Contract {
+        // Over SMPP no refund can be asked for; what goes back stands on the refund list.
+        Contract { in_flight_delay_ms: self.in_flight_delay_ms, queries: self.query, can_refund: false }
+    }
+
+    /// After this long without a response a request is in doubt.
+    pub fn response_timeout(&self) -> Duration {
+        Duration::from_millis(self.response_timeout_ms)
+    }
+
+    /// What is wrong with the profile, each with its key; empty if nothing is.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut check = |fine: bool, problem: &str| {
+            if !fine {
+                problems.push(problem.to_string());
+            }
+        };
+        check(self.address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()), "address: want host:port");
+        check((1..=15).contains(&self.system_id.len()), "system_id: 1 to 15 characters (SMPP 3.4, 5.2.1)");
+        check(self.system_type.len() <= 12, "system_type: at most 12 characters (SMPP 3.4, 5.2.3)");
+        check((1..=1_000).contains(&self.window), "window: 1 to 1000");
+        check((1..=100_000).contains(&self.tps), "tps: 1 to 100000");
+        check(self.response_timeout_ms >= 100, "response_timeout_ms: at least 100");
+        check(self.enquire_after_ms >= 100, "enquire_after_ms: at least 100");
+        check(!self.tariffs.is_empty(), "tariffs: at least one, or nothing can be charged");
+        for key in self.statuses.keys() {
+            check(parse_status(key).is_some(), &format!("statuses.{key}: want a status such as \"0x450\" or \"1104\""));
+        }
+        for key in self.stats.keys() {
+            let known = MessageState::from_stat(key) != MessageState::Unrecognised;
+            check(known, &format!("stats.{key}: want a state such as \"UNDELIV\""));
+        }
+        for (n, tariff) in self.tariffs.iter().enumerate() {
+            problems.extend(tariff.problems().into_iter().map(|problem| format!("tariffs[{n}].{problem}")));
+        }
+        problems
+    }
+}
+
+/// `0x450` or `1104`.
+pub(super) fn parse_status(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+mod defaults {
+    use super::{Bind, Currency, Language};
+
+    pub(super) fn language() -> Language {
+        Language::Ru
+    }
+    pub(super) fn currency() -> Currency {
+        Currency::Kzt
+    }
+    pub(super) fn time_zone() -> String {
+        "Asia/Almaty".into()
+    }
+    pub(super) fn settlement_lag_seconds() -> u64 {
+        86_400
+    }
+    pub(super) fn bind() -> Bind {
+        Bind::Transceiver
+    }
+    pub(super) fn window() -> u16 {
+        10
+    }
+    pub(super) fn tps() -> u32 {
+        50
+    }
+    pub(super) fn response_timeout_ms() -> u64 {
+        10_000
+    }
+    pub(super) fn enquire_after_ms() -> u64 {
+        30_000
+    }
+    pub(super) fn reconnect_ms_max() -> u64 {
+        30_000
+    }
+    pub(super) fn already_bound_wait_ms() -> u64 {
+        60_000
+    }
+    pub(super) fn in_flight_delay_ms() -> u64 {
+        60_000
+    }
+    pub(super) fn yes() -> bool {
+        true
+    }
+}

@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use jiff::{civil::DateTime, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    charge::{Attempt, CarrierName, Evidence, EvidenceSource, Finding},
+    clock::Timestamp,
+    msisdn::Msisdn,
+};
+
+/// How far the carrier's clock, and a date to the minute, may be from ours.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(120);
+
+/// A delivery receipt in our words: all that is needed to weigh it now, or later when its owner is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarrierReceipt {
+    /// Who sent it.
+    pub carrier: CarrierName,
+    /// The carrier's id, normalised; `None` if it had none.
+    pub carrier_id: Option<String>,
+    /// The phone that the message went to.
+    pub msisdn: Msisdn,
+    /// The address that the message came from: ours.
+    pub source: String,
+    /// What it says of an attempt.
+    pub finding: Finding,
+    /// What it says of a text: it reached the phone (`true`), never will (`false`), or nothing final.
+    pub delivered: Option<bool>,
+    /// `stat`, `err` and done date as the carrier wrote them: with carrier and owner, the id of this piece (M9).
+    pub key: String,
+    /// When the carrier took the message, as its own clock showed.
+    pub submitted_at: Option<DateTime>,
+    /// Our number for the message, where the carrier echoes it.
+    pub user_message_reference: Option<u16>,
+}
+
+impl CarrierReceipt {
+    /// The receipt as evidence about the attempt with this number.
+    pub fn evidence(&self, attempt: u16) -> Evidence {
+        let id = format!("receipt:{attempt}:{}", self.key);
+        Evidence { id, attempt, source: EvidenceSource::Receipt, finding: self.finding.clone() }
+    }
+
+    /// Names the receipt while its owner is not known.
+    pub fn parked_id(&self) -> String {
+        let owner = match (&self.carrier_id, self.user_message_reference) {
+            (Some(id), _) => id.clone(),
+            (None, Some(number)) => format!("{}#{number}", self.msisdn.e164()),
+            (None, None) => self.msisdn.e164().to_string(),
+        };
+        format!("{}:{owner}:{}", self.carrier, self.key)
+    }
+
+    /// Whether the receipt can be about this attempt, of which no response ever told the carrier's id: same carrier, same
+    /// phone, same source address, our number if it is echoed, and a submit date near the opening. At least one of the
+    /// last two must be there: phone and address alone are the same for every purchase of a passenger.
+    pub(super) fn fits(&self, attempt: &Attempt, msisdn: Msisdn, source: &str, zone: &TimeZone) -> bool {
+        let same_message =
+            attempt.carrier == self.carrier && attempt.carrier_id.is_none() && msisdn == self.msisdn && source == self.source;
+        let number = self.user_message_reference.map(|number| attempt.wire_reference == number.to_string());
+        let date = self.submitted_at.map(|civil| is_near(civil, zone, attempt.opened_at));
+        same_message && (number.is_some() || date.is_some()) && number.unwrap_or(true) && date.unwrap_or(true)
+    }
+}
+
+fn is_near(civil: DateTime, zone: &TimeZone, opened_at: Timestamp) -> bool {
+    let Ok(zoned) = civil.to_zoned(zone.clone()) else { return false };
+    let submitted_at = Timestamp::from_unix_ms(zoned.timestamp().as_millisecond());
+    submitted_at.plus(CLOCK_TOLERANCE) >= opened_at && submitted_at <= opened_at.plus(CLOCK_TOLERANCE)
+}

@@ -1,0 +1,249 @@
+use std::time::Duration;
+
+use metrics::counter;
+use thiserror::Error;
+use tracing::{info, warn};
+
+use super::{Inner, TicketingError, receipts};
+use crate::{
+    carrier::CarrierReceipt,
+    charge::{Break, Charge, Effect, Event, Finding, Illegal, Notice, Reference, State, step},
+    clock::Timestamp,
+    eligibility::FactName,
+    ledger,
+    store::{
+        JournalEntry, NewCarrierId, OutgoingSms, Outcome, Settlement, Slot, SlotChange, StoreError, StoredTicket, Write,
+    },
+};
+
+/// Steps on a stale version are repeated so often; each repeat means that somebody else made progress.
+const STALE_MAX: u32 = 64;
+
+/// What came of applying an event. Durable.
+#[derive(Debug)]
+pub struct Applied {
+    /// The charge as it is now.
+    pub charge: Charge,
+    /// What is still to be done, now that the rest is committed: sending, querying, trying again.
+    pub effects: Vec<Effect>,
+}
+
+/// Why an event could not be applied. Nothing was written.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// There is no such charge.
+    #[error("there is no charge {0}")]
+    UnknownCharge(Reference),
+    /// The event must not happen to the charge as it stands.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The store failed; the same event may be applied again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ticket could not be made; the same event may be applied again.
+    #[error(transparent)]
+    Ticketing(#[from] TicketingError),
+    /// Others kept changing the charge.
+    #[error("charge {0} changes faster than this event can be applied")]
+    Contended(Reference),
+}
+
+impl ApplyError {
+    /// Whether the same event may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, ApplyError::Store(_) | ApplyError::Ticketing(_) | ApplyError::Contended(_))
+    }
+}
+
+impl Inner {
+    /// The one door through which a charge changes: read, step, commit everything that belongs together, then tell.
+    ///
+    /// `known` spares the read if it is still the newest version. Durable on return.
+    pub(super) async fn apply(
+        &self,
+        reference: Reference,
+        known: Option<Charge>,
+        event: Event,
+    ) -> Result<Applied, ApplyError> {
+        let _turn = self.charge_locks.lock(reference).await;
+        let mut known = known;
+        for _ in 0..STALE_MAX {
+            let charge = match known.take() {
+                Some(charge) => charge,
+                None => self.store.charge(reference).await?.ok_or(ApplyError::UnknownCharge(reference))?,
+            };
+            let done = step(&charge, event.clone(), self.clock.now())?;
+            if done.next.version == charge.version {
+                return Ok(Applied { charge, effects: Vec::new() });
+            }
+            let settlement = self.settlement(&charge, done.next, &event, &done.effects).await?;
+            match self.writer.write(Write::Settle(Box::new(settlement.clone()))).await? {
+                Outcome::Settled { parked } => {
+                    self.after_commit(&charge, &settlement);
+                    self.weigh_parked(parked);
+                    return Ok(Applied { charge: settlement.charge, effects: done.effects });
+                }
+                Outcome::Stale => {}
+                // Counted before; what it did is in the charge as it is now.
+                _ => {
+                    let charge = self.store.charge(reference).await?.ok_or(ApplyError::UnknownCharge(reference))?;
+                    return Ok(Applied { charge, effects: Vec::new() });
+                }
+            }
+        }
+        Err(ApplyError::Contended(reference))
+    }
+
+    /// Applies an event that must not be lost, however long the store or the ticketing fails. Gives up only when the event
+    /// is illegal, or the process stops: then the store has the attempt as open, and recovery makes it a doubt.
+    pub(super) async fn apply_until_done(&self, reference: Reference, known: Option<Charge>, event: Event) -> Option<Applied> {
+        let mut pause = Duration::from_millis(50);
+        let mut known = known;
+        loop {
+            match self.apply(reference, known.take(), event.clone()).await {
+                Ok(applied) => return Some(applied),
+                Err(error) if error.is_passing() => {
+                    warn!(charge = %reference, %error, "cannot apply an event yet; it is kept and tried again");
+                    counter!("gateway_apply_retries_total").increment(1);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.stopping.cancelled() => return None,
+                    }
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+                Err(error) => {
+                    warn!(charge = %reference, %error, "an event does not fit the charge");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Everything that is committed together with the charge (M10).
+    async fn settlement(
+        &self,
+        before: &Charge,
+        after: Charge,
+        event: &Event,
+        effects: &[Effect],
+    ) -> Result<Settlement, ApplyError> {
+        let ticket = if effects.contains(&Effect::IssueTicket) { Some(self.ticketing.issue(&self.writer, &after).await?) } else { None };
+        let messages = self.messages(&after, effects, ticket.as_ref());
+        let entries = ledger::entries(Some(before), &after);
+        let breaks = effects.iter().filter_map(|e| if let Effect::RaiseBreak(b) = e { Some(*b) } else { None });
+        Ok(Settlement {
+            from_version: before.version,
+            journal: JournalEntry {
+                reference: after.reference,
+                version: after.version,
+                at: after.updated_at,
+                event: Some(event.clone()),
+                from: Some(before.state),
+                to: after.state,
+            },
+            carrier_id: learned_id(before, &after),
+            entries,
+            revoke_ticket: effects.contains(&Effect::RevokeTicket),
+            messages,
+            slot: self.slot_change(&after, effects, ticket.as_ref()),
+            breaks: breaks.collect(),
+            ticket,
+            charge: after,
+        })
+    }
+
+    fn slot_change(&self, charge: &Charge, effects: &[Effect], ticket: Option<&StoredTicket>) -> SlotChange {
+        if effects.contains(&Effect::ReleaseSlot) {
+            let before = charge.order.extends.as_ref().map(|extends| Slot {
+                reference: extends.reference,
+                passengers: extends.passengers,
+                held_until: extends.held_until,
+            });
+            return SlotChange::Release(before);
+        }
+        match ticket {
+            Some(ticket) => {
+                let window = Duration::from_secs(self.config.repeat_window_seconds);
+                SlotChange::HoldUntil(ticket.expires_at.min(charge.updated_at.plus(window)))
+            }
+            None => SlotChange::Keep,
+        }
+    }
+
+    /// What the passenger is told. One who bought in an app reads it there; that money goes back is told by SMS as well.
+    pub(super) fn messages(&self, charge: &Charge, effects: &[Effect], ticket: Option<&StoredTicket>) -> Vec<OutgoingSms> {
+        let by_sms = matches!(charge.order.channel, crate::charge::Channel::Sms { .. });
+        let notices = effects.iter().filter_map(|e| if let Effect::Tell(notice) = e { Some(*notice) } else { None });
+        let told = notices.filter(|notice| by_sms || *notice == Notice::LateRefund);
+        told.filter_map(|notice| self.message(charge, notice, ticket)).collect()
+    }
+
+    /// After the commit: the logs, the metrics, those who wait, and the messages on their way.
+    fn after_commit(&self, before: &Charge, settlement: &Settlement) {
+        let charge = &settlement.charge;
+        if before.state != charge.state {
+            report(before, charge);
+        }
+        for raised in &settlement.breaks {
+            report_break(charge, *raised);
+        }
+        if let State::Rejected(reason) = charge.state
+            && before.state != charge.state
+            && FactName::from_reason(reason).is_some()
+            && let Some(attempt) = charge.last_attempt()
+        {
+            self.subscribers.remember_rejection(charge.order.msisdn, attempt.carrier.as_str(), reason, charge.updated_at);
+        }
+        self.watchers.tell(charge);
+        self.queue_messages(&settlement.messages);
+    }
+
+    /// Receipts that were waiting for the carrier id that has just been learned.
+    fn weigh_parked(&self, parked: Vec<crate::store::ParkedReceipt>) {
+        for receipt in parked {
+            match serde_json::from_value::<CarrierReceipt>(receipt.body.clone()) {
+                Ok(read) => self.receipt_queue.push(receipts::Queued { id: receipt.id, receipt: read }),
+                Err(error) => warn!(id = receipt.id, %error, "a parked receipt cannot be read"),
+            }
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+fn learned_id(before: &Charge, after: &Charge) -> Option<NewCarrierId> {
+    after.attempts.iter().find_map(|attempt| {
+        let id = attempt.carrier_id.clone()?;
+        let known = before.attempt(attempt.number).and_then(|old| old.carrier_id.as_ref());
+        (known != Some(&id)).then(|| NewCarrierId { carrier: attempt.carrier.clone(), id, attempt: attempt.number })
+    })
+}
+
+fn report(before: &Charge, charge: &Charge) {
+    let carrier = charge.last_attempt().map_or("none", |attempt| attempt.carrier.as_str()).to_owned();
+    let reason = charge.state.reason().map_or("none", |reason| reason.code());
+    counter!("charge_transitions_total", "carrier" => carrier.clone(), "to" => charge.state.code(), "reason" => reason).increment(1);
+    info!(
+        charge = %charge.reference,
+        msisdn = charge.order.msisdn.masked(),
+        vehicle = charge.order.vehicle.as_str(),
+        carrier,
+        from = before.state.code(),
+        to = charge.state.code(),
+        reason,
+        amount_minor = charge.order.amount.minor,
+        "charge moved"
+    );
+}
+
+fn report_break(charge: &Charge, raised: Break) {
+    counter!("charge_breaks_total", "kind" => raised.code()).increment(1);
+    warn!(charge = %charge.reference, kind = raised.code(), "a break: somebody must look at this charge");
+}
+
+/// Whether evidence that says this can change anything at all.
+pub(super) fn says_something(finding: &Finding) -> bool {
+    *finding != Finding::Nothing
+}

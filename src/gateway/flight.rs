@@ -1,0 +1,124 @@
+//! A flight: one charge on its way, from the wait for a send slot to the answer.
+
+use std::{sync::Arc, time::Duration};
+
+use fail::fail_point;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::Inner;
+use crate::{
+    carrier::{Carrier, SendSlot, Urgency},
+    charge::{Charge, Effect, Event},
+};
+
+/// A pause between two tries never grows beyond this.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+impl Inner {
+    /// Starts a flight for `charge` at `carrier`. With a slot, its last attempt is open and durable and goes out at once;
+    /// without one, the flight waits for a slot and opens the attempt then (M1).
+    pub(super) fn fly(self: &Arc<Self>, charge: Charge, carrier: Carrier, slot: Option<SendSlot>, permit: OwnedSemaphorePermit) {
+        let span = info_span!("charge", reference = %charge.reference, carrier = carrier.name().as_str());
+        let inner = self.clone();
+        let flight = async move {
+            inner.flight(charge, &carrier, slot).await;
+            drop(permit);
+        };
+        self.tasks.spawn(flight.instrument(span));
+    }
+
+    async fn flight(self: &Arc<Self>, mut charge: Charge, carrier: &Carrier, mut slot: Option<SendSlot>) {
+        let mut pause = Duration::from_millis(self.config.retry_pause_ms);
+        loop {
+            let (opened, held) = match slot.take() {
+                Some(slot) => (charge, slot),
+                None => match self.open_attempt(charge, carrier).await {
+                    Some(opened) => opened,
+                    None => return,
+                },
+            };
+            let Some(attempt) = opened.last_attempt() else { return };
+            fail_point!("gateway-before-send");
+            let text = self.charged_text(&opened);
+            let evidence = carrier.charge(held, &opened, attempt, &text, self.now()).await;
+            debug!(attempt = attempt.number, finding = ?evidence.finding, "the carrier's answer");
+            fail_point!("gateway-before-settle");
+            let reference = opened.reference;
+            let Some(applied) = self.apply_until_done(reference, Some(opened), Event::Evidence(evidence)).await else { return };
+            fail_point!("gateway-after-settle");
+            if !applied.effects.contains(&Effect::TryAgain) {
+                return;
+            }
+            charge = applied.charge;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Waits for a send slot, then makes the next attempt durable. `None` once the charge has ended without: out of time, or
+    /// the process is stopping, and then recovery takes it up.
+    async fn open_attempt(self: &Arc<Self>, charge: Charge, carrier: &Carrier) -> Option<(Charge, SendSlot)> {
+        let reference = charge.reference;
+        let mut known = Some(charge.clone());
+        loop {
+            let patience = charge.terms.ticket_deadline.since(self.now());
+            if patience.is_zero() {
+                // One millisecond later the deadline has passed for the step as well.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                self.apply_until_done(reference, None, Event::Tick).await;
+                return None;
+            }
+            if self.stopping.is_cancelled() {
+                return None;
+            }
+            let Some(slot) = carrier.reserve(patience, Urgency::Normal).await else {
+                // Paused, or on its way down: whether it comes back in time is seen by trying.
+                tokio::time::sleep(Duration::from_millis(200).min(patience)).await;
+                continue;
+            };
+            let event = Event::OpenAttempt {
+                carrier: carrier.name().clone(),
+                wire_reference: carrier.next_wire_reference(),
+                contract: carrier.contract(),
+            };
+            match self.apply(reference, known.take(), event).await {
+                Ok(applied) => return Some((applied.charge, slot)),
+                Err(error) if error.is_passing() => {
+                    warn!(%error, "cannot make an attempt durable yet, so nothing is sent");
+                    drop(slot);
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => {
+                    // Decided in the meantime, or out of time.
+                    debug!(%error, "no further attempt");
+                    self.apply_until_done(reference, None, Event::Tick).await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Takes up a charge that waits to be sent and that no flight is carrying.
+    pub(super) fn take_up(self: &Arc<Self>, charge: Charge) {
+        let Some(carrier) = self.carrier_for(&charge) else {
+            warn!(charge = %charge.reference, "no carrier is configured any more for a charge that waits to be sent");
+            return;
+        };
+        match self.flights.clone().try_acquire_owned() {
+            Ok(permit) => self.fly(charge, carrier, None, permit),
+            // It stays as it is; the deadline ends it.
+            Err(_) => warn!(charge = %charge.reference, "too many charges under way to take this one up again"),
+        }
+    }
+
+    /// Where a charge goes: to the carrier that had its last attempt, or that its message came from, or by its prefix.
+    pub(super) fn carrier_for(&self, charge: &Charge) -> Option<Carrier> {
+        let name = match (charge.last_attempt(), &charge.order.channel) {
+            (Some(attempt), _) => &attempt.carrier,
+            (None, crate::charge::Channel::Sms { carrier }) => carrier,
+            (None, crate::charge::Channel::Api { .. }) => self.prefixes.carrier(charge.order.msisdn)?,
+        };
+        self.carriers.get(name).cloned()
+    }
+}

@@ -1,0 +1,389 @@
+//! From a request to an opening that is committed.
+
+use std::{sync::Arc, time::Duration};
+
+use fail::fail_point;
+use metrics::counter;
+use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{info, warn};
+
+use super::{Books, Gateway, Inner};
+use crate::{
+    carrier::{Carrier, SendSlot},
+    charge::{
+        Channel, Charge, Effect, Event, Extends, Order, Reason, Reference, State, Terms, Trip, step,
+    },
+    clock::Timestamp,
+    eligibility::{self, Application, Decision, Spending, Verdict, judge},
+    money::Money,
+    msisdn::Msisdn,
+    passenger::Language,
+    store::{JournalEntry, KeyGuard, MoAnswer, Opening, Outcome, Slot, SlotClaim, StoreError, Write},
+    transit::VehicleCode,
+};
+
+/// Another purchase can take the slot between our look and our commit; each round means that somebody else succeeded.
+const ROUNDS_MAX: u32 = 8;
+
+/// What somebody wants to buy.
+#[derive(Clone, Debug)]
+pub struct Purchase {
+    /// Whose balance pays.
+    pub msisdn: Msisdn,
+    /// The vehicle.
+    pub vehicle: VehicleCode,
+    /// Passengers in total who are to ride on this number in this vehicle (M13).
+    pub passengers: u8,
+    /// The fare class, where the caller knows better than the vehicle's route.
+    pub fare_class: Option<String>,
+    /// The trip, if the caller knows it.
+    pub trip: Option<Trip>,
+    /// How it came in.
+    pub channel: Channel,
+    /// The language of answers; the passenger's own choice outranks it.
+    pub language: Option<Language>,
+    /// The idempotency key.
+    pub guard: KeyGuard,
+    /// The message from the passenger, if that is how it came in.
+    pub mo: Option<Reference>,
+    /// When it reached us.
+    pub received_at: Timestamp,
+}
+
+/// What came of a purchase. Durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purchased {
+    /// A new charge, perhaps declined already.
+    New(Charge),
+    /// The same key and the same body as before: the charge that it stands for, as it is now (M15).
+    Replayed {
+        /// The charge.
+        charge: Charge,
+        /// Whether that charge had been bought with another key, of which this one was a repeat.
+        repeat: bool,
+    },
+    /// The same number in the same vehicle again: nothing more is charged (M12, M13). The charge may still be processing, and then the
+    /// key is not kept.
+    Repeat(Charge),
+}
+
+impl Purchased {
+    /// The charge, whichever way it was found.
+    pub fn charge(&self) -> &Charge {
+        match self {
+            Purchased::New(charge) | Purchased::Replayed { charge, .. } | Purchased::Repeat(charge) => charge,
+        }
+    }
+}
+
+/// Why there is no charge. Nothing was written.
+#[derive(Debug, Error)]
+pub enum PurchaseError {
+    /// What is asked for cannot be bought by anybody.
+    #[error("{0}")]
+    Impossible(Reason),
+    /// More passengers than one number may pay for, or none.
+    #[error("from 1 to {max} passengers can ride on one number")]
+    Passengers {
+        /// The most.
+        max: u8,
+    },
+    /// The key was used for another request (M15).
+    #[error("the idempotency key was used for another request, which made charge {0}")]
+    KeyConflict(Reference),
+    /// Too many charges are under way.
+    #[error("too many charges are under way")]
+    Overloaded,
+    /// The gateway is stopping.
+    #[error("the gateway is stopping")]
+    Stopping,
+    /// The ticket could not be signed, so the money must not be taken.
+    #[error("no key can sign tickets now, so nothing is charged")]
+    NoSigningKey,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Gateway {
+    /// Buys, or finds what was bought. The charge is durable on return and on its way; its outcome comes later.
+    ///
+    /// The work is done in a task of its own: a caller that goes away cancels nothing.
+    pub async fn purchase(&self, purchase: Purchase) -> Result<Purchased, PurchaseError> {
+        let inner = self.0.clone();
+        let work = self.0.tasks.spawn(async move { inner.purchase(purchase).await });
+        work.await.unwrap_or_else(|_| Err(PurchaseError::Stopping))
+    }
+
+    /// Why a number can or cannot pay, with every fact, its source and its age. `None` if no carrier is known for it.
+    pub async fn eligibility(&self, msisdn: Msisdn) -> Result<Option<(crate::charge::CarrierName, Verdict)>, StoreError> {
+        let inner = &self.0;
+        let Some(carrier) = inner.prefixes.carrier(msisdn).and_then(|name| inner.carriers.get(name)) else {
+            return Ok(None);
+        };
+        let verdict = inner.verdict(&inner.books.load(), carrier, msisdn, eligibility::Purchase::Enquiry, inner.now()).await?;
+        Ok(Some((carrier.name().clone(), verdict)))
+    }
+}
+
+/// What the slot says about a purchase.
+enum Claim {
+    /// Nobody bought here before; or it was long ago.
+    Free,
+    /// So many are still to pay, on top of those of an earlier charge.
+    Add(u8, Extends),
+    /// All have paid, or are about to.
+    Repeat(Charge),
+}
+
+impl Inner {
+    pub(super) async fn purchase(self: &Arc<Self>, purchase: Purchase) -> Result<Purchased, PurchaseError> {
+        if self.stopping.is_cancelled() {
+            return Err(PurchaseError::Stopping);
+        }
+        let max = self.config.passengers_max;
+        if !(1..=max).contains(&purchase.passengers) {
+            return Err(PurchaseError::Passengers { max });
+        }
+        let permit = self.flights.clone().try_acquire_owned().map_err(|_| {
+            counter!("gateway_overload_total").increment(1);
+            PurchaseError::Overloaded
+        })?;
+        let books = self.books.load_full();
+        let carrier = self.carrier_of_purchase(&purchase).ok_or(PurchaseError::Impossible(Reason::NoRoute))?;
+        let fare = self.fare(&books, &carrier, &purchase)?;
+        let language = self.language(&purchase, &carrier).await?;
+
+        let _turn = self.subscriber_locks.lock(purchase.msisdn).await;
+        for _ in 0..ROUNDS_MAX {
+            let (passengers, extends) = match self.claim(&purchase).await? {
+                Claim::Free => (purchase.passengers, None),
+                Claim::Add(passengers, extends) => (passengers, Some(extends)),
+                Claim::Repeat(charge) => return self.repeat(&purchase, charge).await,
+            };
+            let amount = fare.amount.checked_mul(passengers.into()).map_err(|_| PurchaseError::Passengers { max })?;
+            let order = fare.order(&purchase, passengers, amount, extends, language);
+            let (opening, effects, slot) = self.opening(&books, &carrier, order, &purchase).await?;
+            match self.writer.write(Write::Open(Box::new(opening.clone()))).await? {
+                Outcome::Opened { superseded } => {
+                    fail_point!("gateway-after-open");
+                    return Ok(Purchased::New(self.opened(opening, &effects, superseded, carrier, slot, permit)));
+                }
+                Outcome::KeyKnown { reference, same_body, repeat } => {
+                    return self.replay(reference, same_body, repeat).await;
+                }
+                // Somebody was faster; look again at who holds the slot.
+                _ => drop(slot),
+            }
+        }
+        Err(PurchaseError::Overloaded)
+    }
+
+    /// The bind on which a message arrived is the truth about a number; otherwise its prefix is the best there is.
+    fn carrier_of_purchase(&self, purchase: &Purchase) -> Option<Carrier> {
+        let name = match &purchase.channel {
+            Channel::Sms { carrier } => carrier,
+            Channel::Api { .. } => self.prefixes.carrier(purchase.msisdn)?,
+        };
+        self.carriers.get(name).cloned()
+    }
+
+    async fn language(&self, purchase: &Purchase, carrier: &Carrier) -> Result<Language, StoreError> {
+        let chosen = self.store.language(purchase.msisdn).await?;
+        Ok(chosen.or(purchase.language).unwrap_or(carrier.config().language))
+    }
+
+    /// What the slot of this subscriber and vehicle says (M12, M13).
+    async fn claim(&self, purchase: &Purchase) -> Result<Claim, StoreError> {
+        let Some(slot) = self.store.slot(purchase.msisdn, &purchase.vehicle).await? else { return Ok(Claim::Free) };
+        if slot.held_until <= purchase.received_at {
+            return Ok(Claim::Free);
+        }
+        let Some(holder) = self.store.charge(slot.reference).await? else { return Ok(Claim::Free) };
+        let Slot { reference, passengers: paid, held_until } = slot;
+        match purchase.passengers.checked_sub(paid) {
+            Some(more @ 1..) if holder.state == State::Charged => {
+                Ok(Claim::Add(more, Extends { reference, passengers: paid, held_until }))
+            }
+            _ => Ok(Claim::Repeat(holder)),
+        }
+    }
+
+    /// The answer to a repeat. Once it is final, the key stands for it for ever (M15).
+    async fn repeat(&self, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
+        counter!("charge_repeats_total", "state" => holder.state.code()).increment(1);
+        if holder.state.is_open() {
+            return Ok(Purchased::Repeat(holder));
+        }
+        let write = Write::RecordRepeat {
+            guard: purchase.guard.clone(),
+            reference: holder.reference,
+            at: self.now(),
+            mo: None,
+        };
+        match self.writer.write(write).await? {
+            Outcome::KeyKnown { reference, same_body, repeat } => self.replay(reference, same_body, repeat).await,
+            _ => Ok(Purchased::Repeat(holder)),
+        }
+    }
+
+    async fn replay(&self, reference: Reference, same_body: bool, repeat: bool) -> Result<Purchased, PurchaseError> {
+        if !same_body {
+            return Err(PurchaseError::KeyConflict(reference));
+        }
+        let charge = self.store.charge(reference).await?;
+        let charge = charge.ok_or_else(|| StoreError::Corrupt {
+            table: "idempotency_key",
+            row: reference.to_string(),
+            why: "it stands for a charge that does not exist".into(),
+        })?;
+        Ok(Purchased::Replayed { charge, repeat })
+    }
+
+    /// The charge with all that is committed with its opening: declined by the rules, or with its first attempt if a send
+    /// slot is free this instant (M1), or waiting.
+    async fn opening(
+        &self,
+        books: &Books,
+        carrier: &Carrier,
+        order: Order,
+        purchase: &Purchase,
+    ) -> Result<(Opening, Vec<Effect>, Option<SendSlot>), PurchaseError> {
+        let now = self.now();
+        let asked = eligibility::Purchase::Fare { sale_locked: false, amount: Some(order.amount) };
+        let verdict = self.verdict(books, carrier, order.msisdn, asked, now).await?;
+        let deadline = order.received_at.plus(self.config.ticket_deadline());
+        let terms = Terms { ticket_deadline: deadline, late_success: self.config.late_success };
+        let passengers = order.passengers + order.extends.as_ref().map_or(0, |extends| extends.passengers);
+        let replaces = order.extends.as_ref().map(|extends| extends.reference);
+        let charge = Charge::new(Reference::new(now, rand::random()), order, terms);
+
+        let decline = match verdict.decision {
+            Decision::Declined(reason) => Some(reason),
+            Decision::Allowed if carrier.is_paused() => Some(Reason::CarrierUnavailable),
+            Decision::Allowed => None,
+        };
+        let slot = if decline.is_none() { carrier.try_reserve() } else { None };
+        // A doubt about the signature must be known before the money is taken, not after.
+        if decline.is_none() && !self.ticketing.can_sign(&charge, &books.catalogue) {
+            return Err(PurchaseError::NoSigningKey);
+        }
+        let event = match (decline, &slot) {
+            (Some(reason), _) => Some(Event::Decline { reason }),
+            (None, Some(_)) => Some(Event::OpenAttempt {
+                carrier: carrier.name().clone(),
+                wire_reference: carrier.next_wire_reference(),
+                contract: carrier.contract(),
+            }),
+            (None, None) => None,
+        };
+        let mut journal = vec![opening_entry(&charge)];
+        let (charge, effects) = match event {
+            None => (charge, Vec::new()),
+            Some(event) => match step(&charge, event.clone(), now) {
+                Ok(done) => {
+                    journal.push(JournalEntry {
+                        reference: done.next.reference,
+                        version: done.next.version,
+                        at: done.next.updated_at,
+                        event: Some(event),
+                        from: Some(charge.state),
+                        to: done.next.state,
+                    });
+                    (done.next, done.effects)
+                }
+                // It waited for so long that its deadline has passed: the flight will end it.
+                Err(illegal) => {
+                    warn!(charge = %charge.reference, %illegal, "no attempt at the opening");
+                    (charge, Vec::new())
+                }
+            },
+        };
+        let claim = decline.is_none().then_some(SlotClaim { replaces, held_until: deadline, passengers });
+        let messages = self.messages(&charge, &effects, None);
+        let slot = slot.filter(|_| !effects.is_empty());
+        let opening =
+            Opening { charge, guard: purchase.guard.clone(), slot: claim, mo: purchase.mo, journal, messages };
+        Ok((opening, effects, slot))
+    }
+
+    /// After the commit of an opening: it is on its way.
+    fn opened(
+        self: &Arc<Self>,
+        opening: Opening,
+        effects: &[Effect],
+        superseded: Option<Reference>,
+        carrier: Carrier,
+        slot: Option<SendSlot>,
+        permit: OwnedSemaphorePermit,
+    ) -> Charge {
+        let Opening { charge, messages, .. } = opening;
+        let reason = charge.state.reason().map_or("none", |reason| reason.code());
+        counter!("charge_opened_total", "carrier" => carrier.name().to_string(), "state" => charge.state.code(), "reason" => reason)
+            .increment(1);
+        info!(
+            charge = %charge.reference,
+            msisdn = charge.order.msisdn.masked(),
+            vehicle = charge.order.vehicle.as_str(),
+            state = charge.state.code(),
+            reason,
+            amount_minor = charge.order.amount.minor,
+            "charge opened"
+        );
+        if let Some(old) = superseded {
+            warn!(charge = %old, by = %charge.reference, "a charge in doubt gave way to a newer purchase");
+        }
+        self.queue_messages(&messages);
+        if charge.state.is_open() {
+            debug_assert_eq!(slot.is_some(), effects.contains(&Effect::Send { attempt: 1 }));
+            self.fly(charge.clone(), carrier, slot, permit);
+        }
+        charge
+    }
+
+    /// Judges the rules over all that is known of a subscriber.
+    async fn verdict(
+        &self,
+        books: &Books,
+        carrier: &Carrier,
+        msisdn: Msisdn,
+        asked: eligibility::Purchase,
+        now: Timestamp,
+    ) -> Result<Verdict, StoreError> {
+        let name = carrier.name().as_str();
+        let limits = books.rules.limits(name);
+        let currency = carrier.config().currency;
+        let lag = Duration::from_secs(carrier.config().settlement_lag_seconds);
+        let spent_since = async |since: Option<Timestamp>| match since {
+            Some(since) => self.store.spent(msisdn, since, now.minus(lag)).await,
+            None => Ok(Default::default()),
+        };
+        let zoned = now.zoned(carrier.zone());
+        let day = zoned.start_of_day().ok().filter(|_| limits.daily_minor.is_some());
+        let month = zoned.first_of_month().and_then(|first| first.start_of_day()).ok().filter(|_| limits.monthly_minor.is_some());
+        let moment = |zoned: jiff::Zoned| Timestamp::from_unix_ms(zoned.timestamp().as_millisecond());
+        let window = limits.velocity.as_ref().map(|velocity| now.minus(velocity.window()));
+        let spending = Spending {
+            today: Money::new(spent_since(day.map(moment)).await?.minor, currency),
+            this_month: Money::new(spent_since(month.map(moment)).await?.minor, currency),
+            purchases_in_window: spent_since(window).await?.purchases,
+        };
+        let facts = self.subscribers.facts(msisdn, name, now);
+        let denied_by = self.subscribers.denied_by(msisdn, name);
+        let application =
+            Application { carrier: name, facts: &facts, denied_by: denied_by.as_deref(), purchase: asked, spending };
+        Ok(judge(&books.rules, &application, now))
+    }
+}
+
+fn opening_entry(charge: &Charge) -> JournalEntry {
+    JournalEntry {
+        reference: charge.reference,
+        version: charge.version,
+        at: charge.updated_at,
+        event: None,
+        from: None,
+        to: charge.state,
+    }
+}

@@ -1,0 +1,26 @@
+use std::hash::{BuildHasher, Hash, RandomState};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+const STRIPES: usize = 1_024;
+
+/// A fixed number of locks shared out by hash: bounded memory whatever the number of keys, and two keys rarely meet.
+#[derive(Debug)]
+pub(super) struct Striped {
+    hash: RandomState,
+    stripes: Vec<Mutex<()>>,
+}
+
+impl Default for Striped {
+    fn default() -> Striped {
+        Striped { hash: RandomState::new(), stripes: (0..STRIPES).map(|_| Mutex::new(())).collect() }
+    }
+}
+
+impl Striped {
+    /// Waits for the lock that `key` falls to.
+    pub(super) async fn lock<K: Hash>(&self, key: K) -> MutexGuard<'_, ()> {
+        let stripe = usize::try_from(self.hash.hash_one(key) % STRIPES as u64).unwrap_or(0);
+        self.stripes[stripe].lock().await
+    }
+}

@@ -1,0 +1,103 @@
+//! What time brings: deadlines, status queries, messages that wait, and the first metric of all, what is in doubt (M16).
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::gauge;
+use tracing::{debug, warn};
+
+use super::Inner;
+use crate::{
+    charge::{AttemptState, Charge, Effect, Event, Evidence, EvidenceSource, Finding},
+    store::StoreError,
+};
+
+/// Charges looked at in one round; the rest follow in the next.
+const BATCH: u32 = 512;
+
+impl Inner {
+    /// Runs until the gateway stops.
+    pub(super) async fn sweep(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(Duration::from_millis(self.config.sweep_interval_ms));
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = interval.tick() => {}
+                () = self.stopping.cancelled() => return,
+            }
+            if let Err(error) = self.sweep_once().await {
+                warn!(%error, "the sweep could not read the store; deadlines are looked at again soon");
+            }
+        }
+    }
+
+    /// One look at everything that is due.
+    pub(super) async fn sweep_once(self: &Arc<Self>) -> Result<(), StoreError> {
+        for charge in self.store.due_charges(self.now(), BATCH).await? {
+            self.tick(charge).await;
+        }
+        self.queue_due_messages().await?;
+        self.answer_waiting_mos().await?;
+        self.measure().await
+    }
+
+    async fn tick(self: &Arc<Self>, charge: Charge) {
+        let reference = charge.reference;
+        let applied = match self.apply(reference, Some(charge), Event::Tick).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                warn!(charge = %reference, %error, "a deadline could not be applied; it stays due");
+                return;
+            }
+        };
+        for effect in &applied.effects {
+            if let Effect::Query { attempt } = effect {
+                self.query(applied.charge.clone(), *attempt);
+            }
+        }
+    }
+
+    /// Asks the carrier, in a task of its own: a slow carrier must not hold up other carriers' deadlines.
+    fn query(self: &Arc<Self>, charge: Charge, number: u16) {
+        let inner = self.clone();
+        self.tasks.spawn(async move {
+            let Some(attempt) = charge.attempt(number) else { return };
+            let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
+            let Some(finding) = carrier.query(attempt).await else { return };
+            debug!(charge = %charge.reference, attempt = number, ?finding, "the answer to a status query");
+            if finding == Finding::Nothing {
+                return;
+            }
+            let id = format!("query:{number}:{}", attempt.queries);
+            let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
+            inner.apply_until_done(charge.reference, None, Event::Evidence(evidence)).await;
+        });
+    }
+
+    /// How many charges are in doubt, how old they are, and what they are worth (M16).
+    async fn measure(&self) -> Result<(), StoreError> {
+        let doubt = self.store.in_doubt().await?;
+        let oldest = doubt.oldest_since.map_or(Duration::ZERO, |since| self.now().since(since));
+        gauge!("in_doubt_charges").set(float(doubt.count));
+        gauge!("in_doubt_oldest_seconds").set(oldest.as_secs_f64());
+        gauge!("in_doubt_minor").set(float(u64::try_from(doubt.minor).unwrap_or(0)));
+        gauge!("receipts_parked").set(float(self.store.parked_count().await?));
+        gauge!("flights_in_progress").set(float((self.config.flights_max - self.flights.available_permits()) as u64));
+        let key_end = self.ticketing.keys_end();
+        gauge!("ticket_keys_end_seconds").set(key_end.since(self.now()).as_secs_f64());
+        for (name, carrier) in &self.carriers {
+            gauge!("carrier_up", "carrier" => name.to_string()).set(if carrier.is_up() { 1.0 } else { 0.0 });
+            gauge!("carrier_paused", "carrier" => name.to_string()).set(if carrier.is_paused() { 1.0 } else { 0.0 });
+        }
+        Ok(())
+    }
+}
+
+/// Gauges are floats; counts are far below where those lose digits.
+fn float(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// Whether an attempt may still be answered by the process that opened it.
+pub(super) fn is_open(charge: &Charge) -> bool {
+    charge.last_attempt().is_some_and(|attempt| attempt.state == AttemptState::Open)
+}
