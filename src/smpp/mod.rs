@@ -5,7 +5,7 @@
 //! socket or a clock, and [`link`] owns the socket, reconnects, and hands out the places in the window.
 //! [`encode`] is the way out; it writes strictly, with `rusmpp`.
 //!
-//! The money contract: for every request that a session accepted there is exactly one [`Outcome`], which says whether
+//! The money contract: for every request that a session accepted there is exactly one [`SubmitOutcome`], which says whether
 //! not one byte of it was written, what the peer answered, or that nobody knows; and at most one late [`Answer`] after it.
 
 pub mod decode;
@@ -16,8 +16,12 @@ pub mod session;
 pub mod status;
 pub mod tlv;
 
+mod metering;
+
 pub use encode::EncodeError;
 pub use pdu::{Address, Bind, BindMode, DeliverSm, QuerySm, QueryState, SubmitSm};
-pub use session::{Answer, Closed, DoubtCause, Event, Fault, Outcome, Queried, SessionConfig, Unwritten};
+pub use session::{
+    Answer, Closed, DoubtCause, Event, Fault, QueryOutcome, Session, SessionConfig, SubmitOutcome, Unwritten,
+};
 pub use status::CommandStatus;
 pub use tlv::{Tlv, Tlvs};

@@ -7,6 +7,10 @@ use crate::smpp::pdu::Bind;
 /// How one bind behaves. The defaults suit an SMSC that says nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
+    /// The carrier's name, a label of every metric.
+    pub carrier: String,
+    /// The bind's name among that carrier's, a label of every metric.
+    pub name: String,
     /// Who we are.
     pub bind: Bind,
     /// How many requests may wait for their response at once; at least 1.
@@ -24,7 +28,7 @@ pub struct SessionConfig {
     pub unbind_timeout: Duration,
     /// When the SMSC unbinds: how long we wait for the responses that it may still send.
     pub linger: Duration,
-    /// No request is accepted while more bytes than this wait to be written, and no inbound PDU is read.
+    /// No request is accepted while as many bytes wait to be written, and no inbound PDU is read while twice as many do.
     pub outgoing_bytes_max: usize,
     /// Requests in doubt whose late answer is recognised; the oldest are forgotten first.
     pub late_max: usize,
@@ -36,9 +40,11 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// The defaults, for `bind`.
-    pub fn new(bind: Bind) -> SessionConfig {
+    /// The defaults, for `bind` as `name` at `carrier`.
+    pub fn new(carrier: impl Into<String>, name: impl Into<String>, bind: Bind) -> SessionConfig {
         SessionConfig {
+            carrier: carrier.into(),
+            name: name.into(),
             bind,
             window: 10,
             response_timeout: Duration::from_secs(10),

@@ -12,7 +12,7 @@ use crate::smpp::{
     status::CommandStatus,
 };
 
-/// Names one delivered message within its session, for `Session::respond`. Not the sequence number: peers use those
+/// Names one delivered message within its session, for [`respond`](crate::smpp::Session::respond). Not the sequence number: peers use those
 /// twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryId(pub(super) u64);
@@ -34,7 +34,7 @@ pub enum Event {
         /// The request's sequence number.
         sequence: u32,
         /// What became of it.
-        outcome: Outcome,
+        outcome: SubmitOutcome,
     },
     /// What became of a `query_sm`: exactly one for each that was accepted.
     Queried {
@@ -43,7 +43,7 @@ pub enum Event {
         /// The request's sequence number.
         sequence: u32,
         /// What became of it.
-        outcome: Queried,
+        outcome: QueryOutcome,
     },
     /// The answer to a `submit_sm` that had been declared in doubt: at most one, and always after its outcome.
     Late {
@@ -52,7 +52,7 @@ pub enum Event {
         /// The answer.
         answer: Answer,
     },
-    /// A message for us. Answer it with `Session::respond` once it is persisted.
+    /// A message for us. Answer it with [`respond`](crate::smpp::Session::respond) once it is persisted.
     Deliver {
         /// What to call it when answering.
         delivery: DeliveryId,
@@ -63,13 +63,13 @@ pub enum Event {
     },
     /// The peer departed from the protocol; the session goes on.
     Fault(Fault),
-    /// The session is over. Write what `Session::outgoing` still has, then close the connection. It is the last event.
+    /// The session is over. Write what [`outgoing`](crate::smpp::Session::outgoing) still has, then close the connection. It is the last event.
     Closed(Closed),
 }
 
 /// What became of a `submit_sm`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SubmitOutcome {
     /// Not one byte of it was written: it did not happen.
     NotWritten {
         /// Why not.
@@ -96,7 +96,7 @@ pub enum Outcome {
 
 /// What became of a `query_sm`. A query may be asked again, so doubt and refusal are one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Queried {
+pub enum QueryOutcome {
     /// The SMSC knows the message.
     State(QueryState),
     /// The SMSC answered with an error: `ESME_RQUERYFAIL` and the like say nothing of the message.
@@ -133,11 +133,11 @@ pub enum Answer {
     },
 }
 
-impl From<Answer> for Outcome {
-    fn from(answer: Answer) -> Outcome {
+impl From<Answer> for SubmitOutcome {
+    fn from(answer: Answer) -> SubmitOutcome {
         match answer {
-            Answer::Response { status, message_id } => Outcome::Response { status, message_id },
-            Answer::Nack { status } => Outcome::Nack { status },
+            Answer::Response { status, message_id } => SubmitOutcome::Response { status, message_id },
+            Answer::Nack { status } => SubmitOutcome::Nack { status },
         }
     }
 }

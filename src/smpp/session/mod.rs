@@ -2,6 +2,11 @@
 
 mod config;
 mod event;
+mod in_flight;
+mod inbound;
+mod machine;
+mod outbox;
 
 pub use config::SessionConfig;
-pub use event::{Answer, Closed, DeliveryId, DoubtCause, Event, Fault, Outcome, Queried, Unwritten};
+pub use event::{Answer, Closed, DeliveryId, DoubtCause, Event, Fault, QueryOutcome, SubmitOutcome, Unwritten};
+pub use machine::Session;
