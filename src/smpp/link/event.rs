@@ -52,6 +52,18 @@ pub enum LinkEvent {
     Fault(Fault),
 }
 
+impl LinkEvent {
+    /// The last trace of an event that its receiver was dropped before. Messages are left to the SMSC, which has no answer
+    /// and delivers again; their contents are nobody's business in a log.
+    pub(super) fn log_untaken(&self) {
+        match self {
+            LinkEvent::Late { token, answer } => tracing::error!(token, ?answer, "a late answer that nobody takes"),
+            LinkEvent::Orphan { token, outcome } => tracing::error!(token, ?outcome, "an outcome that nobody takes"),
+            LinkEvent::Up { .. } | LinkEvent::Down { .. } | LinkEvent::Deliver { .. } | LinkEvent::Fault(_) => {}
+        }
+    }
+}
+
 /// Why a link is down.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DownWhy {

@@ -29,9 +29,7 @@ enum Wake {
     Read(io::Result<usize>),
     Command(Command),
     /// The channel has room for an event again.
-    Events {
-        gone: bool,
-    },
+    Events,
     Due,
 }
 
@@ -202,7 +200,7 @@ impl Task {
                     self.events_gone = true;
                     // Messages among them are answered "not now" as they are dropped.
                     for event in self.backlog.drain(..) {
-                        tracing::warn!(?event, "an SMPP event that nobody takes");
+                        event.log_untaken();
                     }
                 }
             }

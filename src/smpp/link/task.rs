@@ -164,7 +164,7 @@ impl Task {
         let hand_over = async {
             for event in rest {
                 if let Err(unsent) = self.events.send(event).await {
-                    tracing::warn!(event = ?unsent.0, "an event of an ended link that nobody took");
+                    unsent.0.log_untaken();
                 }
             }
         };
