@@ -1,1 +1,4 @@
 //! (in construction)
+
+pub mod receipt;
+pub mod text;
