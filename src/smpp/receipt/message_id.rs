@@ -37,11 +37,11 @@ impl IdBase {
     /// if there is nothing but blanks and NULs: then the carrier gave no id.
     pub fn normalise(self, raw: &str) -> Option<String> {
         let blank = |c: char| c.is_whitespace() || c.is_control();
-        let text: String = raw.trim_matches(blank).chars().take(MESSAGE_ID_LENGTH_MAX).collect();
+        let cut: String = raw.trim_start_matches(blank).chars().take(MESSAGE_ID_LENGTH_MAX).collect();
+        let text = cut.trim_end_matches(blank).to_ascii_lowercase();
         if text.is_empty() {
             return None;
         }
-        let text = text.to_lowercase();
         let number = match self {
             IdBase::AsIs | IdBase::Decimal => parse(&text, 10),
             IdBase::Hex => parse(text.strip_prefix("0x").unwrap_or(&text), 16),
