@@ -3,7 +3,7 @@
 //! From the wire inwards: [`framing`] cuts the byte stream into PDUs, [`decode`] reads them leniently into the structs of
 //! [`pdu`], [`session`] holds the rules of one bind (window, timers, what became of every request) without touching a
 //! socket or a clock, and [`link`] owns the socket, reconnects, and hands out the places in the window.
-//! [`encode`] is the way out; it writes strictly, with `rusmpp`.
+//! [`encode`] is the way out; it writes strictly, with `rusmpp`. [`text`] and [`receipt`] read what messages say.
 //!
 //! The money contract: for every request that a session accepted there is exactly one [`SubmitOutcome`], which says whether
 //! not one byte of it was written, what the peer answered, or that nobody knows; and at most one late [`Answer`] after it.
@@ -13,8 +13,10 @@ pub mod encode;
 pub mod framing;
 pub mod link;
 pub mod pdu;
+pub mod receipt;
 pub mod session;
 pub mod status;
+pub mod text;
 pub mod tlv;
 
 mod metering;

@@ -1,0 +1,147 @@
+use thiserror::Error;
+
+use super::{
+    charset,
+    coding::{Alphabet, DefaultAlphabet, encode},
+    gsm,
+    header::{Concatenation, ReferenceNumber, UDH_INDICATOR},
+};
+
+/// What fits one UCS-2 segment that stands alone, in UTF-16 units.
+pub const UCS2_UNITS_SINGLE: usize = 70;
+/// What fits one of several UCS-2 segments.
+const UCS2_UNITS_PART: usize = 67;
+/// What fits one segment of the GSM alphabet that stands alone, in septets.
+const SEPTETS_SINGLE: usize = 160;
+/// What fits one of several segments of the GSM alphabet.
+const SEPTETS_PART: usize = 153;
+
+const DATA_CODING_DEFAULT: u8 = 0x00;
+const DATA_CODING_UCS2: u8 = 0x08;
+
+/// What a text takes on the air.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// [`Alphabet::GsmPacked`] if it has all characters, else [`Alphabet::Ucs2`].
+    pub alphabet: Alphabet,
+    /// The length of the whole text: septets, or UTF-16 units.
+    pub units: usize,
+    /// How many messages it takes; an empty text takes one.
+    pub segments: usize,
+}
+
+/// Counts what `text` takes on the air, where the GSM alphabet is always packed. No surrogate pair and no escaped character is
+/// cut in two, so a long text may need a segment more than its units suggest.
+pub fn segments(text: &str) -> Segments {
+    let alphabet = air_alphabet(text);
+    let pieces = split(text, alphabet);
+    Segments { alphabet, units: units(text, alphabet), segments: pieces.len() }
+}
+
+/// One message of a text, ready for `submit_sm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What to set in `esm_class`: 0x40 where a user data header leads the octets, else 0.
+    pub esm_class: u8,
+    /// 0 for the carrier's default alphabet, 8 for UCS-2.
+    pub data_coding: u8,
+    /// At most 160 octets.
+    pub short_message: Vec<u8>,
+}
+
+/// A text that needs more segments than allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the text takes {segments} segments, at most {segments_max} are allowed")]
+pub struct TooManySegments {
+    /// What it takes.
+    pub segments: usize,
+    /// What is allowed.
+    pub segments_max: u8,
+}
+
+/// Encodes `text` into as few messages as it takes: in the carrier's default alphabet where that and the GSM alphabet both
+/// have every character, else in UCS-2. Several parts carry an 8-bit `reference_number`, which should differ from that of the last
+/// texts to the same number.
+///
+/// Errors: more than `segments_max` parts.
+pub fn split_message(
+    text: &str,
+    default: DefaultAlphabet,
+    reference_number: u8,
+    segments_max: u8,
+) -> Result<Vec<Part>, TooManySegments> {
+    // A carrier whose default is Latin-1 still packs septets on the air, so both alphabets must have the character.
+    let wire_alphabet = match default.alphabet() {
+        alphabet if air_alphabet(text) == Alphabet::GsmPacked && encode(text, alphabet).is_ok() => alphabet,
+        _ => Alphabet::Ucs2,
+    };
+    let (data_coding, on_the_air) = match wire_alphabet {
+        Alphabet::Ucs2 => (DATA_CODING_UCS2, Alphabet::Ucs2),
+        _ => (DATA_CODING_DEFAULT, Alphabet::GsmPacked),
+    };
+    let pieces = split(text, on_the_air);
+    let segments = pieces.len();
+    let total = u8::try_from(segments).ok().filter(|total| *total <= segments_max);
+    let total = total.ok_or(TooManySegments { segments, segments_max })?;
+    let parts = (1..=total).zip(pieces).map(|(part, piece)| {
+        let header = match total {
+            1 => Vec::new(),
+            _ => Concatenation { reference_number: ReferenceNumber::Bits8(reference_number), total, part }.to_header(),
+        };
+        let esm_class = if header.is_empty() { 0 } else { UDH_INDICATOR };
+        Part { esm_class, data_coding, short_message: append(header, piece, wire_alphabet) }
+    });
+    Ok(parts.collect())
+}
+
+/// `piece` behind `header`. Every character is in the alphabet: the caller has tried.
+fn append(mut header: Vec<u8>, piece: &str, alphabet: Alphabet) -> Vec<u8> {
+    let fill_bits = gsm::fill_bits(header.len());
+    let body = match alphabet {
+        Alphabet::GsmPacked => gsm::encode(piece).map(|septets| gsm::pack(&septets, fill_bits)).unwrap_or_default(),
+        Alphabet::Ucs2 => charset::encode_ucs2(piece),
+        _ => encode(piece, alphabet).unwrap_or_default(),
+    };
+    header.extend(body);
+    header
+}
+
+fn air_alphabet(text: &str) -> Alphabet {
+    let gsm = text.chars().all(|c| gsm::septet_count(c).is_some());
+    if gsm { Alphabet::GsmPacked } else { Alphabet::Ucs2 }
+}
+
+/// Septets or UTF-16 units of one character.
+fn width(character: char, alphabet: Alphabet) -> usize {
+    match alphabet {
+        Alphabet::Ucs2 => character.len_utf16(),
+        _ => gsm::septet_count(character).unwrap_or(1),
+    }
+}
+
+fn units(text: &str, alphabet: Alphabet) -> usize {
+    text.chars().map(|c| width(c, alphabet)).sum()
+}
+
+/// The text in pieces that fit one segment each; at least one piece.
+fn split(text: &str, alphabet: Alphabet) -> Vec<&str> {
+    let (single, per_part) = match alphabet {
+        Alphabet::Ucs2 => (UCS2_UNITS_SINGLE, UCS2_UNITS_PART),
+        _ => (SEPTETS_SINGLE, SEPTETS_PART),
+    };
+    if units(text, alphabet) <= single {
+        return vec![text];
+    }
+    let mut pieces = Vec::new();
+    let (mut start, mut used) = (0, 0);
+    for (at, character) in text.char_indices() {
+        let width = width(character, alphabet);
+        if used + width > per_part {
+            pieces.push(&text[start..at]);
+            (start, used) = (at, 0);
+        }
+        used += width;
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
