@@ -168,11 +168,15 @@ impl<'de> Deserialize<'de> for FactSource {
 impl Fact {
     /// Orders two statements about the fact `name`: the greater one is believed.
     fn weight(&self, other: &Fact, name: FactName) -> Ordering {
-        let rank = |fact: &Fact| match fact.value {
-            FactValue::Unknown => 0,
-            // A standing statement about something that ends by itself would hide a fresher one after it has ended.
-            FactValue::True if fact.source.is_standing() && name.lifetime().is_none() => 2,
-            FactValue::True | FactValue::False => 1,
+        let rank = |fact: &Fact| {
+            // A standing statement about what ends by itself would hide a fresher one after its end.
+            let stands = fact.source.is_standing() && name.lifetime().is_none();
+            match fact.value {
+                FactValue::True if stands => 3,
+                FactValue::False if stands => 2,
+                FactValue::True | FactValue::False => 1,
+                FactValue::Unknown => 0,
+            }
         };
         let key = |fact| (rank(fact), fact.observed_at, fact.value);
         key(self).cmp(&key(other)).then_with(|| self.source.cmp(&other.source))
@@ -196,9 +200,11 @@ impl Facts {
 
     /// Adds a statement and keeps the one to be believed. The order of the calls does not matter.
     ///
-    /// A standing `true` (a number list, an operator) beats everything: who is on a list must not pay, whatever an older
-    /// or newer answer says (but a recent SIM swap ends by itself, so there it is the newest that counts). A definite value beats *unknown*, even a newer one: not to know takes no knowledge away, and
-    /// age does that by itself. Then the newest observation wins; at the same moment `true`, the careful answer, does.
+    /// What stands (a number list, an operator) beats what was observed, and of what stands, `true` beats `false`: who is
+    /// listed must not pay, and who is listed as `false` was exempted on purpose; the carrier still has the last word.
+    /// A recent SIM swap ends by itself, so there nothing stands. A definite value beats *unknown*, even a newer one: not
+    /// to know takes no knowledge away, and age does that anyway. Then the newest observation wins; at the same moment
+    /// `true`, the careful answer, does.
     pub fn add(&mut self, name: FactName, fact: Fact) {
         let held = &mut self.0[name as usize];
         if held.as_ref().is_none_or(|held| fact.weight(held, name).is_gt()) {

@@ -50,6 +50,7 @@ pub struct Spending {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// May it go on?
+    #[serde(flatten)]
     pub decision: Decision,
     /// One for each rule that was judged, in the order of judgement. The first that declines is the decision's reason.
     pub findings: Vec<Finding>,

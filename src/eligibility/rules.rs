@@ -132,17 +132,6 @@ impl Rules {
         Rules { rules, limits, carriers: BTreeMap::new() }.checked()
     }
 
-    /// The same rules, with a carrier's own instead of the general ones where they are given.
-    pub fn with_carrier(
-        mut self,
-        carrier: &str,
-        rules: Option<Vec<FactRule>>,
-        limits: Option<Limits>,
-    ) -> Result<Rules, RulesError> {
-        self.carriers.insert(carrier.to_owned(), CarrierRules { rules, limits });
-        self.checked()
-    }
-
     /// The conditions for this carrier's subscribers, in the order in which they are judged.
     pub fn facts(&self, carrier: &str) -> &[FactRule] {
         self.carriers.get(carrier).and_then(|own| own.rules.as_deref()).unwrap_or(&self.rules)
