@@ -1,7 +1,7 @@
 //! May this subscriber pay? Facts in, verdict out.
 //!
-//! [`Rules`] are data: which facts are asked, in which order, how old an observation may be, and what *unknown* means.
-//! [`judge`] runs every rule over an [`Application`]; the first that declines is the reason, and all of them are
+//! `Rules` are data: which facts are asked, in which order, how old an observation may be, and what *unknown* means.
+//! `judge` runs every rule over an `Application`; the first that declines is the reason, and all of them are
 //! reported, so that support can see why a number can or cannot pay.
 
 mod fact;

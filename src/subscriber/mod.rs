@@ -1,8 +1,8 @@
 //! Where facts about a subscriber come from, and how old they are.
 //!
-//! [`Subscribers`] answers from memory and never waits: from number lists that the operator keeps ([`NumberLists`]), and
-//! from what carriers said before ([`FactCache`]). A source that has to ask somebody asks beforehand and hands its answer
-//! to [`Subscribers::remember`]; a durable cache is filled and read at the same two doors.
+//! `Subscribers` answers from memory and never waits: from number lists that the operator keeps (`NumberLists`), and
+//! from what carriers said before (`FactCache`). A source that has to ask somebody asks beforehand and hands its answer
+//! to `Subscribers::remember`; a durable cache is filled and read at the same two doors.
 
 mod cache;
 mod number_list;

@@ -39,7 +39,7 @@ pub struct CatalogueText<'a> {
 /// A city.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct City {
-    /// At most 16 of `a`–`z`, `0`–`9`, `-`, `_`.
+    /// At most [`City::ID_BYTES_MAX`] of `a`–`z`, `0`–`9`, `-`, `_`.
     pub id: String,
     /// As passengers call it.
     pub name: CityName,
@@ -61,7 +61,7 @@ pub struct CityName {
 /// A bus company.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agency {
-    /// At most 16 of `a`–`z`, `0`–`9`, `-`, `_`.
+    /// At most [`Agency::ID_BYTES_MAX`] of `a`–`z`, `0`–`9`, `-`, `_`.
     pub id: String,
     /// Its name on tickets and in reports.
     pub name: String,
@@ -72,13 +72,13 @@ pub struct Agency {
 pub struct Route {
     /// The city it runs in.
     pub city: Arc<City>,
-    /// As on the front of the bus, at most 16 bytes: `92`, `139А`. Unique in its city.
+    /// As on the front of the bus: `92`, `139А`; at most [`Route::ID_BYTES_MAX`] bytes of UTF-8. Unique in its city.
     pub id: String,
     /// Who runs it and is owed the fares.
     pub agency: Arc<Agency>,
     /// From where to where.
     pub name: String,
-    /// What its fare is called: at most 16 of `a`–`z`, `0`–`9`, `-`, `_`.
+    /// What its fare is called: at most [`Route::FARE_CLASS_BYTES_MAX`] of `a`–`z`, `0`–`9`, `-`, `_`.
     pub fare_class: String,
     /// How long a ticket is valid when nothing is known of the trip, in minutes: 1 to 1,440.
     pub cap_minutes: u16,
@@ -95,6 +95,28 @@ pub struct Vehicle {
     pub plate: Option<Plate>,
     /// The route that it runs on.
     pub route: Arc<Route>,
+}
+
+// City, route and fare class stand in every ticket, and a ticket must fit a QR code that an old phone can show. A text that
+// is too long for it has to be found when the catalogue is read, not when the fare has been taken.
+
+impl City {
+    /// How long an id may be.
+    pub const ID_BYTES_MAX: usize = 6;
+}
+
+impl Agency {
+    /// How long an id may be.
+    pub const ID_BYTES_MAX: usize = 16;
+}
+
+impl Route {
+    /// How long an id may be.
+    pub const ID_BYTES_MAX: usize = 6;
+    /// How long the name of a fare class may be.
+    pub const FARE_CLASS_BYTES_MAX: usize = 7;
+    /// The longest cap: a day.
+    pub const CAP_MINUTES_MAX: u16 = 24 * 60;
 }
 
 impl Catalogue {

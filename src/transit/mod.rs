@@ -1,6 +1,6 @@
 //! Vehicles, routes and dated fares, in GTFS's words: agency, route, vehicle, fare class.
 //!
-//! A [`Catalogue`] is read from five CSV texts, whole or not at all: every reference is checked, and every fault is named
+//! A `Catalogue` is read from five CSV texts, whole or not at all: every reference is checked, and every fault is named
 //! with its file, line and column.
 
 mod catalogue;

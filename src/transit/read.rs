@@ -15,9 +15,7 @@ use super::{
 };
 use crate::money::{Currency, Money};
 
-const ID_BYTES_MAX: usize = 16;
 const NAME_BYTES_MAX: usize = 200;
-const CAP_MINUTES_MAX: u16 = 24 * 60;
 
 pub(super) fn read(text: &CatalogueText<'_>) -> Result<Catalogue, CatalogueError> {
     let faults = &mut Faults::default();
@@ -71,7 +69,7 @@ struct Reading {
 
 impl Reading {
     fn city(&mut self, row: &Row<'_>, faults: &mut Faults) -> Option<()> {
-        let id = row.read("city", faults, id);
+        let id = row.read("city", faults, |text| id(text, City::ID_BYTES_MAX));
         let kk = row.read("name_kk", faults, name);
         let ru = row.read("name_ru", faults, name);
         let en = row.read("name_en", faults, name);
@@ -82,7 +80,7 @@ impl Reading {
     }
 
     fn agency(&mut self, row: &Row<'_>, faults: &mut Faults) -> Option<()> {
-        let id = row.read("agency", faults, id);
+        let id = row.read("agency", faults, |text| id(text, Agency::ID_BYTES_MAX));
         let name = row.read("name", faults, name);
         let id = id?;
         let agency = name.map(|name| Agency { id: id.clone(), name });
@@ -91,7 +89,7 @@ impl Reading {
 
     fn fare(&mut self, row: &Row<'_>, faults: &mut Faults) -> Option<()> {
         let city = row.read("city", faults, |text| refer(&self.cities, text, "cities.csv", "city"));
-        let fare_class = row.read("fare_class", faults, id);
+        let fare_class = row.read("fare_class", faults, |text| id(text, Route::FARE_CLASS_BYTES_MAX));
         self.fare_classes.insert((row.text("city").to_owned(), row.text("fare_class").to_owned()));
         let currency = row.read("currency", faults, |text| Ok(text.parse::<Currency>()?));
         let amount = row.read("amount", faults, |text| fare_amount(text, currency.unwrap_or(Currency::Kzt)));
@@ -109,7 +107,7 @@ impl Reading {
 
     fn route(&mut self, row: &Row<'_>, faults: &mut Faults) -> Option<()> {
         let city = row.read("city", faults, |text| refer(&self.cities, text, "cities.csv", "city"));
-        let id = row.read("route", faults, |text| text_of(text, ID_BYTES_MAX));
+        let id = row.read("route", faults, |text| text_of(text, Route::ID_BYTES_MAX));
         let agency = row.read("agency", faults, |text| refer(&self.agencies, text, "agencies.csv", "agency"));
         let name = row.read("name", faults, name);
         let cap_minutes = row.read("cap_minutes", faults, minutes);
@@ -210,10 +208,10 @@ fn refer<T>(
     declared.get(id).map(|(_, thing)| thing.clone()).ok_or(FaultReason::Unknown { file, what })
 }
 
-fn id(text: &str) -> Result<String, FaultReason> {
+fn id(text: &str, bytes_max: usize) -> Result<String, FaultReason> {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-    let is_id = (1..=ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain);
-    if is_id { Ok(text.to_owned()) } else { Err(FaultReason::Id(ID_BYTES_MAX)) }
+    let is_id = (1..=bytes_max).contains(&text.len()) && text.bytes().all(is_plain);
+    if is_id { Ok(text.to_owned()) } else { Err(FaultReason::Id(bytes_max)) }
 }
 
 fn name(text: &str) -> Result<String, FaultReason> {
@@ -237,8 +235,8 @@ fn date(text: &str) -> Result<Date, FaultReason> {
 }
 
 fn minutes(text: &str) -> Result<u16, FaultReason> {
-    let minutes = text.parse().ok().filter(|minutes| (1..=CAP_MINUTES_MAX).contains(minutes));
-    minutes.ok_or(FaultReason::Minutes(CAP_MINUTES_MAX))
+    let minutes = text.parse().ok().filter(|minutes| (1..=Route::CAP_MINUTES_MAX).contains(minutes));
+    minutes.ok_or(FaultReason::Minutes(Route::CAP_MINUTES_MAX))
 }
 
 fn yes_or_no(text: &str) -> Result<bool, FaultReason> {
