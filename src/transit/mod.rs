@@ -1,11 +1,19 @@
-//! placeholder
-use serde::{Deserialize, Serialize};
-/// placeholder
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct VehicleCode(String);
-impl std::str::FromStr for VehicleCode {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, String> {
-        Ok(VehicleCode(s.into()))
-    }
-}
+//! Vehicles, routes and dated fares, in GTFS's words: agency, route, vehicle, fare class.
+//!
+//! A `Catalogue` is read from five CSV texts, whole or not at all: every reference is checked, and every fault is named
+//! with its file, line and column.
+
+mod catalogue;
+mod fares;
+mod faults;
+mod plate;
+mod read;
+mod table;
+#[cfg(test)]
+mod tests;
+mod vehicle_code;
+
+pub use catalogue::{Agency, Catalogue, CatalogueText, City, CityName, Route, Vehicle};
+pub use faults::{CatalogueError, Fault, FaultReason};
+pub use plate::{Plate, PlateError};
+pub use vehicle_code::{VehicleCode, VehicleCodeError};

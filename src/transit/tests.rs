@@ -1,0 +1,256 @@
+use jiff::civil::date;
+use proptest::{prelude::*, sample::select};
+
+use super::*;
+use crate::{clock::Timestamp, money::Money};
+
+const SHIPPED: CatalogueText<'static> = CatalogueText {
+    cities: include_str!("../../config/examples/transit/cities.csv"),
+    agencies: include_str!("../../config/examples/transit/agencies.csv"),
+    routes: include_str!("../../config/examples/transit/routes.csv"),
+    vehicles: include_str!("../../config/examples/transit/vehicles.csv"),
+    fares: include_str!("../../config/examples/transit/fares.csv"),
+};
+
+const SMALL: CatalogueText<'static> = CatalogueText {
+    cities: "city,name_kk,name_ru,name_en,time_zone\nalmaty,Алматы,Алматы,Almaty,Asia/Almaty\n",
+    agencies: "agency,name\npark-1,Парк\n",
+    routes: "city,route,agency,name,fare_class,cap_minutes,ring\nalmaty,92,park-1,\"А, Б\",regular,90,no\n",
+    vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\n",
+    fares: "city,fare_class,amount,currency,from\nalmaty,regular,80,KZT,2020-01-01\nalmaty,regular,90.5,KZT,2024-03-01\n",
+};
+
+fn moment(text: &str) -> Timestamp {
+    text.parse().expect("a moment")
+}
+
+fn faults(text: CatalogueText<'_>) -> Vec<String> {
+    match Catalogue::read(&text) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_shipped_catalogue_has_the_public_fares_and_three_vehicles_in_every_city() {
+    let catalogue = Catalogue::read(&SHIPPED).expect("a sound catalogue");
+    let today = date(2026, 3, 1);
+    let tenge = |city, class| catalogue.fare(city, class, today).map(Money::major);
+    for (city, regular, express, reduced) in [
+        ("aktobe", "80", None, Some("40")),
+        ("almaty", "80", None, Some("40")),
+        ("astana", "90", Some("180"), None),
+        ("kyzyl", "90", Some("180"), None),
+        ("shym", "70", None, None),
+        ("taldyk", "80", None, Some("40")),
+        ("uralsk", "80", None, Some("40")),
+    ] {
+        assert_eq!(tenge(city, "regular").as_deref(), Some(regular), "{city}");
+        assert_eq!(tenge(city, "express").as_deref(), express, "{city}");
+        assert_eq!(tenge(city, "reduced").as_deref(), reduced, "{city}");
+        assert_eq!(catalogue.vehicles().filter(|vehicle| vehicle.route.city.id == city).count(), 3, "{city}");
+    }
+    assert_eq!(catalogue.cities().count(), 7);
+    let bus = catalogue.find("1234").expect("the bus on the sticker");
+    assert_eq!((bus.route.city.name.en.as_str(), bus.route.id.as_str()), ("Almaty", "92"));
+}
+
+#[test]
+fn a_vehicle_is_found_by_code_and_by_plate_on_any_keyboard() {
+    let catalogue = Catalogue::read(&SMALL).expect("a sound catalogue");
+    let code = "1234".parse().expect("a code");
+    for text in ["1234", "123ABC02", "123 авс 02"] {
+        assert_eq!(catalogue.find(text).map(|vehicle| vehicle.code), Some(code), "{text}");
+    }
+    for text in ["01234", "1235", "123ABC03", "", "автобус"] {
+        assert!(catalogue.find(text).is_none(), "{text}");
+    }
+    assert_eq!(catalogue.route("almaty", "92").map(|route| route.name.as_str()), Some("А, Б"));
+    assert_eq!(catalogue.agency("park-1").map(|agency| agency.name.as_str()), Some("Парк"));
+    assert!(catalogue.city("almaty").is_some() && catalogue.route("almaty", "93").is_none());
+}
+
+#[test]
+fn a_new_fare_begins_at_midnight_of_the_city() {
+    let catalogue = Catalogue::read(&SMALL).expect("a sound catalogue");
+    let bus = catalogue.find("1234").expect("a vehicle");
+    // That night the clocks went back from midnight to 23:00: March began at 19:00 UTC.
+    assert_eq!(catalogue.fare_in(bus, moment("2024-02-29T18:59:59Z")), Some(Money::kzt(8_000)));
+    assert_eq!(catalogue.fare_in(bus, moment("2024-02-29T19:00:00Z")), Some(Money::kzt(9_050)));
+    assert_eq!(catalogue.fare_in(bus, moment("2019-12-31T12:00:00Z")), None);
+}
+
+#[test]
+fn columns_may_come_in_any_order_with_bom_crlf_and_comments() {
+    let agencies = "\u{feff}# ours\r\n\r\nname,agency\r\n# the first\r\n\" Парк \",park-1\r\n";
+    let catalogue = Catalogue::read(&CatalogueText { agencies, ..SMALL }).expect("a sound catalogue");
+    assert_eq!(catalogue.agency("park-1").map(|agency| agency.name.as_str()), Some(" Парк "));
+}
+
+#[test]
+fn every_reference_is_checked() {
+    let routes = "city,route,agency,name,fare_class,cap_minutes,ring\n\
+                  almaty,92,park-2,А,regular,90,no\n\
+                  astana,10,park-1,А,regular,90,no\n\
+                  almaty,93,park-1,А,express,90,no\n";
+    let vehicles = "city,vehicle_code,state_plate,route\n\
+                    almaty,1,,92\n\
+                    almaty,2,,94\n\
+                    astana,3,,10\n";
+    assert_eq!(
+        faults(CatalogueText { routes, vehicles, ..SMALL }),
+        [
+            "routes.csv, line 2, agency: agencies.csv has no such agency",
+            "routes.csv, line 3, city: cities.csv has no such city",
+            "routes.csv, line 4, fare_class: fares.csv has no such fare class in this city",
+            "vehicles.csv, line 3, route: routes.csv has no such route in this city",
+            "vehicles.csv, line 4, city: cities.csv has no such city",
+        ]
+    );
+}
+
+#[test]
+fn what_refers_to_a_faulty_line_is_not_called_a_fault_as_well() {
+    let cities = "city,name_kk,name_ru,name_en,time_zone\nalmaty,Алматы,Алматы,Almaty,Asia/Verny\n";
+    let fares = "city,fare_class,amount,currency,from\nalmaty,regular,eighty,KZT,2020-01-01\n";
+    assert_eq!(
+        faults(CatalogueText { cities, fares, ..SMALL }),
+        [
+            "cities.csv, line 2, time_zone: no time zone has this name; write one of the IANA's, such as Asia/Almaty",
+            "fares.csv, line 2, amount: \"eighty\" is not an amount: write 80, 80.5 or 80.50",
+        ]
+    );
+}
+
+#[test]
+fn every_field_is_checked_and_a_line_names_all_its_faults() {
+    let routes = "city,route,agency,name,fare_class,cap_minutes,ring\n\
+                  almaty,139абв,park-1,,regular,1441,maybe\n\
+                  almaty,92,park-1,А,regular,90\n\
+                  almaty,92,park-1,А,regular,90,no,,surplus\n\
+                  almaty,92,park-1,\"А,regular,90,no\n";
+    let fares = "city,fare_class,amount,currency,from\n\
+                 almaty,regular,80,KZT,2020-01-01\n\
+                 almaty,regular,90,KZT,2020-01-01\n\
+                 almaty,Regular,0,KZT,2020-01-01T00:00\n\
+                 almaty,regular,80,BTC,2020-02-30\n";
+    let vehicles = "city,vehicle_code,state_plate,route\nalmaty,123456789,1234,92\n";
+    let found = faults(CatalogueText { routes, fares, vehicles, ..SMALL });
+    let expected = [
+        "fares.csv, line 3, from: this is already on line 2",
+        "fares.csv, line 4, fare_class: an id has 1 to 7 characters: a to z, 0 to 9, dash, underscore",
+        "fares.csv, line 4, amount: a fare must be more than 0",
+        "fares.csv, line 4, from: a date such as 2024-03-01 is expected",
+        "fares.csv, line 5, currency: unknown currency \"BTC\"; known are KZT, KGS, UZS, RUB, EUR, USD",
+        "fares.csv, line 5, from: a date such as 2024-03-01 is expected",
+        "routes.csv, line 2, route: a text of 1 to 6 bytes without control characters is expected",
+        "routes.csv, line 2, name: a text of 1 to 200 bytes without control characters is expected",
+        "routes.csv, line 2, cap_minutes: a whole number of minutes from 1 to 1440 is expected",
+        "routes.csv, line 2, ring: yes or no is expected",
+        "routes.csv, line 3, ring: the line ends before this column",
+        "routes.csv, line 4: the line has more fields than there are columns",
+        "routes.csv, line 5: a quoted field does not end before a comma or the end of its line",
+        "vehicles.csv, line 2, vehicle_code: a vehicle code has one to eight digits",
+        "vehicles.csv, line 2, state_plate: a state plate has 4 to 10 letters and digits, at least one of them a letter",
+        "vehicles.csv, line 2, route: routes.csv has no such route in this city",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn codes_and_plates_are_unique_across_all_cities() {
+    let cities = [SMALL.cities, "astana,Астана,Астана,Astana,Asia/Almaty\n"].concat();
+    let fares = [SMALL.fares, "astana,regular,90,KZT,2020-01-01\n"].concat();
+    let routes = [SMALL.routes, "astana,92,park-1,А,regular,90,no\nastana,92,park-1,А,regular,90,no\n"].concat();
+    let vehicles = [SMALL.vehicles, "astana,1234,,92\nastana,1235,123 авс 02,92\n"].concat();
+    let text = CatalogueText {
+        cities: &cities,
+        fares: &fares,
+        routes: &routes,
+        vehicles: &vehicles,
+        agencies: SMALL.agencies,
+    };
+    assert_eq!(
+        faults(text),
+        [
+            "routes.csv, line 4, route: this is already on line 3",
+            "vehicles.csv, line 3, vehicle_code: this is already on line 2",
+            "vehicles.csv, line 4, state_plate: this is already on line 2",
+        ]
+    );
+}
+
+#[test]
+fn wrong_columns_are_named_and_hide_no_other_files_columns() {
+    let found = faults(CatalogueText { cities: "", agencies: "agency,name,nmae\n", fares: "from,from", ..SMALL });
+    let expected = [
+        "cities.csv, line 1: the file is empty; its first line names the columns",
+        "agencies.csv, line 1, nmae: unknown column; known are agency, name",
+        "fares.csv, line 1, from: this column is named twice",
+        "fares.csv, line 1, city: there is no such column",
+        "fares.csv, line 1, fare_class: there is no such column",
+        "fares.csv, line 1, amount: there is no such column",
+        "fares.csv, line 1, currency: there is no such column",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn at_most_fifty_faults_are_kept_and_the_rest_are_counted() {
+    let vehicles = format!("city,vehicle_code,state_plate,route\n{}", "almaty,x,,92\n".repeat(60));
+    let error = Catalogue::read(&CatalogueText { vehicles: &vehicles, ..SMALL }).expect_err("sixty faults");
+    assert_eq!((error.faults.len(), error.more), (CatalogueError::FAULTS_MAX, 10));
+    assert!(
+        error
+            .to_string()
+            .ends_with("vehicles.csv, line 51, vehicle_code: a vehicle code has one to eight digits\nand 10 more")
+    );
+}
+
+/// One of the small files with some of its text replaced.
+fn damaged() -> impl Strategy<Value = (usize, String)> {
+    let file = (0..5_usize).prop_flat_map(|file| (Just(file), 0..texts(SMALL)[file].chars().count()));
+    let noise = select(vec![",", "\"", "\n", "", "#", "0", "é", "\u{feff}", "\r", "-", "almaty", "\0"]);
+    (file, noise, 0..4_usize).prop_map(|((file, at), noise, removed)| {
+        let text = texts(SMALL)[file];
+        let (before, after) = (text.chars().take(at), text.chars().skip(at + removed));
+        (file, before.chain(noise.chars()).chain(after).collect())
+    })
+}
+
+fn texts(text: CatalogueText<'_>) -> [&str; 5] {
+    [text.cities, text.agencies, text.routes, text.vehicles, text.fares]
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic_and_what_is_read_is_sound((file, text) in damaged()) {
+        let mut all = texts(SMALL);
+        all[file] = &text;
+        let [cities, agencies, routes, vehicles, fares] = all;
+        match Catalogue::read(&CatalogueText { cities, agencies, routes, vehicles, fares }) {
+            Ok(catalogue) => for vehicle in catalogue.vehicles() {
+                let route = &vehicle.route;
+                prop_assert_eq!(catalogue.route(&route.city.id, &route.id), Some(route));
+                prop_assert_eq!(catalogue.city(&route.city.id), Some(&route.city));
+                prop_assert_eq!(catalogue.agency(&route.agency.id), Some(&route.agency));
+                prop_assert!(catalogue.fares().any(|(city, class, _, _)| city == route.city.id && class == route.fare_class));
+                if let Some(plate) = &vehicle.plate {
+                    prop_assert_eq!(catalogue.vehicle_by_plate(plate), Some(vehicle));
+                }
+            },
+            Err(error) => prop_assert!(!error.faults.is_empty() && !error.to_string().is_empty()),
+        }
+    }
+
+    #[test]
+    fn no_text_panics(noise in ".{0,60}") {
+        for file in 0..5 {
+            let mut all = texts(SMALL);
+            let text = [all[file], &noise].concat();
+            all[file] = &text;
+            let [cities, agencies, routes, vehicles, fares] = all;
+            let _ = Catalogue::read(&CatalogueText { cities, agencies, routes, vehicles, fares });
+        }
+    }
+}
