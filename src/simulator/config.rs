@@ -203,7 +203,10 @@ impl SimulatorConfig {
         for (address, code) in &self.source_addresses {
             check_ascii("source_addresses", address, 20)?;
             if !self.tariffs.contains_key(code) {
-                return Err(value("source_addresses", format!("{address:?} names tariff {code:?}, which is not there")));
+                return Err(value(
+                    "source_addresses",
+                    format!("{address:?} names tariff {code:?}, which is not there"),
+                ));
             }
         }
         for (key, range) in
@@ -223,7 +226,10 @@ impl SimulatorConfig {
             return Err(value("tps_max", "must be at least 1; leave it out for no limit"));
         }
         if self.subscribers.len() > self.limits.subscribers_max {
-            return Err(value("subscribers", format!("more than limits.subscribers_max = {}", self.limits.subscribers_max)));
+            return Err(value(
+                "subscribers",
+                format!("more than limits.subscribers_max = {}", self.limits.subscribers_max),
+            ));
         }
         self.faults.iter().try_for_each(FaultRule::validate).map_err(|problem| value("faults", problem))
     }
@@ -261,8 +267,11 @@ impl Limits {
             self.subscribers_max,
             self.inbox_messages_max,
         ];
-        if counts.contains(&0) || self.bind_within_ms == 0 {
-            return Err(value("limits", "every limit must be at least 1"));
+        if counts.contains(&0) || counts.into_iter().any(|count| count > LIMIT_MAX) {
+            return Err(value("limits", format!("every count must be between 1 and {LIMIT_MAX}")));
+        }
+        if self.bind_within_ms == 0 || self.bind_within_ms > DAY_MS {
+            return Err(value("limits.bind_within_ms", "must be between 1 ms and a day"));
         }
         // A pending message must stay known until it is delivered.
         if self.messages_kept_max < self.messages_pending_max {
@@ -343,6 +352,8 @@ impl Default for Limits {
 }
 
 const DAY_MS: u64 = 86_400_000;
+/// No bound may be set above this.
+const LIMIT_MAX: usize = 100_000_000;
 
 fn value(key: &'static str, problem: impl ToString) -> ConfigError {
     ConfigError::Value { key, problem: problem.to_string() }
@@ -350,7 +361,10 @@ fn value(key: &'static str, problem: impl ToString) -> ConfigError {
 
 fn check_ascii(key: &'static str, text: &str, length_max: usize) -> Result<(), ConfigError> {
     if text.len() > length_max || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(value(key, format!("{text:?} must be at most {length_max} printable ASCII characters, without spaces")));
+        return Err(value(
+            key,
+            format!("{text:?} must be at most {length_max} printable ASCII characters, without spaces"),
+        ));
     }
     Ok(())
 }

@@ -158,16 +158,21 @@ impl Exchange {
         ruling
     }
 
-    /// A submission that passed a limit of the SMSC and was not looked at.
-    pub(super) fn refuse_over_limit(&mut self, tps: bool) -> Ruling {
+    /// A submission that is refused before the carrier looks at it.
+    pub(super) fn refuse(&mut self, status: u32) -> Ruling {
         self.stats.submits += 1;
         self.stats.submits_refused += 1;
+        Ruling::refused(status)
+    }
+
+    /// A submission that passed a limit of the SMSC.
+    pub(super) fn refuse_over_limit(&mut self, tps: bool) -> Ruling {
         if tps {
             self.stats.submits_over_tps += 1;
-            Ruling::refused(ESME_RTHROTTLED)
+            self.refuse(ESME_RTHROTTLED)
         } else {
             self.stats.submits_over_window += 1;
-            Ruling::refused(ESME_RMSGQFUL)
+            self.refuse(ESME_RMSGQFUL)
         }
     }
 
@@ -360,7 +365,7 @@ impl Ruling {
         }
     }
 
-    pub(super) fn refused(status: u32) -> Ruling {
+    fn refused(status: u32) -> Ruling {
         Ruling::plain(Reply::Status(status))
     }
 

@@ -190,9 +190,8 @@ impl FaultBook {
     fn draw(&mut self, msisdn: Msisdn, charged: bool, rng: &mut impl Rng, concerns: fn(Fault) -> bool) -> Vec<Fault> {
         let mut drawn = Vec::new();
         for rule in &mut self.rules {
-            let fits = concerns(rule.fault)
-                && rule.msisdn.is_none_or(|only| only == msisdn)
-                && rule.traffic.includes(charged);
+            let fits =
+                concerns(rule.fault) && rule.msisdn.is_none_or(|only| only == msisdn) && rule.traffic.includes(charged);
             if fits && rng.random_bool(rule.probability) {
                 rule.times = rule.times.map(|left| left.saturating_sub(1));
                 drawn.push(rule.fault);
@@ -266,7 +265,10 @@ mod tests {
         for probability in [-0.1, 1.1, f64::NAN] {
             assert!(FaultBook::default().add(FaultRule::at_random(probability, Fault::Nack)).is_err());
         }
-        assert_eq!(FaultRule::always(Fault::LateReceipt { ms: u64::MAX }).validate(), Err(InvalidFault::Delay(u64::MAX)));
+        assert_eq!(
+            FaultRule::always(Fault::LateReceipt { ms: u64::MAX }).validate(),
+            Err(InvalidFault::Delay(u64::MAX))
+        );
         let unknown = serde_json::from_str::<FaultRule>(r#"{"fault":{"kind":"meteor"}}"#);
         assert!(unknown.expect_err("no such fault").to_string().contains("meteor"));
     }

@@ -99,9 +99,12 @@ mod tests {
     #[test]
     fn totals_are_sums_and_a_reference_charged_twice_is_named() {
         let mut ledger = Ledger::default();
-        for (msisdn, minor, reference) in
-            [("77010000001", 80, Some(1)), ("77010000002", 100, Some(2)), ("77010000001", 80, Some(1)), ("77010000001", 5, None)]
-        {
+        for (msisdn, minor, reference) in [
+            ("77010000001", 80, Some(1)),
+            ("77010000002", 100, Some(2)),
+            ("77010000001", 80, Some(1)),
+            ("77010000001", 5, None),
+        ] {
             ledger.append(entry(msisdn, minor, reference));
         }
         let first: Msisdn = "77010000001".parse().expect("a number");

@@ -217,7 +217,10 @@ mod tests {
             assert_eq!(MessageKey::from_response(&key.in_response(form), form), Some(key), "{form:?}");
             assert_eq!(MessageKey::from_response("?", form), None);
         }
-        assert_eq!((key.in_response(HexThenDecimal), key.in_receipt(HexThenDecimal)), ("f433f".into(), "1000255".into()));
+        assert_eq!(
+            (key.in_response(HexThenDecimal), key.in_receipt(HexThenDecimal)),
+            ("f433f".into(), "1000255".into())
+        );
         assert_eq!(key.in_receipt(PaddedReceipt), "0000000001000255");
         assert_eq!(key.in_receipt(Uuid), key.in_response(Uuid).to_uppercase());
     }
@@ -237,8 +240,15 @@ mod tests {
             validity: None,
         };
         let at = Timestamp::from_unix_seconds(0);
-        let message =
-            Message { submission, faults: vec![], submitted_at: at, price_minor: None, state: MessageState::Enroute, err: 0, done_at: None };
+        let message = Message {
+            submission,
+            faults: vec![],
+            submitted_at: at,
+            price_minor: None,
+            state: MessageState::Enroute,
+            err: 0,
+            done_at: None,
+        };
         let mut messages = Messages::new(2, 2);
         let first = messages.accept(message.clone());
         let second = messages.accept(message.clone());

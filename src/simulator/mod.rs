@@ -16,13 +16,12 @@ mod control;
 mod delivery;
 mod exchange;
 mod faults;
+mod handle;
 mod ledger;
 mod links;
 mod message;
 mod receipts;
 mod shared;
-#[expect(clippy::module_inception, reason = "the handle is what the module is about")]
-mod simulator;
 mod smsc;
 mod stats;
 mod subscribers;
@@ -35,8 +34,8 @@ pub use config::{
 };
 pub use exchange::InboxMessage;
 pub use faults::{Fault, FaultRule, InvalidFault, Traffic};
+pub use handle::{MoError, MoOutcome, MoReport, Simulator, SimulatorError};
 pub use ledger::{Ledger, LedgerEntry};
-pub use simulator::{MoError, MoOutcome, MoReport, Simulator, SimulatorError};
 pub use stats::{Malformed, Stats};
 pub use subscribers::{Condition, Refusal, Subscriber, TooManySubscribers};
 pub use text::Part;

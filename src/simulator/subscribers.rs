@@ -168,7 +168,11 @@ pub(super) struct Subscribers {
 pub struct TooManySubscribers(pub(super) usize);
 
 impl Subscribers {
-    pub(super) fn new(known: BTreeMap<Msisdn, Subscriber>, default_balance_minor: i64, count_max: usize) -> Subscribers {
+    pub(super) fn new(
+        known: BTreeMap<Msisdn, Subscriber>,
+        default_balance_minor: i64,
+        count_max: usize,
+    ) -> Subscribers {
         Subscribers { known, default_balance_minor, count_max }
     }
 
