@@ -1,0 +1,173 @@
+//! The simulator's handle over HTTP, for tests of a whole process. Loopback only: it has no password.
+//!
+//! | call | does |
+//! |---|---|
+//! | `GET /ledger` | what the carrier took: `entries`, `count`, `total`, references `charged_twice` |
+//! | `GET /inbox/{msisdn}` | the free messages on that phone |
+//! | `POST /mo` | `{"msisdn", "to", "text"}`: sends a text and waits for its report |
+//! | `GET`, `PUT /subscribers/{msisdn}` | `{"balance_minor", "conditions"}` |
+//! | `GET`, `POST`, `DELETE /faults` | the rules in force; one more; none |
+//! | `PUT /own-account` | `{"empty": true}` |
+//! | `POST /links/drop` | resets every connection |
+//! | `GET /stats` | the counters |
+//!
+//! Bad input is answered with 400 and `{"error": …}`, a full table with 503.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::{
+    faults::{FaultRule, InvalidFault},
+    handle::MoError,
+    shared::Shared,
+    stats::Stats,
+    subscribers::{Subscriber, TooManySubscribers},
+};
+use crate::msisdn::Msisdn;
+
+/// Serves until the simulator stops.
+pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+    let stop = shared.stop.clone();
+    let served = axum::serve(listener, router(shared)).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::warn!(%error, "simulator: the control ended");
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/ledger", get(ledger))
+        .route("/inbox/{msisdn}", get(inbox))
+        .route("/mo", post(send_mo))
+        .route("/subscribers/{msisdn}", get(subscriber).put(set_subscriber))
+        .route("/faults", get(faults).post(set_fault).delete(clear_faults))
+        .route("/own-account", put(set_own_account))
+        .route("/links/drop", post(drop_links))
+        .route("/stats", get(stats))
+        .with_state(shared)
+}
+
+/// A call that was not done, and why.
+struct Failure(StatusCode, String);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mo {
+    msisdn: Msisdn,
+    to: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnAccount {
+    empty: bool,
+}
+
+type Body<T> = Result<Json<T>, JsonRejection>;
+
+async fn ledger(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let ledger = shared.exchange().ledger.clone();
+    Json(json!({
+        "entries": ledger.entries(),
+        "count": ledger.entries().len(),
+        "total": ledger.total(),
+        "charged_twice": ledger.charged_twice(),
+    }))
+}
+
+async fn inbox(State(shared): State<Arc<Shared>>, Path(msisdn): Path<String>) -> Result<Response, Failure> {
+    let msisdn = number(&msisdn)?;
+    Ok(Json(shared.exchange().inbox(msisdn)).into_response())
+}
+
+async fn send_mo(State(shared): State<Arc<Shared>>, body: Body<Mo>) -> Result<Response, Failure> {
+    let Mo { msisdn, to, text } = json_body(body)?;
+    let report = shared.send_mo(msisdn, &to, &text).await.map_err(|error| {
+        let status = match error {
+            MoError::TooMany(_) => StatusCode::SERVICE_UNAVAILABLE,
+            MoError::Address(_) | MoError::TooLong(_) => StatusCode::BAD_REQUEST,
+        };
+        Failure(status, error.to_string())
+    })?;
+    Ok(Json(report).into_response())
+}
+
+async fn subscriber(
+    State(shared): State<Arc<Shared>>,
+    Path(msisdn): Path<String>,
+) -> Result<Json<Subscriber>, Failure> {
+    let msisdn = number(&msisdn)?;
+    Ok(Json(shared.exchange().subscribers.get(msisdn)))
+}
+
+async fn set_subscriber(
+    State(shared): State<Arc<Shared>>,
+    Path(msisdn): Path<String>,
+    body: Body<Subscriber>,
+) -> Result<StatusCode, Failure> {
+    let (msisdn, subscriber) = (number(&msisdn)?, json_body(body)?);
+    *shared.exchange().subscribers.get_mut(msisdn).map_err(|error: TooManySubscribers| full(&error))? = subscriber;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn faults(State(shared): State<Arc<Shared>>) -> Json<Vec<FaultRule>> {
+    Json(shared.exchange().faults.rules().to_vec())
+}
+
+async fn set_fault(State(shared): State<Arc<Shared>>, body: Body<FaultRule>) -> Result<StatusCode, Failure> {
+    let rule = json_body(body)?;
+    shared.exchange().faults.add(rule).map_err(|error| match error {
+        InvalidFault::TooMany => full(&error),
+        _ => Failure(StatusCode::BAD_REQUEST, error.to_string()),
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn clear_faults(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.exchange().faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn set_own_account(State(shared): State<Arc<Shared>>, body: Body<OwnAccount>) -> Result<StatusCode, Failure> {
+    shared.exchange().own_account_empty = json_body(body)?.empty;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn drop_links(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.links.reset_all();
+    StatusCode::NO_CONTENT
+}
+
+async fn stats(State(shared): State<Arc<Shared>>) -> Json<Stats> {
+    Json(shared.stats())
+}
+
+fn number(text: &str) -> Result<Msisdn, Failure> {
+    text.parse().map_err(|error| Failure(StatusCode::BAD_REQUEST, format!("msisdn: {error}")))
+}
+
+fn json_body<T>(body: Body<T>) -> Result<T, Failure> {
+    // One status for all bad input: a test wants the reason, not the kind.
+    body.map(|Json(value)| value).map_err(|rejection| Failure(StatusCode::BAD_REQUEST, rejection.body_text()))
+}
+
+fn full(error: &impl ToString) -> Failure {
+    Failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}

@@ -1,0 +1,246 @@
+//! The wire: framing, the strict codec, and what the specification asks beyond it.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use data_encoding::HEXLOWER;
+use rusmpp::{
+    Command, CommandId, CommandStatus, Pdu,
+    decode::DecodeWithLength,
+    encode::{Encode, Length},
+    pdus::SubmitSm,
+    tlvs::{TlvTag, TlvValue},
+    types::{AnyOctetString, COctetString},
+};
+use uuid::Uuid;
+
+use super::{
+    message::{ReceiptsWanted, Submission},
+    text, times,
+};
+use crate::clock::Timestamp;
+
+/// Vendor TLV: the tariff code, a C-octet string.
+pub const TLV_TARIFF: u16 = 0x1401;
+/// Vendor TLV: the client's reference, 16 octets.
+pub const TLV_REFERENCE: u16 = 0x1402;
+
+/// `command_length` is at least a header and at most this.
+const PDU_OCTETS_MAX: usize = 64 * 1024;
+const HEADER_OCTETS: usize = 16;
+const SEQUENCE_MAX: u32 = 0x7FFF_FFFF;
+
+/// A `command_length` after which the stream cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("command_length {0} is outside 16 to {PDU_OCTETS_MAX}")]
+pub(super) struct BadLength(u32);
+
+/// A decoded PDU, and what is wrong with it all the same.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) command: Command,
+    pub(super) complaint: Option<String>,
+}
+
+/// A PDU that the strict codec refuses.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Undecodable {
+    pub(super) command_id: u32,
+    pub(super) sequence_number: u32,
+    pub(super) reason: String,
+}
+
+/// A submission that is refused before the carrier looks at it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unacceptable {
+    pub(super) status: CommandStatus,
+    /// Set where the client broke the protocol; else the SMSC just does not serve this.
+    pub(super) complaint: Option<String>,
+}
+
+/// Takes one whole PDU off the front of `buffer`. None until it is there.
+pub(super) fn split(buffer: &mut BytesMut) -> Result<Option<Bytes>, BadLength> {
+    let Some(&length) = buffer.first_chunk::<4>() else { return Ok(None) };
+    let command_length = u32::from_be_bytes(length);
+    match usize::try_from(command_length) {
+        Ok(octets) if (HEADER_OCTETS..=PDU_OCTETS_MAX).contains(&octets) => {
+            Ok((buffer.len() >= octets).then(|| buffer.split_to(octets).freeze()))
+        }
+        _ => Err(BadLength(command_length)),
+    }
+}
+
+/// Decodes one PDU as [`split`] gave it.
+pub(super) fn decode(frame: &Bytes) -> Result<Decoded, Undecodable> {
+    let mut header = frame.clone();
+    header.advance(4.min(header.len()));
+    let [command_id, command_status, sequence_number] = [(); 3].map(|()| header.try_get_u32().unwrap_or_default());
+    let mut rest = BytesMut::from(frame.get(4..).unwrap_or_default());
+    let length = rest.len();
+    let command = Command::decode(&mut rest, length).map(|(command, _)| command).map_err(|error| Undecodable {
+        command_id,
+        sequence_number,
+        reason: error.to_string(),
+    })?;
+    let id = command.id();
+    let complaint = if !rest.is_empty() {
+        Some(format!("{} octets after the last field", rest.len()))
+    } else if sequence_number == 0 && id != CommandId::GenericNack || sequence_number > SEQUENCE_MAX {
+        Some(format!("sequence number {sequence_number:#x} is outside 1 to 0x7fffffff"))
+    } else if id.is_operation() && command_status != 0 {
+        Some(format!("a request with command_status {command_status:#x}"))
+    } else if matches!(command.pdu(), Some(Pdu::Other { .. })) && !matches!(id, CommandId::Other(_)) {
+        Some("a body where there should be none".to_owned())
+    } else if command.pdu().is_none() && (id.is_operation() || command_status == 0) {
+        Some("no body where there should be one".to_owned())
+    } else {
+        None
+    };
+    Ok(Decoded { command, complaint })
+}
+
+/// A PDU's octets.
+pub(super) fn encode(command: &Command) -> Bytes {
+    let octets = 4 + command.length();
+    let mut buffer = BytesMut::with_capacity(octets);
+    // Nothing that the simulator sends comes near 4 GiB.
+    buffer.put_u32(u32::try_from(octets).unwrap_or(u32::MAX));
+    Encode::encode(command, &mut buffer);
+    buffer.freeze()
+}
+
+/// A PDU.
+pub(super) fn pdu(status: CommandStatus, sequence_number: u32, pdu: impl Into<Pdu>) -> Bytes {
+    encode(&Command::new(status, sequence_number, pdu))
+}
+
+/// A PDU that is nothing but its header, as error responses may be (SMPP 3.4, section 4.4.2).
+pub(super) fn header_only(command_id: CommandId, status: CommandStatus, sequence_number: u32) -> Bytes {
+    encode(&Command::new(status, sequence_number, Pdu::Other { command_id, body: AnyOctetString::empty() }))
+}
+
+/// `text` as a C-octet string. What does not fit is cut; what is not ASCII becomes a question mark.
+pub(super) fn c_string<const MAX: usize>(text: &str) -> COctetString<1, MAX> {
+    let fitting = text.chars().map(|c| if c.is_ascii() && c != '\0' { c } else { '?' }).take(MAX - 1).collect();
+    COctetString::from_string(fitting).unwrap_or_default()
+}
+
+/// What a `submit_sm` asks for. Errors: the status that refuses it.
+pub(super) fn submission(pdu: &SubmitSm, now: Timestamp) -> Result<Submission, Unacceptable> {
+    let to_as_written = pdu.destination_addr.as_str().to_owned();
+    let to = Some(&to_as_written)
+        .filter(|address| address.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|address| address.parse().ok())
+        .ok_or(Unacceptable { status: CommandStatus::EsmeRinvdstadr, complaint: None })?;
+    let validity = times::validity(pdu.validity_period.as_str(), now)
+        .map_err(|error| broken(CommandStatus::EsmeRinvexpiry, format!("validity_period: {error}")))?;
+    let mut submission = Submission {
+        from: pdu.source_addr.as_str().to_owned(),
+        to,
+        to_as_written,
+        text: String::new(),
+        part: None,
+        tariff: None,
+        reference: None,
+        user_message_reference: None,
+        receipts: ReceiptsWanted::from_registered_delivery(pdu.registered_delivery.into()),
+        validity,
+    };
+    let mut payload = None;
+    for value in pdu.tlvs().iter().filter_map(|tlv| tlv.value()) {
+        match value {
+            TlvValue::UserMessageReference(reference) => submission.user_message_reference = Some(reference.value),
+            TlvValue::MessagePayload(octets) => payload = Some(octets.value.as_ref()),
+            TlvValue::Other { tag: TlvTag::Other(TLV_TARIFF), value } => submission.tariff = Some(tariff(value)?),
+            TlvValue::Other { tag: TlvTag::Other(TLV_REFERENCE), value } => {
+                submission.reference = Some(reference(value)?);
+            }
+            _ => {}
+        }
+    }
+    let short_message = pdu.short_message().as_ref();
+    let octets = match payload {
+        Some(_) if !short_message.is_empty() => {
+            return Err(broken(CommandStatus::EsmeRinvmsglen, "both short_message and message_payload".to_owned()));
+        }
+        Some(payload) => payload,
+        None => short_message,
+    };
+    let (octets, part) = text::strip_header(pdu.esm_class.into(), octets);
+    submission.text = text::decode(pdu.data_coding.into(), octets);
+    submission.part = part;
+    Ok(submission)
+}
+
+fn tariff(octets: &[u8]) -> Result<String, Unacceptable> {
+    match octets.split_last() {
+        Some((0, code)) if code.iter().all(u8::is_ascii_graphic) => Ok(code.iter().copied().map(char::from).collect()),
+        _ => Err(broken(
+            CommandStatus::EsmeRinvtlvval,
+            format!("TLV {TLV_TARIFF:#x} is no C-octet string: {}", HEXLOWER.encode(octets)),
+        )),
+    }
+}
+
+fn reference(octets: &[u8]) -> Result<Uuid, Unacceptable> {
+    Uuid::from_slice(octets).map_err(|_| {
+        broken(CommandStatus::EsmeRinvtlvlen, format!("TLV {TLV_REFERENCE:#x} has {} octets, not 16", octets.len()))
+    })
+}
+
+fn broken(status: CommandStatus, complaint: String) -> Unacceptable {
+    Unacceptable { status, complaint: Some(complaint) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn pdus_are_split_off_whole_and_bad_lengths_end_the_stream() {
+        let enquire_link = pdu(CommandStatus::EsmeRok, 7, Pdu::EnquireLink);
+        let mut buffer = BytesMut::from(&enquire_link[..15]);
+        assert_eq!(split(&mut buffer), Ok(None));
+        buffer.extend_from_slice(&enquire_link[15..]);
+        buffer.extend_from_slice(&enquire_link);
+        assert_eq!(split(&mut buffer), Ok(Some(enquire_link.clone())));
+        assert_eq!(split(&mut buffer), Ok(Some(enquire_link)));
+        for length in [0, 15, 65_537, u32::MAX] {
+            assert_eq!(split(&mut BytesMut::from(&length.to_be_bytes()[..])), Err(BadLength(length)));
+        }
+    }
+
+    #[test]
+    fn what_the_codec_lets_pass_but_the_specification_does_not_is_complained_about() {
+        let complaint = |octets: &[u8]| decode(&Bytes::copy_from_slice(octets)).expect("decodes").complaint;
+        let good = pdu(CommandStatus::EsmeRok, 7, Pdu::EnquireLink);
+        assert_eq!(complaint(&good), None);
+        let mut zero_sequence = good.to_vec();
+        zero_sequence[15] = 0;
+        assert!(complaint(&zero_sequence).is_some_and(|text| text.contains("sequence")));
+        let mut status = good.to_vec();
+        status[11] = 1;
+        assert!(complaint(&status).is_some_and(|text| text.contains("command_status")));
+        let body = [&good[..], b"x"].concat();
+        assert!(complaint(&body).is_some_and(|text| text.contains("body")));
+        let bare = header_only(CommandId::SubmitSm, CommandStatus::EsmeRok, 1);
+        assert!(complaint(&bare).is_some_and(|text| text.contains("no body")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic(id in prop::sample::select(vec![1_u32, 2, 3, 4, 5, 9, 0x15, 0x103, 0x8000_0004, 0x8000_0005]), body: Vec<u8>) {
+            let mut frame = BytesMut::new();
+            frame.put_u32(u32::try_from(16 + body.len()).expect("short"));
+            frame.put_u32(id);
+            frame.put_u32(0);
+            frame.put_u32(1);
+            frame.put_slice(&body);
+            if let Ok(Decoded { command, .. }) = decode(&frame.freeze())
+                && let Some(Pdu::SubmitSm(submit)) = command.pdu()
+            {
+                let _ = submission(submit, Timestamp::from_unix_seconds(0));
+            }
+        }
+    }
+}
