@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::profile::{ChargedAt, Meaning, SmppProfile, StatMeaning, parse_status};
 use crate::{
     charge::{Doubt, Finding, Reason, Retry},
-    smpp::{CommandStatus, DoubtCause, Outcome, receipt::{IdBase, MessageState, Receipt}},
+    smpp::{CommandStatus, DoubtCause, SubmitOutcome, receipt::{IdBase, MessageState, Receipt}},
 };
 
 /// The tables of one carrier, ready for look-up.
@@ -33,17 +33,17 @@ impl Meanings {
     }
 
     /// What the outcome of a `submit_sm` says of its attempt.
-    pub fn of_outcome(&self, outcome: &Outcome) -> Finding {
+    pub fn of_outcome(&self, outcome: &SubmitOutcome) -> Finding {
         match outcome {
-            Outcome::NotWritten { .. } => Finding::NotSent,
-            Outcome::Response { status, message_id } => self.of_response(*status, message_id.as_deref()),
+            SubmitOutcome::NotWritten { .. } => Finding::NotSent,
+            SubmitOutcome::Response { status, message_id } => self.of_response(*status, message_id.as_deref()),
             // The SMSC did not read it as a request; it is the session that is at fault.
-            Outcome::Nack { status } => Finding::Rejected {
+            SubmitOutcome::Nack { status } => Finding::Rejected {
                 reason: Reason::CarrierRefused,
                 retry: Retry::SameCarrier,
                 detail: format!("generic_nack 0x{:02X}", status.0),
             },
-            Outcome::InDoubt { cause } => Finding::Doubtful { cause: doubt(*cause) },
+            SubmitOutcome::InDoubt { cause } => Finding::Doubtful { cause: doubt(*cause) },
         }
     }
 
@@ -184,10 +184,10 @@ mod tests {
     #[test]
     fn m02_the_end_of_a_link_means_what_was_written_is_in_doubt_and_the_rest_did_not_happen() {
         let meanings = meanings(ChargedAt::Delivery);
-        let unwritten = Outcome::NotWritten { why: crate::smpp::Unwritten::LinkLost };
+        let unwritten = SubmitOutcome::NotWritten { why: crate::smpp::Unwritten::LinkLost };
         assert_eq!(meanings.of_outcome(&unwritten), Finding::NotSent);
         for cause in [DoubtCause::Timeout, DoubtCause::LinkLost, DoubtCause::Unbind, DoubtCause::NackZero] {
-            let finding = meanings.of_outcome(&Outcome::InDoubt { cause });
+            let finding = meanings.of_outcome(&SubmitOutcome::InDoubt { cause });
             assert!(matches!(finding, Finding::Doubtful { .. }), "{cause}");
         }
     }

@@ -15,10 +15,12 @@ pub use meaning::Meanings;
 pub use profile::{Bind, CarrierConfig, ChargedAt, Meaning, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
-pub use smpp::SmppCarrier;
+pub use smpp::{SetupError, SmppCarrier};
 pub use tariff::{TariffConfig, TariffError, TlvConfig, TlvKind};
 
 use std::time::Duration;
+
+use jiff::tz::TimeZone;
 
 use crate::{
     charge::{Attempt, CarrierName, Charge, Contract, Evidence, Finding, Reference},
@@ -115,6 +117,10 @@ pub enum CarrierEvent {
 pub struct Ack(Option<crate::smpp::Responder>);
 
 impl Ack {
+    fn new(responder: crate::smpp::Responder) -> Ack {
+        Ack(Some(responder))
+    }
+
     /// It is durable here; the carrier may forget it.
     pub fn accept(mut self) {
         if let Some(responder) = self.0.take() {
@@ -157,6 +163,13 @@ impl Carrier {
     pub fn contract(&self) -> Contract {
         match self {
             Carrier::Smpp(carrier) => carrier.config().smpp.contract(),
+        }
+    }
+
+    /// Where its days are cut, and in which zone its receipts are dated.
+    pub fn zone(&self) -> &TimeZone {
+        match self {
+            Carrier::Smpp(carrier) => carrier.zone(),
         }
     }
 
@@ -211,10 +224,17 @@ impl Carrier {
     }
 
     /// Sends the attempt with this number, which must be durable (M1), and waits for what becomes of it. Always ends: with
-    /// an answer, or with doubt.
-    pub async fn charge(&self, slot: SendSlot, charge: &Charge, attempt: &Attempt, now: Timestamp) -> Evidence {
+    /// an answer, or with doubt. `text` is what the phone shows for it: neutral, no ticket.
+    pub async fn charge(
+        &self,
+        slot: SendSlot,
+        charge: &Charge,
+        attempt: &Attempt,
+        text: &str,
+        now: Timestamp,
+    ) -> Evidence {
         match (self, slot) {
-            (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.charge(slot, charge, attempt, now).await,
+            (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.charge(slot, charge, attempt, text, now).await,
         }
     }
 

@@ -105,6 +105,10 @@ pub struct SmppProfile {
     /// Whether `validity_period` carries the ticket deadline, so that a phone that is switched off is not charged at night.
     #[serde(default = "defaults::yes")]
     pub validity_period: bool,
+    /// Whether a receipt is believed that nothing marks as one but its words. A passenger can write such words: only for a
+    /// carrier that has no better way, and never for one whose message ids can be guessed.
+    #[serde(default)]
+    pub receipts_by_text_alone: bool,
     /// What vendor statuses mean, over the rows of the specification: `0x450 = { rejected = "insufficient_balance" }`.
     #[serde(default)]
     pub statuses: BTreeMap<String, Meaning>,

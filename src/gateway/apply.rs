@@ -1,18 +1,17 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use metrics::counter;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Inner, TicketingError, receipts};
+use super::{Inner, TicketingError};
 use crate::{
-    carrier::CarrierReceipt,
-    charge::{Break, Charge, Effect, Event, Finding, Illegal, Notice, Reference, State, step},
+    charge::{Break, Charge, Effect, Event, Illegal, Reference, State, step},
     clock::Timestamp,
     eligibility::FactName,
     ledger,
     store::{
-        JournalEntry, NewCarrierId, OutgoingSms, Outcome, Settlement, Slot, SlotChange, StoreError, StoredTicket, Write,
+        JournalEntry, NewCarrierId, Outcome, Settlement, Slot, SlotChange, StoreError, StoredTicket, Write,
     },
 };
 
@@ -60,7 +59,7 @@ impl Inner {
     ///
     /// `known` spares the read if it is still the newest version. Durable on return.
     pub(super) async fn apply(
-        &self,
+        self: &Arc<Self>,
         reference: Reference,
         known: Option<Charge>,
         event: Event,
@@ -79,8 +78,7 @@ impl Inner {
             let settlement = self.settlement(&charge, done.next, &event, &done.effects).await?;
             match self.writer.write(Write::Settle(Box::new(settlement.clone()))).await? {
                 Outcome::Settled { parked } => {
-                    self.after_commit(&charge, &settlement);
-                    self.weigh_parked(parked);
+                    self.after_commit(&charge, &settlement, !parked.is_empty());
                     return Ok(Applied { charge: settlement.charge, effects: done.effects });
                 }
                 Outcome::Stale => {}
@@ -96,7 +94,7 @@ impl Inner {
 
     /// Applies an event that must not be lost, however long the store or the ticketing fails. Gives up only when the event
     /// is illegal, or the process stops: then the store has the attempt as open, and recovery makes it a doubt.
-    pub(super) async fn apply_until_done(&self, reference: Reference, known: Option<Charge>, event: Event) -> Option<Applied> {
+    pub(super) async fn apply_until_done(self: &Arc<Self>, reference: Reference, known: Option<Charge>, event: Event) -> Option<Applied> {
         let mut pause = Duration::from_millis(50);
         let mut known = known;
         loop {
@@ -127,7 +125,12 @@ impl Inner {
         event: &Event,
         effects: &[Effect],
     ) -> Result<Settlement, ApplyError> {
-        let ticket = if effects.contains(&Effect::IssueTicket) { Some(self.ticketing.issue(&self.writer, &after).await?) } else { None };
+        let ticket = if effects.contains(&Effect::IssueTicket) {
+            let books = self.books.load_full();
+            Some(self.ticketing.issue(&self.writer, &books.catalogue, &after).await?)
+        } else {
+            None
+        };
         let messages = self.messages(&after, effects, ticket.as_ref());
         let entries = ledger::entries(Some(before), &after);
         let breaks = effects.iter().filter_map(|e| if let Effect::RaiseBreak(b) = e { Some(*b) } else { None });
@@ -170,16 +173,8 @@ impl Inner {
         }
     }
 
-    /// What the passenger is told. One who bought in an app reads it there; that money goes back is told by SMS as well.
-    pub(super) fn messages(&self, charge: &Charge, effects: &[Effect], ticket: Option<&StoredTicket>) -> Vec<OutgoingSms> {
-        let by_sms = matches!(charge.order.channel, crate::charge::Channel::Sms { .. });
-        let notices = effects.iter().filter_map(|e| if let Effect::Tell(notice) = e { Some(*notice) } else { None });
-        let told = notices.filter(|notice| by_sms || *notice == Notice::LateRefund);
-        told.filter_map(|notice| self.message(charge, notice, ticket)).collect()
-    }
-
     /// After the commit: the logs, the metrics, those who wait, and the messages on their way.
-    fn after_commit(&self, before: &Charge, settlement: &Settlement) {
+    fn after_commit(self: &Arc<Self>, before: &Charge, settlement: &Settlement, parked: bool) {
         let charge = &settlement.charge;
         if before.state != charge.state {
             report(before, charge);
@@ -196,15 +191,10 @@ impl Inner {
         }
         self.watchers.tell(charge);
         self.queue_messages(&settlement.messages);
-    }
-
-    /// Receipts that were waiting for the carrier id that has just been learned.
-    fn weigh_parked(&self, parked: Vec<crate::store::ParkedReceipt>) {
-        for receipt in parked {
-            match serde_json::from_value::<CarrierReceipt>(receipt.body.clone()) {
-                Ok(read) => self.receipt_queue.push(receipts::Queued { id: receipt.id, receipt: read }),
-                Err(error) => warn!(id = receipt.id, %error, "a parked receipt cannot be read"),
-            }
+        // A receipt may have been waiting for the id that was just learned, or for the doubt that shows its response is lost.
+        let newly_in_doubt = charge.state == State::InDoubt && before.state != State::InDoubt;
+        if let (true, Some(attempt)) = (parked || newly_in_doubt, charge.last_attempt()) {
+            self.settle_parked_later(attempt.carrier.clone(), charge.order.msisdn);
         }
     }
 
@@ -241,9 +231,4 @@ fn report(before: &Charge, charge: &Charge) {
 fn report_break(charge: &Charge, raised: Break) {
     counter!("charge_breaks_total", "kind" => raised.code()).increment(1);
     warn!(charge = %charge.reference, kind = raised.code(), "a break: somebody must look at this charge");
-}
-
-/// Whether evidence that says this can change anything at all.
-pub(super) fn says_something(finding: &Finding) -> bool {
-    *finding != Finding::Nothing
 }

@@ -15,6 +15,7 @@ mod outbox;
 mod purchase;
 mod receipts;
 mod recovery;
+mod replies;
 mod striped;
 mod sweep;
 mod ticketing;
@@ -22,7 +23,7 @@ mod watch;
 
 pub use apply::{ApplyError, Applied};
 pub use purchase::{Purchase, PurchaseError, Purchased};
-pub use ticketing::{IssuedTicket, TicketingError};
+pub use ticketing::{Secrets, TicketingConfig, TicketingError};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -37,8 +38,7 @@ use crate::{
     carrier::{Carrier, CarrierEvent, PrefixTable},
     charge::{CarrierName, Charge, Evidence, EvidenceSource, Finding, LateSuccess, Reason, Reference, Retry},
     clock::{Clock, Timestamp},
-    eligibility::{Rules, Verdict},
-    msisdn::Msisdn,
+    eligibility::Rules,
     passenger::Texts,
     store::{GroupCommit, Store, StoreError},
     subscriber::Subscribers,
@@ -182,4 +182,197 @@ struct Inner {
     watchers: Watchers,
     tasks: TaskTracker,
     stopping: CancellationToken,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// What an earlier process left behind could not be taken up.
+    #[error("cannot recover what an earlier process left open: {0}")]
+    Recovery(#[from] ApplyError),
+}
+
+/// What a person decided about a charge in doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// Whether the money was taken.
+    pub charged: bool,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub because: String,
+}
+
+impl Gateway {
+    /// Checks the parts against each other, takes up what an earlier process left open, and begins to work. Carriers' events
+    /// are taken from `events`, one receiver per carrier.
+    ///
+    /// Errors: parts that do not fit together, or a store that fails.
+    pub async fn start(
+        parts: Parts,
+        events: Vec<(CarrierName, mpsc::Receiver<CarrierEvent>)>,
+    ) -> Result<Gateway, StartError> {
+        let carriers: BTreeMap<CarrierName, Carrier> =
+            parts.carriers.into_iter().map(|carrier| (carrier.name().clone(), carrier)).collect();
+        check_books(&parts.books, &carriers, parts.config.passengers_max)?;
+        let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
+        let inner = Arc::new(Inner {
+            prefixes: PrefixTable::new(prefixes).map_err(StartError::Config)?,
+            flights: Arc::new(Semaphore::new(parts.config.flights_max)),
+            outboxes: carriers.keys().map(|name| (name.clone(), Outbox::default())).collect(),
+            ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
+            books: ArcSwap::from_pointee(parts.books),
+            subscribers: parts.subscribers,
+            config: parts.config,
+            clock: parts.clock,
+            store: parts.store,
+            writer: parts.writer,
+            carriers,
+            subscriber_locks: Striped::default(),
+            charge_locks: Striped::default(),
+            watchers: Watchers::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        });
+        inner.recover().await?;
+        for (name, events) in events {
+            if let Some(carrier) = inner.carriers.get(&name).cloned() {
+                tokio::spawn(inner.clone().listen(carrier, events));
+            }
+        }
+        inner.tasks.spawn(inner.clone().sweep());
+        Ok(Gateway(inner))
+    }
+
+    /// Stops: takes nothing new, lets what is under way be answered, unbinds. Charges that wait for a send slot stay as they
+    /// are and fly again at the next start; what remains unanswered is in doubt then. Returns after `patience` at the latest.
+    pub async fn stop(&self, patience: Duration) {
+        let inner = &self.0;
+        inner.stopping.cancel();
+        inner.tasks.close();
+        let drained = async {
+            for carrier in inner.carriers.values() {
+                carrier.shut_down().await;
+            }
+            inner.tasks.wait().await;
+            inner.writer.close().await;
+        };
+        if tokio::time::timeout(patience, drained).await.is_err() {
+            tracing::warn!("stopped before everything was answered; it will be in doubt");
+        }
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    /// What the operator keeps in files, as it is in force.
+    pub fn books(&self) -> Arc<Books> {
+        self.0.books.load_full()
+    }
+
+    /// Puts newly read files in force. Charges that are under way end under the terms that they were opened with.
+    ///
+    /// Errors: books that do not fit the carriers; the old ones stay.
+    pub fn replace_books(&self, books: Books) -> Result<(), StartError> {
+        check_books(&books, &self.0.carriers, self.0.config.passengers_max)?;
+        self.0.books.store(Arc::new(books));
+        Ok(())
+    }
+
+    /// What is known of subscribers.
+    pub fn subscribers(&self) -> &Subscribers {
+        &self.0.subscribers
+    }
+
+    /// The keys that sign tickets.
+    pub fn keyring(&self) -> &Keyring {
+        self.0.ticketing.keyring()
+    }
+
+    /// How the gateway behaves.
+    pub fn config(&self) -> &GatewayConfig {
+        &self.0.config
+    }
+
+    /// The carriers, by name.
+    pub fn carriers(&self) -> impl Iterator<Item = &Carrier> {
+        self.0.carriers.values()
+    }
+
+    /// One carrier.
+    pub fn carrier(&self, name: &str) -> Option<&Carrier> {
+        self.0.carriers.values().find(|carrier| carrier.name().as_str() == name)
+    }
+
+    /// The charge as soon as its outcome is known or it is in doubt, or as it is after `patience`.
+    pub async fn wait(&self, reference: Reference, patience: Duration) -> Result<Option<Charge>, StoreError> {
+        let mut watcher = self.0.watchers.watch(reference);
+        match self.0.store.charge(reference).await? {
+            Some(charge) if charge.state == crate::charge::State::Processing => match watcher.outcome(patience).await {
+                Some(decided) => Ok(Some(decided)),
+                None => self.0.store.charge(reference).await,
+            },
+            found => Ok(found),
+        }
+    }
+
+    /// A person settles what is in doubt (M3). Kept with name and reason.
+    ///
+    /// Errors: no such charge, or one that is not in doubt.
+    pub async fn resolve(&self, reference: Reference, resolution: Resolution) -> Result<Charge, ApplyError> {
+        let Some(charge) = self.0.store.charge(reference).await? else {
+            return Err(ApplyError::UnknownCharge(reference));
+        };
+        let finding = if resolution.charged {
+            Finding::Charged { carrier_id: None, amount: None }
+        } else {
+            let reason = Reason::CarrierUnavailable;
+            Finding::Rejected { reason, retry: Retry::Never, detail: resolution.because.clone() }
+        };
+        let evidence = Evidence {
+            id: format!("operator:{}:{}", resolution.by, charge.version),
+            attempt: charge.last_attempt().map_or(1, |attempt| attempt.number),
+            source: EvidenceSource::Operator { name: resolution.by, because: resolution.because },
+            finding,
+        };
+        let inner = self.0.clone();
+        let work = self.0.tasks.spawn(async move {
+            inner.apply(reference, Some(charge), crate::charge::Event::Evidence(evidence)).await
+        });
+        match work.await {
+            Ok(applied) => applied.map(|applied| applied.charge),
+            Err(_) => Err(StoreError::Closed.into()),
+        }
+    }
+}
+
+/// Every fare, for every number of passengers, must have a tariff at every carrier: found out at start, not by a passenger.
+fn check_books(
+    books: &Books,
+    carriers: &BTreeMap<CarrierName, Carrier>,
+    passengers_max: u8,
+) -> Result<(), StartError> {
+    for (city, fare_class, _, fare) in books.catalogue.fares() {
+        for passengers in 1..=passengers_max {
+            let amount = fare.checked_mul(passengers.into()).map_err(|e| StartError::Config(e.to_string()))?;
+            for (name, carrier) in carriers {
+                if amount.currency != carrier.config().currency || !carrier.has_tariff(amount) {
+                    return Err(StartError::Config(format!(
+                        "carriers.{name}.smpp.tariffs: no tariff for {amount} ({city}, {fare_class}, {passengers} passengers)"
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
 }

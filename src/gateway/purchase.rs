@@ -19,7 +19,7 @@ use crate::{
     money::Money,
     msisdn::Msisdn,
     passenger::Language,
-    store::{JournalEntry, KeyGuard, MoAnswer, Opening, Outcome, Slot, SlotClaim, StoreError, Write},
+    store::{JournalEntry, KeyGuard, Opening, Outcome, Slot, SlotClaim, StoreError, Write},
     transit::VehicleCode,
 };
 
@@ -127,6 +127,42 @@ impl Gateway {
     }
 }
 
+/// What one passenger pays, and to whom.
+struct Fare {
+    city: String,
+    route: String,
+    agency: String,
+    fare_class: String,
+    amount: Money,
+}
+
+impl Fare {
+    fn order(
+        &self,
+        purchase: &Purchase,
+        passengers: u8,
+        amount: Money,
+        extends: Option<Extends>,
+        language: Language,
+    ) -> Order {
+        Order {
+            msisdn: purchase.msisdn,
+            vehicle: purchase.vehicle,
+            city: self.city.clone(),
+            route: self.route.clone(),
+            agency: self.agency.clone(),
+            fare_class: self.fare_class.clone(),
+            passengers,
+            amount,
+            trip: purchase.trip.clone(),
+            channel: purchase.channel.clone(),
+            language,
+            extends,
+            received_at: purchase.received_at,
+        }
+    }
+}
+
 /// What the slot says about a purchase.
 enum Claim {
     /// Nobody bought here before; or it was long ago.
@@ -180,6 +216,25 @@ impl Inner {
         Err(PurchaseError::Overloaded)
     }
 
+    /// What one passenger pays, and to whom.
+    fn fare(&self, books: &Books, carrier: &Carrier, purchase: &Purchase) -> Result<Fare, PurchaseError> {
+        let vehicle = books.catalogue.vehicle(&purchase.vehicle).ok_or(PurchaseError::Impossible(Reason::UnknownVehicle))?;
+        let route = &vehicle.route;
+        let fare_class = purchase.fare_class.clone().unwrap_or_else(|| route.fare_class.clone());
+        let today = purchase.received_at.date_in(&route.city.time_zone);
+        let amount = books.catalogue.fare(&route.city.id, &fare_class, today);
+        let amount = amount.ok_or(PurchaseError::Impossible(Reason::FareNotFound))?;
+        // A test number goes the whole way, with an amount of nothing.
+        let is_test = carrier.config().test_numbers.contains(&purchase.msisdn);
+        Ok(Fare {
+            city: route.city.id.clone(),
+            route: route.id.clone(),
+            agency: route.agency.id.clone(),
+            fare_class,
+            amount: if is_test { Money::zero(amount.currency) } else { amount },
+        })
+    }
+
     /// The bind on which a message arrived is the truth about a number; otherwise its prefix is the best there is.
     fn carrier_of_purchase(&self, purchase: &Purchase) -> Option<Carrier> {
         let name = match &purchase.channel {
@@ -216,12 +271,7 @@ impl Inner {
         if holder.state.is_open() {
             return Ok(Purchased::Repeat(holder));
         }
-        let write = Write::RecordRepeat {
-            guard: purchase.guard.clone(),
-            reference: holder.reference,
-            at: self.now(),
-            mo: None,
-        };
+        let write = Write::RecordRepeat { guard: purchase.guard.clone(), reference: holder.reference, at: self.now(), mo: None };
         match self.writer.write(write).await? {
             Outcome::KeyKnown { reference, same_body, repeat } => self.replay(reference, same_body, repeat).await,
             _ => Ok(Purchased::Repeat(holder)),

@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 
 use super::Inner;
 use crate::{
-    charge::{AttemptState, Charge, Effect, Event, Evidence, EvidenceSource, Finding},
+    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding},
     store::StoreError,
 };
 
@@ -95,9 +95,4 @@ impl Inner {
 /// Gauges are floats; counts are far below where those lose digits.
 fn float(count: u64) -> f64 {
     u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
-}
-
-/// Whether an attempt may still be answered by the process that opened it.
-pub(super) fn is_open(charge: &Charge) -> bool {
-    charge.last_attempt().is_some_and(|attempt| attempt.state == AttemptState::Open)
 }

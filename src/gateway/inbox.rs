@@ -1,0 +1,182 @@
+//! What carriers say without being asked: messages from passengers, receipts, late answers.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::counter;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::{Inner, Purchase, PurchaseError, Purchased};
+use crate::{
+    carrier::{Carrier, CarrierEvent},
+    charge::{Channel, Event, Reason, Reference, State},
+    msisdn::Msisdn,
+    passenger::{self, Command, Message},
+    store::{IncomingSms, KeyGuard, Outcome, StoreError, TicketFilter, Write},
+};
+
+/// Who the idempotency keys of messages belong to.
+const SMS_CALLER: &str = "sms";
+/// Messages that an earlier process left unanswered, taken up at once.
+const WAITING_MAX: u32 = 256;
+/// Tickets sent again on one request.
+const TICKETS_AGAIN_MAX: u32 = 3;
+
+impl Inner {
+    /// Listens to a carrier until its link ends or the gateway stops. Each event is worked on in a task of its own, so that
+    /// a slow one does not hold up the rest; the carrier's own window for unanswered deliveries bounds how many there are.
+    pub(super) async fn listen(self: Arc<Self>, carrier: Carrier, mut events: mpsc::Receiver<CarrierEvent>) {
+        while let Some(event) = events.recv().await {
+            let inner = self.clone();
+            match event {
+                CarrierEvent::Late { reference, evidence } => {
+                    self.tasks.spawn(async move {
+                        info!(charge = %reference, attempt = evidence.attempt, "a late answer");
+                        let applied = inner.apply_until_done(reference, None, Event::Evidence(evidence)).await;
+                        if let Some(applied) = applied
+                            && applied.charge.wants_attempt()
+                        {
+                            inner.take_up(applied.charge);
+                        }
+                    });
+                }
+                CarrierEvent::Receipt { receipt, ack } => {
+                    self.tasks.spawn(async move { inner.take_receipt(receipt, ack).await });
+                }
+                CarrierEvent::Mo { msisdn, destination, text, concatenation, ack } => {
+                    let carrier = carrier.clone();
+                    let fingerprint = fingerprint(&carrier, msisdn, &destination, &text, concatenation.as_deref());
+                    self.tasks.spawn(async move {
+                        let now = inner.now();
+                        let sms = IncomingSms {
+                            id: Reference::new(now, rand::random()),
+                            carrier: carrier.name().clone(),
+                            msisdn,
+                            destination,
+                            text,
+                            fingerprint,
+                            received_at: now,
+                            same_since: now.minus(Duration::from_secs(inner.config.mo_repeat_seconds)),
+                        };
+                        // Durable first, acknowledged then. Dropped unanswered, the carrier delivers it again.
+                        match inner.writer.write(Write::KeepMo(sms.clone())).await {
+                            Ok(Outcome::MoKept) => {
+                                ack.accept();
+                                counter!("mo_received_total", "carrier" => sms.carrier.to_string()).increment(1);
+                                inner.answer(sms).await;
+                            }
+                            Ok(_) => {
+                                ack.accept();
+                                counter!("mo_repeated_total", "carrier" => sms.carrier.to_string()).increment(1);
+                            }
+                            Err(error) => warn!(%error, "a message cannot be kept now; the carrier is asked to send it again"),
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    /// Messages that were kept and not answered: an earlier process ended, or the gateway was overloaded.
+    pub(super) async fn answer_waiting_mos(self: &Arc<Self>) -> Result<(), StoreError> {
+        let patience = Duration::from_secs(5);
+        for sms in self.store.unanswered_mos(WAITING_MAX).await? {
+            // A younger one is most likely being answered right now.
+            if self.now().since(sms.received_at) >= patience {
+                self.answer(sms).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a message that is kept. What fails leaves it unanswered, and the sweep takes it up again.
+    async fn answer(self: &Arc<Self>, sms: IncomingSms) {
+        if let Err(error) = self.try_answer(&sms).await {
+            warn!(mo = %sms.id, msisdn = sms.msisdn.masked(), %error, "a message is not answered yet");
+        }
+    }
+
+    async fn try_answer(self: &Arc<Self>, sms: &IncomingSms) -> Result<(), StoreError> {
+        match passenger::parse(&sms.text, self.config.passengers_max) {
+            Ok(Command::Buy { vehicle, passengers }) => self.buy(sms, &vehicle, passengers).await,
+            Ok(Command::SetLanguage(language)) => {
+                self.writer.write(Write::SetLanguage { msisdn: sms.msisdn, language }).await?;
+                self.reply(sms, &[Message::LanguageSet]).await
+            }
+            Ok(Command::RepeatTicket) => {
+                let tickets = self.store.tickets(sms.msisdn, TicketFilter::Active, self.now(), TICKETS_AGAIN_MAX).await?;
+                let references: Vec<Reference> = tickets.iter().map(|ticket| ticket.reference).collect();
+                self.reply_with_tickets(sms, &references).await
+            }
+            Ok(Command::Help) => self.reply(sms, &[Message::Help]).await,
+            Err(error) => {
+                counter!("mo_unreadable_total", "carrier" => sms.carrier.to_string()).increment(1);
+                info!(mo = %sms.id, %error, "a message that is no command");
+                self.reply(sms, &[error.reply()]).await
+            }
+        }
+    }
+
+    async fn buy(self: &Arc<Self>, sms: &IncomingSms, wanted: &str, passengers: u8) -> Result<(), StoreError> {
+        if self.now().since(sms.received_at) > Duration::from_secs(self.config.mo_stale_seconds) {
+            counter!("mo_stale_total", "carrier" => sms.carrier.to_string()).increment(1);
+            return self.reply(sms, &[Message::NotChargedSendAgain { vehicle: wanted }]).await;
+        }
+        let books = self.books.load_full();
+        let declined = |reason| Message::Declined { reason, vehicle: wanted };
+        let Some(vehicle) = books.catalogue.find(wanted) else {
+            counter!("mo_wrong_code_total", "carrier" => sms.carrier.to_string()).increment(1);
+            return self.reply(sms, &[declined(Reason::UnknownVehicle)]).await;
+        };
+        let purchase = Purchase {
+            msisdn: sms.msisdn,
+            vehicle: vehicle.code,
+            passengers,
+            fare_class: None,
+            trip: None,
+            channel: Channel::Sms { carrier: sms.carrier.clone() },
+            language: None,
+            guard: KeyGuard { caller: SMS_CALLER.into(), key: sms.id.to_string(), body_sha256: sms.fingerprint },
+            mo: Some(sms.id),
+            received_at: sms.received_at,
+        };
+        match self.purchase(purchase).await {
+            // Committed with the charge: that the message is answered, and what the passenger is told in the end.
+            Ok(Purchased::New(_) | Purchased::Replayed { .. }) => Ok(()),
+            Ok(Purchased::Repeat(charge)) if charge.state == State::Charged => {
+                let first = charge.order.extends.as_ref().map(|extends| extends.reference);
+                let references: Vec<Reference> = [Some(charge.reference), first].into_iter().flatten().collect();
+                self.reply_with_tickets(sms, &references).await
+            }
+            Ok(Purchased::Repeat(_)) => self.reply(sms, &[Message::Processing { vehicle: wanted }]).await,
+            Err(PurchaseError::Impossible(reason)) => self.reply(sms, &[declined(reason)]).await,
+            Err(PurchaseError::Passengers { max }) => {
+                self.reply(sms, &[Message::TooManyPassengers { passengers_max: max }]).await
+            }
+            Err(PurchaseError::NoSigningKey) => self.reply(sms, &[declined(Reason::CarrierUnavailable)]).await,
+            // The key is the message's own id, so this is the same message: it has its answer.
+            Err(PurchaseError::KeyConflict(_)) => self.reply(sms, &[]).await,
+            Err(PurchaseError::Store(error)) => Err(error),
+            // It stays unanswered, and is taken up again or told that it came too late.
+            Err(PurchaseError::Overloaded | PurchaseError::Stopping) => Ok(()),
+        }
+    }
+}
+
+/// What makes two deliveries one message: never the sequence number, which is another each time.
+fn fingerprint(
+    carrier: &Carrier,
+    msisdn: Msisdn,
+    destination: &str,
+    text: &str,
+    concatenation: Option<&str>,
+) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let parts = [carrier.name().as_str(), &msisdn.to_string(), destination, text, concatenation.unwrap_or_default()];
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
