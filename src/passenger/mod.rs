@@ -1,1 +1,14 @@
-//! (in construction)
+//! What a passenger writes and is told: SMS commands, languages, reply texts. PURE.
+//!
+//! [`parse`] reads an SMS to the short number; [`Texts`] writes the answer. What stands between them, the charge, is elsewhere.
+
+mod command;
+mod language;
+mod message;
+mod spelling;
+mod texts;
+
+pub use command::{Command, CommandError, PASSENGERS_MIN, parse};
+pub use language::{Language, UnknownLanguage};
+pub use message::{Message, TextKey, TicketText};
+pub use texts::{TextProblem, Texts, TextsError};
