@@ -1,11 +1,14 @@
-//! placeholder
-use serde::{Deserialize, Serialize};
-/// placeholder
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Language {
-    Kk,
-    Ru,
-    En,
-}
+//! What a passenger writes and is told: SMS commands, languages, reply texts. PURE.
+//!
+//! [`parse`] reads an SMS to the short number; [`Texts`] writes the answer. What stands between them, the charge, is elsewhere.
+
+mod command;
+mod language;
+mod message;
+mod spelling;
+mod texts;
+
+pub use command::{Command, CommandError, PASSENGERS_MIN, parse};
+pub use language::{Language, UnknownLanguage};
+pub use message::{Message, TextKey, TicketText};
+pub use texts::{TextProblem, Texts, TextsError};

@@ -29,7 +29,8 @@ pub struct ReceiptTlvs<'a> {
 /// What makes a message a receipt, the most trustworthy first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Voucher {
-    /// Its `esm_class`, which only a carrier can set.
+    /// Its `esm_class`, which only a carrier can set; worth no more than [`Voucher::TextOnly`] at a carrier that sets it on what
+    /// phones send.
     EsmClass,
     /// Its TLVs, which only a carrier can set.
     Tlvs,
