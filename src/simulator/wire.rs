@@ -191,6 +191,7 @@ fn broken(status: CommandStatus, complaint: String) -> Unacceptable {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rusmpp::{tlvs::MessageSubmissionRequestTlvValue, types::OctetString};
 
     use super::*;
 
@@ -235,6 +236,33 @@ mod tests {
             frame.put_u32(1);
             frame.put_slice(&body);
             if let Ok(Decoded { command, .. }) = decode(&frame.freeze())
+                && let Some(Pdu::SubmitSm(submit)) = command.pdu()
+            {
+                let _ = submission(submit, Timestamp::from_unix_seconds(0));
+            }
+        }
+
+        #[test]
+        fn no_damage_to_a_good_submit_sm_panics(damage in prop::collection::vec((16_usize..100, any::<u8>()), 0..6)) {
+            let tlvs = [(TLV_TARIFF, &b"BUS_80\0"[..]), (TLV_REFERENCE, &[7; 16]), (0x0204, &[0, 1])].map(|(tag, octets)| {
+                MessageSubmissionRequestTlvValue::Other {
+                    tag: TlvTag::from(tag),
+                    value: AnyOctetString::from_static_slice(octets),
+                }
+            });
+            let submit = SubmitSm::builder()
+                .destination_addr(c_string("77010000001"))
+                .esm_class(0x40.into())
+                .short_message(OctetString::from_static_slice(&[5, 0, 3, 9, 2, 1, b'A']).expect("short"))
+                .tlvs(tlvs.into())
+                .build();
+            let mut octets = pdu(CommandStatus::EsmeRok, 1, submit).to_vec();
+            for (at, octet) in damage {
+                if let Some(place) = octets.get_mut(at) {
+                    *place = octet;
+                }
+            }
+            if let Ok(Decoded { command, .. }) = decode(&octets.into())
                 && let Some(Pdu::SubmitSm(submit)) = command.pdu()
             {
                 let _ = submission(submit, Timestamp::from_unix_seconds(0));

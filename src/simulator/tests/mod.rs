@@ -3,6 +3,7 @@
 mod charging;
 mod control;
 mod deliveries;
+mod exchange;
 mod faults;
 mod peer;
 mod session;
