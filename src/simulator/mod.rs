@@ -5,10 +5,10 @@
 //! codec, and everything that codec or the specification refuses is counted as malformed. Its ledger is not idempotent:
 //! what is submitted twice is charged twice, and shows.
 //!
-//! [`Simulator`] is the handle inside a process; `control` offers the same over HTTP on loopback.
+//! `Simulator` is the handle inside a process; `control` offers the same over HTTP on loopback.
 //!
-//! The way of a `submit_sm`: `smsc` reads and frames it, `wire` decodes it, `exchange` (no I/O) draws its faults, charges
-//! it and rules what is answered, `smsc` answers, `exchange` again brings it to the phone, `receipts` writes the receipt
+//! The way of a `submit_sm`: `session` reads it, `wire` frames and decodes it, `exchange` (no I/O) draws its faults, charges
+//! it and rules what is answered, `session` answers, `exchange` again brings it to the phone, `receipts` writes the receipt
 //! and `delivery` repeats that until the client has acknowledged it.
 
 mod config;
@@ -21,6 +21,7 @@ mod ledger;
 mod links;
 mod message;
 mod receipts;
+mod session;
 mod shared;
 mod smsc;
 mod stats;

@@ -1,1 +1,45 @@
+//! The simulator against raw bytes: a client of a few lines, encoded by `rusmpp`, over real sockets.
 
+mod charging;
+mod control;
+mod deliveries;
+mod exchange;
+mod faults;
+mod peer;
+mod session;
+
+use super::*;
+use crate::{money::Money, msisdn::Msisdn};
+
+const REFERENCE: uuid::Uuid = uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
+
+fn number(last: u64) -> Msisdn {
+    Msisdn::from_e164(77_010_000_000 + last).expect("a number")
+}
+
+/// A carrier with one tariff and quick redelivery.
+fn quick() -> SimulatorConfig {
+    SimulatorConfig {
+        tariffs: [("BUS_80".to_owned(), 8_000)].into(),
+        source_addresses: [("25051".to_owned(), "BUS_80".to_owned())].into(),
+        default_balance_minor: 20_000,
+        redelivery: Redelivery {
+            acknowledge_within_ms: 60,
+            backoff_min_ms: 5,
+            backoff_max_ms: 20,
+            mo_tries_max: 3,
+            mo_patience_ms: 1_000,
+            window: 10,
+        },
+        ..SimulatorConfig::default()
+    }
+}
+
+fn charged_at_delivery() -> SimulatorConfig {
+    SimulatorConfig { charging: Charging { at: ChargingMoment::Delivery }, ..quick() }
+}
+
+async fn start(config: SimulatorConfig) -> Simulator {
+    Simulator::start(config).await.expect("the simulator starts")
+}
