@@ -75,10 +75,11 @@ impl FactName {
         self.reason().code()
     }
 
-    /// How long after its observation a `true` can be true at all, whoever said it; `None` where time alone ends nothing.
+    /// How long after its observation a `true` can be true at all, whoever said it; `None` where time alone ends
+    /// nothing.
     ///
-    /// `recent_sim_swap` speaks of the 24 hours before the observation. 24 hours after it, that swap is no longer recent
-    /// for certain, and whether there was another since is unknown.
+    /// `recent_sim_swap` speaks of the 24 hours before the observation. 24 hours after it, that swap is no longer
+    /// recent for certain, and whether there was another since is unknown.
     pub const fn lifetime(self) -> Option<Duration> {
         match self {
             FactName::RecentSimSwap => Some(Duration::from_secs(24 * 60 * 60)),
@@ -200,11 +201,11 @@ impl Facts {
 
     /// Adds a statement and keeps the one to be believed. The order of the calls does not matter.
     ///
-    /// What stands (a number list, an operator) beats what was observed, and of what stands, `true` beats `false`: who is
-    /// listed must not pay, and who is listed as `false` was exempted on purpose; the carrier still has the last word.
-    /// A recent SIM swap ends by itself, so there nothing stands. A definite value beats *unknown*, even a newer one: not
-    /// to know takes no knowledge away, and age does that anyway. Then the newest observation wins; at the same moment
-    /// `true`, the careful answer, does.
+    /// What stands (a number list, an operator) beats what was observed, and of what stands, `true` beats `false`: who
+    /// is listed must not pay, and who is listed as `false` was exempted on purpose; the carrier still has the last
+    /// word. A recent SIM swap ends by itself, so there nothing stands. A definite value beats *unknown*, even a newer
+    /// one: not to know takes no knowledge away, and age does that anyway. Then the newest observation wins; at the
+    /// same moment `true`, the careful answer, does.
     pub fn add(&mut self, name: FactName, fact: Fact) {
         let held = &mut self.0[name as usize];
         if held.as_ref().is_none_or(|held| fact.weight(held, name).is_gt()) {

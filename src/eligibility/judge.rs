@@ -208,8 +208,8 @@ fn judge_sums(limits: &Limits, application: &Application<'_>) -> impl Iterator<I
     })
 }
 
-/// Whether the sum would be over the limit. What cannot be added or compared (another currency, an overflow) is over it:
-/// a limit that cannot be checked must not let money through.
+/// Whether the sum would be over the limit. What cannot be added or compared (another currency, an overflow) is over
+/// it: a limit that cannot be checked must not let money through.
 fn passes(spent: Money, amount: Option<Money>, limit: Money) -> bool {
     let sum = spent.checked_add(amount.unwrap_or(Money::zero(spent.currency)));
     sum.and_then(|sum| limit.checked_sub(sum)).map_or(true, |left| left.minor < 0)

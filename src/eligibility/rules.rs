@@ -37,8 +37,8 @@ pub struct Rules {
 pub struct FactRule {
     /// The fact that is asked; the rule declines when it is true.
     pub fact: FactName,
-    /// How old an observation may be, in seconds, both ends included. An older one counts as unknown. What stands (a number
-    /// list, an operator's word) does not age; see [`FactName::lifetime`] for what ends all the same.
+    /// How old an observation may be, in seconds, both ends included. An older one counts as unknown. What stands (a
+    /// number list, an operator's word) does not age; see [`FactName::lifetime`] for what ends all the same.
     pub max_age_seconds: u64,
     /// What it means when nothing is known, or nothing recent enough.
     pub when_unknown: WhenUnknown,

@@ -14,8 +14,8 @@ use crate::{
 
 /// What was said of subscribers lately, in bounded memory. Lost at a restart: the next charge asks or is told again.
 ///
-/// It holds one carrier's facts per number: all of them speak of the contract between the two, and a number that moves to
-/// another carrier begins anew. When it is full, the number of which nothing was heard for longest goes.
+/// It holds one carrier's facts per number: all of them speak of the contract between the two, and a number that moves
+/// to another carrier begins anew. When it is full, the number of which nothing was heard for longest goes.
 #[derive(Debug)]
 pub struct FactCache {
     settings: CacheSettings,
@@ -28,8 +28,8 @@ pub struct FactCache {
 pub struct CacheSettings {
     /// So many subscribers at most; one takes about 400 bytes. 0 remembers nothing.
     pub subscribers_max: usize,
-    /// After so many seconds a fact is forgotten. A rule's `max_age_seconds` says for how long it is believed; what is kept
-    /// longer only shows in the answer to why a number cannot pay. A fact that is not named is kept for 24 hours.
+    /// After so many seconds a fact is forgotten. A rule's `max_age_seconds` says for how long it is believed; what is
+    /// kept longer only shows in the answer to why a number cannot pay. A fact that is not named is kept for 24 hours.
     pub ttl_seconds: BTreeMap<FactName, u64>,
 }
 
@@ -84,8 +84,8 @@ impl FactCache {
         facts
     }
 
-    /// Remembers a fact; which of several statements is kept: see [`Facts::add`]. A statement of another carrier replaces
-    /// what is remembered of the number, unless it is older.
+    /// Remembers a fact; which of several statements is kept: see [`Facts::add`]. A statement of another carrier
+    /// replaces what is remembered of the number, unless it is older.
     pub fn remember(&self, msisdn: Msisdn, carrier: &str, name: FactName, fact: Fact) {
         self.lock().remember(msisdn, carrier, name, fact, self.settings.subscribers_max);
     }

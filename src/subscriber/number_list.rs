@@ -33,8 +33,8 @@ pub struct NumberListSettings {
     pub asserts: Asserts,
     /// The CSV file.
     pub file: PathBuf,
-    /// The carrier that it holds for; all of them if absent. What a carrier says of its own numbers should name it: numbers
-    /// move between carriers.
+    /// The carrier that it holds for; all of them if absent. What a carrier says of its own numbers should name it:
+    /// numbers move between carriers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,
 }
@@ -59,9 +59,9 @@ pub(super) struct Span {
 impl NumberList {
     /// Reads a list from CSV, whole or not at all. `settings.file` only names it in errors.
     ///
-    /// One entry a line: a number, or `from,to`, or `from,to,value` with `true` (the default) or `false`. A first line of
-    /// column names (`from` or `msisdn`, `to`, `value`) may say another order. `#` begins a comment line. UTF-8, with or
-    /// without BOM; lines end in LF or CRLF.
+    /// One entry a line: a number, or `from,to`, or `from,to,value` with `true` (the default) or `false`. A first line
+    /// of column names (`from` or `msisdn`, `to`, `value`) may say another order. `#` begins a comment line. UTF-8,
+    /// with or without BOM; lines end in LF or CRLF.
     ///
     /// Errors: a line that is none of this, with its place; more than `lines_max` lines; what `text` fails with.
     pub fn read(

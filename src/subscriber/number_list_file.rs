@@ -40,7 +40,8 @@ impl Default for NumberListsSettings {
     }
 }
 
-/// Why the lists could not be loaded. None of them is, then. The text of a line is not repeated: it may be a phone number.
+/// Why the lists could not be loaded. None of them is, then. The text of a line is not repeated: it may be a phone
+/// number.
 #[derive(Debug, Error)]
 pub enum NumberListError {
     /// The file cannot be opened or read.
@@ -113,8 +114,8 @@ const LINE_BYTES_MAX: usize = 1_000;
 impl NumberLists {
     /// Reads every file, whole or not at all. Blocking: a caller on an async runtime hands it to a thread.
     ///
-    /// A list's facts are dated by when its file was last written, and never later than `now`: to load an old file again,
-    /// or to restart, makes it no younger. Errors: see [`NumberListError`].
+    /// A list's facts are dated by when its file was last written, and never later than `now`: to load an old file
+    /// again, or to restart, makes it no younger. Errors: see [`NumberListError`].
     pub fn load(settings: &NumberListsSettings, now: Timestamp) -> Result<NumberLists, NumberListError> {
         let mut lines_left = settings.lines_max;
         let mut lists: Vec<NumberList> = Vec::with_capacity(settings.lists.len());

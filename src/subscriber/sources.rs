@@ -43,7 +43,8 @@ impl Subscribers {
         self.cache.remember(msisdn, carrier, name, fact);
     }
 
-    /// Remembers what a carrier's rejection at `at` tells of the subscriber. Whether it told of one of the five conditions.
+    /// Remembers what a carrier's rejection at `at` tells of the subscriber. Whether it told of one of the five
+    /// conditions.
     pub fn remember_rejection(&self, msisdn: Msisdn, carrier: &str, reason: Reason, at: Timestamp) -> bool {
         let Some(name) = FactName::from_reason(reason) else { return false };
         let source = FactSource::CarrierRejection(carrier.into());

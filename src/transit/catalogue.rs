@@ -20,8 +20,8 @@ pub struct Catalogue {
     pub(super) fares: Fares,
 }
 
-/// The contents of the five files, with or without BOM. `#` begins a comment line; the first line names the columns, which
-/// may come in any order.
+/// The contents of the five files, with or without BOM. `#` begins a comment line; the first line names the columns,
+/// which may come in any order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CatalogueText<'a> {
     /// `cities.csv`: `city,name_kk,name_ru,name_en,time_zone`.
@@ -97,8 +97,8 @@ pub struct Vehicle {
     pub route: Arc<Route>,
 }
 
-// City, route and fare class stand in every ticket, and a ticket must fit a QR code that an old phone can show. A text that
-// is too long for it has to be found when the catalogue is read, not when the fare has been taken.
+// City, route and fare class stand in every ticket, and a ticket must fit a QR code that an old phone can show. A text
+// that is too long for it has to be found when the catalogue is read, not when the fare has been taken.
 
 impl City {
     /// How long an id may be.
@@ -143,8 +143,8 @@ impl Catalogue {
         }
     }
 
-    /// What one passenger of this class pays in this city on `date`, a date in the city's time zone: the newest fare that is
-    /// in force from then or earlier.
+    /// What one passenger of this class pays in this city on `date`, a date in the city's time zone: the newest fare
+    /// that is in force from then or earlier.
     pub fn fare(&self, city: &str, fare_class: &str, date: Date) -> Option<Money> {
         self.fares.get(city, fare_class, date)
     }
@@ -190,7 +190,8 @@ impl Catalogue {
         self.vehicles.values()
     }
 
-    /// Every amount that a passenger can ever be asked for, with its city and class: each needs a tariff at each carrier.
+    /// Every amount that a passenger can ever be asked for, with its city and class: each needs a tariff at each
+    /// carrier.
     pub fn fares(&self) -> impl Iterator<Item = (&str, &str, Date, Money)> {
         self.fares.iter()
     }

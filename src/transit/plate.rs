@@ -3,8 +3,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A state plate in one spelling: upper case, without spaces and dashes, Cyrillic letters that look like Latin ones made
-/// Latin. So `123 авс 02`, typed on any keyboard, is `123ABC02`.
+/// A state plate in one spelling: upper case, without spaces and dashes, Cyrillic letters that look like Latin ones
+/// made Latin. So `123 авс 02`, typed on any keyboard, is `123ABC02`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Plate(String);

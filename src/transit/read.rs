@@ -47,8 +47,8 @@ pub(super) fn read(text: &CatalogueText<'_>) -> Result<Catalogue, CatalogueError
     Ok(reading.into_catalogue())
 }
 
-/// What is declared under an id: its line, and the thing itself, unless it is faulty. What refers to a faulty thing is not
-/// called a fault as well.
+/// What is declared under an id: its line, and the thing itself, unless it is faulty. What refers to a faulty thing is
+/// not called a fault as well.
 type Declared<T> = BTreeMap<String, (usize, Option<Arc<T>>)>;
 
 /// Takes in one row; `None` if it is faulty, and the faults are noted.

@@ -170,19 +170,19 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_quoted_reads_back(texts in prop::collection::vec("[^\\r\\n]{0,8}", 1..5)) {
-            let line = texts.iter().map(|text| format!("\"{}\"", text.replace('"', "\"\""))).collect::<Vec<_>>().join(",");
+            let quoted = |text: &String| format!("\"{}\"", text.replace('"', "\"\""));
+            let line = texts.iter().map(quoted).collect::<Vec<_>>().join(",");
             let fields = split(&line).expect("all closed");
             prop_assert_eq!(fields.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), texts);
         }
 
         #[test]
-        fn plain_fields_are_those_that_the_csv_crate_reads(line in "[a-c\", ]{1,20}") {
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(line.as_bytes());
-            let theirs = reader.records().next().and_then(Result::ok);
-            if let (Some(theirs), false) = (theirs, line.contains('"')) {
-                let ours = split(&line).expect("no quotes");
-                prop_assert_eq!(ours.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), theirs.iter().collect::<Vec<_>>());
-            }
+        fn plain_fields_are_those_that_the_csv_crate_reads(line in "[a-c, ]{1,20}") {
+            let mut reader = csv::ReaderBuilder::new();
+            let mut reader = reader.has_headers(false).trim(csv::Trim::All).from_reader(line.as_bytes());
+            let theirs = reader.records().next().and_then(Result::ok).expect("one line");
+            let ours = split(&line).expect("no quotes");
+            prop_assert_eq!(ours.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), theirs.iter().collect::<Vec<_>>());
         }
 
         #[test]

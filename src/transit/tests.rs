@@ -234,7 +234,8 @@ proptest! {
                 prop_assert_eq!(catalogue.route(&route.city.id, &route.id), Some(route));
                 prop_assert_eq!(catalogue.city(&route.city.id), Some(&route.city));
                 prop_assert_eq!(catalogue.agency(&route.agency.id), Some(&route.agency));
-                prop_assert!(catalogue.fares().any(|(city, class, _, _)| city == route.city.id && class == route.fare_class));
+                let has_fare = |(city, class, _, _)| (city, class) == (route.city.id.as_str(), route.fare_class.as_str());
+                prop_assert!(catalogue.fares().any(has_fare));
                 if let Some(plate) = &vehicle.plate {
                     prop_assert_eq!(catalogue.vehicle_by_plate(plate), Some(vehicle));
                 }
