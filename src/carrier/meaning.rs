@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use super::profile::{ChargedAt, Meaning, SmppProfile, StatMeaning, parse_status};
 use crate::{
     charge::{Doubt, Finding, Reason, Retry},
-    smpp::{CommandStatus, DoubtCause, SubmitOutcome, receipt::{IdBase, MessageState, Receipt}},
+    smpp::{
+        CommandStatus, DoubtCause, SubmitOutcome,
+        receipt::{IdBase, MessageState, Receipt},
+    },
 };
 
 /// The tables of one carrier, ready for look-up.
@@ -88,9 +91,11 @@ impl Meanings {
         let meaning = self.stats.get(&state).copied().unwrap_or_else(|| self.by_contract(state));
         match meaning {
             StatMeaning::Charged => Finding::Charged { carrier_id: None, amount: None },
-            StatMeaning::Rejected => {
-                Finding::Rejected { reason: Reason::NotDelivered, retry: Retry::Never, detail: format!("query_sm {state}") }
-            }
+            StatMeaning::Rejected => Finding::Rejected {
+                reason: Reason::NotDelivered,
+                retry: Retry::Never,
+                detail: format!("query_sm {state}"),
+            },
             StatMeaning::Nothing => Finding::Nothing,
         }
     }
@@ -109,8 +114,20 @@ impl Meanings {
 /// The rows of the specification's statuses (SMPP 3.4, 5.1.3), for a `submit_sm`.
 fn by_specification(status: u32) -> Meaning {
     match status {
-        0x01..=0x03 | 0x06 | 0x07 | 0x0A | 0x0B | 0x15 | 0x33 | 0x34 | 0x40..=0x44 | 0x48..=0x51 | 0x53..=0x55
-        | 0x61..=0x63 | 0xC0..=0xC4 | 0x100..=0x104 => Meaning::Rejected(Reason::CarrierRefused),
+        0x01..=0x03
+        | 0x06
+        | 0x07
+        | 0x0A
+        | 0x0B
+        | 0x15
+        | 0x33
+        | 0x34
+        | 0x40..=0x44
+        | 0x48..=0x51
+        | 0x53..=0x55
+        | 0x61..=0x63
+        | 0xC0..=0xC4
+        | 0x100..=0x104 => Meaning::Rejected(Reason::CarrierRefused),
         0x04 | 0x05 | 0x0D..=0x0F => Meaning::SessionFault,
         0x58 | 0x14 => Meaning::Busy,
         _ => Meaning::InDoubt,
@@ -148,14 +165,18 @@ mod tests {
 
     #[test]
     fn every_status_of_the_specification_has_its_row() {
-        let rejected = [1, 2, 3, 6, 7, 0x0A, 0x0B, 0x15, 0x33, 0x40, 0x44, 0x48, 0x50, 0x51, 0x55, 0x61, 0xC0, 0xC4, 0x104];
+        let rejected =
+            [1, 2, 3, 6, 7, 0x0A, 0x0B, 0x15, 0x33, 0x40, 0x44, 0x48, 0x50, 0x51, 0x55, 0x61, 0xC0, 0xC4, 0x104];
         for status in rejected {
             let finding = response(ChargedAt::Delivery, status);
             assert!(matches!(finding, Finding::Rejected { retry: Retry::Never, .. }), "0x{status:02X}: {finding:?}");
         }
         for status in [0x04, 0x05, 0x0D, 0x0E, 0x0F, 0x14, 0x58] {
             let finding = response(ChargedAt::Delivery, status);
-            assert!(matches!(finding, Finding::Rejected { retry: Retry::SameCarrier, .. }), "0x{status:02X}: {finding:?}");
+            assert!(
+                matches!(finding, Finding::Rejected { retry: Retry::SameCarrier, .. }),
+                "0x{status:02X}: {finding:?}"
+            );
         }
         for status in [0x08, 0x11, 0x45, 0x64, 0x65, 0xFE, 0xFF, 0x400, 0x7FFF_FFFF] {
             let finding = response(ChargedAt::Delivery, status);
@@ -165,11 +186,8 @@ mod tests {
 
     #[test]
     fn the_profile_outranks_the_specification() {
-        let expected = Finding::Rejected {
-            reason: Reason::InsufficientBalance,
-            retry: Retry::Never,
-            detail: "0x450".into(),
-        };
+        let expected =
+            Finding::Rejected { reason: Reason::InsufficientBalance, retry: Retry::Never, detail: "0x450".into() };
         assert_eq!(response(ChargedAt::Submission, 0x450), expected);
     }
 

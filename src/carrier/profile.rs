@@ -196,7 +196,10 @@ impl SmppProfile {
                 problems.push(problem.to_string());
             }
         };
-        check(self.address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()), "address: want host:port");
+        check(
+            self.address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
+            "address: want host:port",
+        );
         check((1..=15).contains(&self.system_id.len()), "system_id: 1 to 15 characters (SMPP 3.4, 5.2.1)");
         check(self.system_type.len() <= 12, "system_type: at most 12 characters (SMPP 3.4, 5.2.3)");
         check((1..=1_000).contains(&self.window), "window: 1 to 1000");

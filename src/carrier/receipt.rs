@@ -56,8 +56,10 @@ impl CarrierReceipt {
     /// phone, same source address, our number if it is echoed, and a submit date near the opening. At least one of the
     /// last two must be there: phone and address alone are the same for every purchase of a passenger.
     pub(super) fn fits(&self, attempt: &Attempt, msisdn: Msisdn, source: &str, zone: &TimeZone) -> bool {
-        let same_message =
-            attempt.carrier == self.carrier && attempt.carrier_id.is_none() && msisdn == self.msisdn && source == self.source;
+        let same_message = attempt.carrier == self.carrier
+            && attempt.carrier_id.is_none()
+            && msisdn == self.msisdn
+            && source == self.source;
         let number = self.user_message_reference.map(|number| attempt.wire_reference == number.to_string());
         let date = self.submitted_at.map(|civil| is_near(civil, zone, attempt.opened_at));
         same_message && (number.is_some() || date.is_some()) && number.unwrap_or(true) && date.unwrap_or(true)

@@ -98,7 +98,8 @@ impl SmppCarrier {
             return Err(wrong(format!("smpp.{problem}")));
         }
         let zone = config.zone().map_err(wrong)?;
-        let (link, events) = smpp::link::open(link_config(&name, &config, password)).map_err(|e| wrong(e.to_string()))?;
+        let (link, events) =
+            smpp::link::open(link_config(&name, &config, password)).map_err(|e| wrong(e.to_string()))?;
         let per_second = NonZeroU32::new(config.smpp.tps).ok_or_else(|| wrong("smpp.tps: at least 1".into()))?;
         let burst = NonZeroU32::new(config.smpp.tps / 10).unwrap_or(NonZeroU32::MIN);
         let carrier = SmppCarrier(Arc::new(Inner {
@@ -167,7 +168,8 @@ impl SmppCarrier {
         let slot = self.0.link.reserve(lane, started + patience).await.ok()?;
         let left = patience.saturating_sub(started.elapsed());
         tokio::time::timeout(left, self.0.rate.until_ready()).await.ok()?;
-        histogram!("carrier_slot_wait_seconds", "carrier" => self.0.name.to_string()).record(started.elapsed().as_secs_f64());
+        histogram!("carrier_slot_wait_seconds", "carrier" => self.0.name.to_string())
+            .record(started.elapsed().as_secs_f64());
         Some(slot)
     }
 
@@ -223,7 +225,8 @@ impl SmppCarrier {
         now: Timestamp,
     ) -> Result<SubmitSm, TariffError> {
         let profile = &self.0.config.smpp;
-        let message = self.message(charge.order.msisdn, text, profile.validity_period, charge.terms.ticket_deadline, now);
+        let message =
+            self.message(charge.order.msisdn, text, profile.validity_period, charge.terms.ticket_deadline, now);
         let message = match attempt.wire_reference.parse() {
             Ok(number) if profile.user_message_reference => message.with_user_message_reference(number),
             _ => message,
@@ -265,7 +268,9 @@ impl SmppCarrier {
         Some(match outcome {
             QueryOutcome::State(state) => self.0.meanings.of_queried_state(state.message_state),
             // An error of the query says nothing of the message (M8).
-            QueryOutcome::Refused { .. } | QueryOutcome::NotWritten { .. } | QueryOutcome::Unanswered { .. } => Finding::Nothing,
+            QueryOutcome::Refused { .. } | QueryOutcome::NotWritten { .. } | QueryOutcome::Unanswered { .. } => {
+                Finding::Nothing
+            }
         })
     }
 

@@ -139,8 +139,7 @@ pub fn apply(tariffs: &[TariffConfig], charge: &Charge, mut message: SubmitSm) -
         message.source = Address { ton: tariff.source_ton, npi: tariff.source_npi, addr: source.clone() };
     }
     message.service_type.clone_from(&tariff.service_type);
-    let sample =
-        Sample { minor: amount.minor, fare_class: &charge.order.fare_class, reference: charge.reference };
+    let sample = Sample { minor: amount.minor, fare_class: &charge.order.fare_class, reference: charge.reference };
     for tlv in &tariff.tlvs {
         message = message.with_tlv(tlv.tag, tlv.octets(&sample)?);
     }

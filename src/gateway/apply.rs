@@ -10,9 +10,7 @@ use crate::{
     clock::Timestamp,
     eligibility::FactName,
     ledger,
-    store::{
-        JournalEntry, NewCarrierId, Outcome, Settlement, Slot, SlotChange, StoreError, StoredTicket, Write,
-    },
+    store::{JournalEntry, NewCarrierId, Outcome, Settlement, Slot, SlotChange, StoreError, StoredTicket, Write},
 };
 
 /// Steps on a stale version are repeated so often; each repeat means that somebody else made progress.
@@ -94,7 +92,12 @@ impl Inner {
 
     /// Applies an event that must not be lost, however long the store or the ticketing fails. Gives up only when the event
     /// is illegal, or the process stops: then the store has the attempt as open, and recovery makes it a doubt.
-    pub(super) async fn apply_until_done(self: &Arc<Self>, reference: Reference, known: Option<Charge>, event: Event) -> Option<Applied> {
+    pub(super) async fn apply_until_done(
+        self: &Arc<Self>,
+        reference: Reference,
+        known: Option<Charge>,
+        event: Event,
+    ) -> Option<Applied> {
         let mut pause = Duration::from_millis(50);
         let mut known = known;
         loop {
@@ -187,7 +190,12 @@ impl Inner {
             && FactName::from_reason(reason).is_some()
             && let Some(attempt) = charge.last_attempt()
         {
-            self.subscribers.remember_rejection(charge.order.msisdn, attempt.carrier.as_str(), reason, charge.updated_at);
+            self.subscribers.remember_rejection(
+                charge.order.msisdn,
+                attempt.carrier.as_str(),
+                reason,
+                charge.updated_at,
+            );
         }
         self.watchers.tell(charge);
         self.queue_messages(&settlement.messages);
@@ -214,7 +222,8 @@ fn learned_id(before: &Charge, after: &Charge) -> Option<NewCarrierId> {
 fn report(before: &Charge, charge: &Charge) {
     let carrier = charge.last_attempt().map_or("none", |attempt| attempt.carrier.as_str()).to_owned();
     let reason = charge.state.reason().map_or("none", |reason| reason.code());
-    counter!("charge_transitions_total", "carrier" => carrier.clone(), "to" => charge.state.code(), "reason" => reason).increment(1);
+    counter!("charge_transitions_total", "carrier" => carrier.clone(), "to" => charge.state.code(), "reason" => reason)
+        .increment(1);
     info!(
         charge = %charge.reference,
         msisdn = charge.order.msisdn.masked(),

@@ -18,7 +18,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 impl Inner {
     /// Starts a flight for `charge` at `carrier`. With a slot, its last attempt is open and durable and goes out at once;
     /// without one, the flight waits for a slot and opens the attempt then (M1).
-    pub(super) fn fly(self: &Arc<Self>, charge: Charge, carrier: Carrier, slot: Option<SendSlot>, permit: OwnedSemaphorePermit) {
+    pub(super) fn fly(
+        self: &Arc<Self>,
+        charge: Charge,
+        carrier: Carrier,
+        slot: Option<SendSlot>,
+        permit: OwnedSemaphorePermit,
+    ) {
         let span = info_span!("charge", reference = %charge.reference, carrier = carrier.name().as_str());
         let inner = self.clone();
         let flight = async move {
@@ -45,7 +51,9 @@ impl Inner {
             debug!(attempt = attempt.number, finding = ?evidence.finding, "the carrier's answer");
             fail_point!("gateway-before-settle");
             let reference = opened.reference;
-            let Some(applied) = self.apply_until_done(reference, Some(opened), Event::Evidence(evidence)).await else { return };
+            let Some(applied) = self.apply_until_done(reference, Some(opened), Event::Evidence(evidence)).await else {
+                return;
+            };
             fail_point!("gateway-after-settle");
             if !applied.effects.contains(&Effect::TryAgain) {
                 return;

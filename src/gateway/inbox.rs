@@ -70,7 +70,9 @@ impl Inner {
                                 ack.accept();
                                 counter!("mo_repeated_total", "carrier" => sms.carrier.to_string()).increment(1);
                             }
-                            Err(error) => warn!(%error, "a message cannot be kept now; the carrier is asked to send it again"),
+                            Err(error) => {
+                                warn!(%error, "a message cannot be kept now; the carrier is asked to send it again")
+                            }
                         }
                     });
                 }
@@ -105,7 +107,8 @@ impl Inner {
                 self.reply(sms, &[Message::LanguageSet]).await
             }
             Ok(Command::RepeatTicket) => {
-                let tickets = self.store.tickets(sms.msisdn, TicketFilter::Active, self.now(), TICKETS_AGAIN_MAX).await?;
+                let tickets =
+                    self.store.tickets(sms.msisdn, TicketFilter::Active, self.now(), TICKETS_AGAIN_MAX).await?;
                 let references: Vec<Reference> = tickets.iter().map(|ticket| ticket.reference).collect();
                 self.reply_with_tickets(sms, &references).await
             }

@@ -18,10 +18,12 @@ mod recovery;
 mod replies;
 mod striped;
 mod sweep;
+#[cfg(test)]
+pub(crate) mod tests;
 mod ticketing;
 mod watch;
 
-pub use apply::{ApplyError, Applied};
+pub use apply::{Applied, ApplyError};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
 
@@ -119,7 +121,6 @@ impl GatewayConfig {
         Duration::from_secs(self.ticket_deadline_seconds)
     }
 }
-
 
 /// What the operator keeps in files: read at start, and again on reload.
 #[derive(Debug)]
@@ -346,9 +347,10 @@ impl Gateway {
             finding,
         };
         let inner = self.0.clone();
-        let work = self.0.tasks.spawn(async move {
-            inner.apply(reference, Some(charge), crate::charge::Event::Evidence(evidence)).await
-        });
+        let work = self
+            .0
+            .tasks
+            .spawn(async move { inner.apply(reference, Some(charge), crate::charge::Event::Evidence(evidence)).await });
         match work.await {
             Ok(applied) => applied.map(|applied| applied.charge),
             Err(_) => Err(StoreError::Closed.into()),
@@ -357,11 +359,7 @@ impl Gateway {
 }
 
 /// Every fare, for every number of passengers, must have a tariff at every carrier: found out at start, not by a passenger.
-fn check_books(
-    books: &Books,
-    carriers: &BTreeMap<CarrierName, Carrier>,
-    passengers_max: u8,
-) -> Result<(), StartError> {
+fn check_books(books: &Books, carriers: &BTreeMap<CarrierName, Carrier>, passengers_max: u8) -> Result<(), StartError> {
     for (city, fare_class, _, fare) in books.catalogue.fares() {
         for passengers in 1..=passengers_max {
             let amount = fare.checked_mul(passengers.into()).map_err(|e| StartError::Config(e.to_string()))?;

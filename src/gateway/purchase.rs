@@ -11,9 +11,7 @@ use tracing::{info, warn};
 use super::{Books, Gateway, Inner};
 use crate::{
     carrier::{Carrier, SendSlot},
-    charge::{
-        Channel, Charge, Effect, Event, Extends, Order, Reason, Reference, State, Terms, Trip, step,
-    },
+    charge::{Channel, Charge, Effect, Event, Extends, Order, Reason, Reference, State, Terms, Trip, step},
     clock::Timestamp,
     eligibility::{self, Application, Decision, Spending, Verdict, judge},
     money::Money,
@@ -117,12 +115,16 @@ impl Gateway {
     }
 
     /// Why a number can or cannot pay, with every fact, its source and its age. `None` if no carrier is known for it.
-    pub async fn eligibility(&self, msisdn: Msisdn) -> Result<Option<(crate::charge::CarrierName, Verdict)>, StoreError> {
+    pub async fn eligibility(
+        &self,
+        msisdn: Msisdn,
+    ) -> Result<Option<(crate::charge::CarrierName, Verdict)>, StoreError> {
         let inner = &self.0;
         let Some(carrier) = inner.prefixes.carrier(msisdn).and_then(|name| inner.carriers.get(name)) else {
             return Ok(None);
         };
-        let verdict = inner.verdict(&inner.books.load(), carrier, msisdn, eligibility::Purchase::Enquiry, inner.now()).await?;
+        let verdict =
+            inner.verdict(&inner.books.load(), carrier, msisdn, eligibility::Purchase::Enquiry, inner.now()).await?;
         Ok(Some((carrier.name().clone(), verdict)))
     }
 }
@@ -218,7 +220,8 @@ impl Inner {
 
     /// What one passenger pays, and to whom.
     fn fare(&self, books: &Books, carrier: &Carrier, purchase: &Purchase) -> Result<Fare, PurchaseError> {
-        let vehicle = books.catalogue.vehicle(&purchase.vehicle).ok_or(PurchaseError::Impossible(Reason::UnknownVehicle))?;
+        let vehicle =
+            books.catalogue.vehicle(&purchase.vehicle).ok_or(PurchaseError::Impossible(Reason::UnknownVehicle))?;
         let route = &vehicle.route;
         let fare_class = purchase.fare_class.clone().unwrap_or_else(|| route.fare_class.clone());
         let today = purchase.received_at.date_in(&route.city.time_zone);
@@ -271,7 +274,12 @@ impl Inner {
         if holder.state.is_open() {
             return Ok(Purchased::Repeat(holder));
         }
-        let write = Write::RecordRepeat { guard: purchase.guard.clone(), reference: holder.reference, at: self.now(), mo: None };
+        let write = Write::RecordRepeat {
+            guard: purchase.guard.clone(),
+            reference: holder.reference,
+            at: self.now(),
+            mo: None,
+        };
         match self.writer.write(write).await? {
             Outcome::KeyKnown { reference, same_body, repeat } => self.replay(reference, same_body, repeat).await,
             _ => Ok(Purchased::Repeat(holder)),
@@ -411,7 +419,11 @@ impl Inner {
         };
         let zoned = now.zoned(carrier.zone());
         let day = zoned.start_of_day().ok().filter(|_| limits.daily_minor.is_some());
-        let month = zoned.first_of_month().and_then(|first| first.start_of_day()).ok().filter(|_| limits.monthly_minor.is_some());
+        let month = zoned
+            .first_of_month()
+            .and_then(|first| first.start_of_day())
+            .ok()
+            .filter(|_| limits.monthly_minor.is_some());
         let moment = |zoned: jiff::Zoned| Timestamp::from_unix_ms(zoned.timestamp().as_millisecond());
         let window = limits.velocity.as_ref().map(|velocity| now.minus(velocity.window()));
         let spending = Spending {

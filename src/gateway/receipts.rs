@@ -74,8 +74,7 @@ impl Inner {
             None => return Ok(()),
         };
         let Some(queued) = self.store.message(id).await? else { return Ok(()) };
-        let progress =
-            MessageProgress { id, to, tries: queued.tries, due_at: queued.due_at, carrier_id: None };
+        let progress = MessageProgress { id, to, tries: queued.tries, due_at: queued.due_at, carrier_id: None };
         self.writer.write(Write::MoveMessage(progress)).await?;
         counter!("sms_receipts_total", "carrier" => queued.message.carrier.to_string(), "delivered" => if to == MessageState::Delivered { "yes" } else { "no" })
             .increment(1);
@@ -95,7 +94,11 @@ impl Inner {
     }
 
     /// Gives each receipt that is parked for this passenger to its owner, if it has one by now.
-    pub(super) async fn settle_parked(self: &Arc<Self>, carrier: &CarrierName, msisdn: Msisdn) -> Result<(), ApplyError> {
+    pub(super) async fn settle_parked(
+        self: &Arc<Self>,
+        carrier: &CarrierName,
+        msisdn: Msisdn,
+    ) -> Result<(), ApplyError> {
         for parked in self.store.parked(carrier, msisdn, CANDIDATES_MAX).await? {
             let receipt: CarrierReceipt = match serde_json::from_value(parked.body) {
                 Ok(receipt) => receipt,

@@ -18,7 +18,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 impl Inner {
     /// What a passenger is told of what has just happened to a charge. One who bought in an app reads it there; only that
     /// money goes back is told by SMS as well.
-    pub(super) fn messages(&self, charge: &Charge, effects: &[Effect], ticket: Option<&StoredTicket>) -> Vec<OutgoingSms> {
+    pub(super) fn messages(
+        &self,
+        charge: &Charge,
+        effects: &[Effect],
+        ticket: Option<&StoredTicket>,
+    ) -> Vec<OutgoingSms> {
         let by_sms = matches!(charge.order.channel, Channel::Sms { .. });
         let notices = effects.iter().filter_map(|e| if let Effect::Tell(notice) = e { Some(*notice) } else { None });
         notices

@@ -50,7 +50,8 @@ impl SmppCarrier {
     fn receipt(&self, receipt: &Receipt, msisdn: Msisdn, sm: &DeliverSm) -> CarrierReceipt {
         if receipt.disagreement {
             warn!(carrier = %self.0.name, state = %receipt.state, "a receipt contradicts itself");
-            counter!("carrier_unreadable_total", "carrier" => self.0.name.to_string(), "kind" => "receipt").increment(1);
+            counter!("carrier_unreadable_total", "carrier" => self.0.name.to_string(), "kind" => "receipt")
+                .increment(1);
         }
         let finding = if receipt.intermediate {
             Finding::Nothing

@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use super::world::{Setting, World};
+use crate::{
+    charge::{AttemptState, Doubt, State},
+    simulator::{ChargingMoment, Fault},
+};
+
+const ANNA: &str = "+77051111111";
+
+#[test]
+fn case_38_killed_between_the_write_and_the_response_the_charge_is_in_doubt_and_its_receipt_settles_it() {
+    for sqlite in [false, true] {
+        let mut world = World::new(Setting { charged_at: ChargingMoment::Delivery, sqlite, ..Setting::default() });
+        world.fault(ANNA, Fault::DropResponse);
+        world.fault(ANNA, Fault::LateReceipt { ms: 600 });
+        let charge = world.purchase(ANNA, "1234", 1, "k").expect("a charge").charge().clone();
+        world.until("the carrier has it", |world| (world.simulator.stats().submits == 1).then_some(()));
+        world.kill();
+        world.start();
+        let found = world.charge(charge.reference);
+        assert_eq!(found.attempts[0].state, AttemptState::InDoubt { cause: Doubt::Restart });
+        world.until("the receipt counts", |world| {
+            Some(world.charge(charge.reference)).filter(|charge| charge.state == State::Charged)
+        });
+        world.audit();
+    }
+}
+
+#[test]
+fn m01_killed_before_a_send_slot_was_free_the_charge_was_never_sent_and_is_sent_after_the_restart() {
+    let mut world = World::new(Setting::default());
+    world.simulator.drop_links();
+    let reference = loop {
+        // The link may come back faster than the purchase gets there; then the number is spent and another one tries.
+        let number = format!("+7705{:07}", rand::random_range(0..10_000_000));
+        world.simulator.drop_links();
+        let purchase = world.purchase(&number, "1234", 1, &number).expect("a charge");
+        if purchase.charge().attempts.is_empty() {
+            break purchase.charge().reference;
+        }
+    };
+    world.kill();
+    world.start();
+    world.until("it is charged", |world| Some(world.charge(reference)).filter(|charge| charge.state == State::Charged));
+    world.until("everything is decided", |world| {
+        let open = world.run(world.gateway().store().open_charges(None, 10)).expect("the store");
+        for charge in &open {
+            assert!(charge.last_attempt().is_some(), "{charge:?}");
+        }
+        Some(())
+    });
+    assert_eq!(world.simulator.ledger().entries_for(reference.uuid()).count(), 1);
+}
+
+#[test]
+fn killed_before_the_ticket_was_sent_the_passenger_gets_it_after_the_restart() {
+    let mut setting = Setting { sqlite: true, ..Setting::default() };
+    setting.profile = "".into();
+    let mut world = World::new(setting);
+    world
+        .simulator
+        .set_fault(
+            crate::simulator::FaultRule::for_number(super::world::msisdn(ANNA), 1, Fault::DropLinkBeforeCharge)
+                .only(crate::simulator::Traffic::Free),
+        )
+        .expect("a rule");
+    world.sms(ANNA, "1234");
+    world.until_state(ANNA, "charged");
+    world.kill();
+    assert!(world.texts(ANNA).len() <= 1);
+    world.start();
+    world.until_texts(ANNA, 1);
+    world.audit();
+}
+
+#[test]
+fn killed_again_and_again_under_load_the_ledgers_end_equal() {
+    let mut setting = Setting { sqlite: true, charged_at: ChargingMoment::Delivery, ..Setting::default() };
+    setting.simulator.delivery_delay_ms = crate::simulator::DelayRange { min: 0, max: 200 };
+    setting.simulator.response_delay_ms = crate::simulator::DelayRange { min: 0, max: 60 };
+    setting.gateway.ticket_deadline_seconds = 5;
+    let mut world = World::new(setting);
+    for round in 0..6 {
+        for n in 0..40 {
+            let number = format!("+7705{round}{n:06}");
+            let request = world.request(&number, "1234", 1, &number);
+            let gateway = world.gateway().clone();
+            world.spawn(async move {
+                let _killed = gateway.purchase(request).await;
+            });
+        }
+        std::thread::sleep(Duration::from_millis(20 + 25 * round));
+        world.kill();
+        world.start();
+    }
+    // What was killed between the commit and the write never reached the carrier, and no evidence will ever come: a person looks
+    // into the carrier's books.
+    std::thread::sleep(Duration::from_secs(2));
+    let open = world.run(world.gateway().store().open_charges(None, 1_000)).expect("the store");
+    for charge in open.iter().filter(|charge| charge.state == State::InDoubt) {
+        let charged = world.simulator.ledger().entries_for(charge.reference.uuid()).count() > 0;
+        let resolution =
+            crate::gateway::Resolution { charged, by: "audit".into(), because: "the carrier's books".into() };
+        let _settled_by_then = world.run(world.gateway().resolve(charge.reference, resolution));
+    }
+    world.until("everything is decided", |world| {
+        let open = world.run(world.gateway().store().open_charges(None, 1)).expect("the store");
+        open.is_empty().then_some(())
+    });
+    world.audit();
+}

@@ -1,0 +1,351 @@
+//! A whole world for one test: a simulated carrier, a store that outlives the gateway, and a gateway in a runtime of its own
+//! that can be killed between any two of its steps.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::Runtime;
+
+use crate::{
+    carrier::{Carrier, CarrierConfig, SmppCarrier},
+    charge::{CarrierName, Channel, Charge, Reference, State},
+    clock::{Clock, Timestamp},
+    eligibility::Rules,
+    gateway::{Books, Gateway, GatewayConfig, Parts, Purchase, PurchaseError, Purchased, Secrets, TicketingConfig},
+    msisdn::Msisdn,
+    passenger::Texts,
+    simulator::{Charging, ChargingMoment, DelayRange, Fault, FaultRule, Simulator, SimulatorConfig, Traffic},
+    store::{ChargeFilter, GroupCommit, GroupCommitConfig, KeyGuard, Memory, Store},
+    subscriber::{CacheSettings, FactCache, NumberLists, NumberListsSettings, Subscribers},
+    ticket::{Keyring, MsisdnTagKey, SigningKey, short_code::ShortCodeMaster},
+    transit::{Catalogue, CatalogueText},
+};
+
+pub(crate) const CARRIER: &str = "beeline";
+pub(crate) const SHORT_NUMBER: &str = "2505";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a test wants to be different from the ordinary.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) gateway: GatewayConfig,
+    pub(crate) charged_at: ChargingMoment,
+    pub(crate) simulator: SimulatorConfig,
+    pub(crate) rules: Rules,
+    pub(crate) lists: NumberListsSettings,
+    /// Lines added to the carrier's profile.
+    pub(crate) profile: String,
+    /// SQLite in a temporary folder instead of the model in memory.
+    pub(crate) sqlite: bool,
+}
+
+impl Default for Setting {
+    fn default() -> Setting {
+        let tariffs = (1..=9).map(|n| (format!("BUS{}", 80 * n), 8_000 * n));
+        Setting {
+            gateway: GatewayConfig {
+                sweep_interval_ms: 20,
+                mo_repeat_seconds: 0,
+                retry_pause_ms: 10,
+                ..GatewayConfig::default()
+            },
+            charged_at: ChargingMoment::Submission,
+            simulator: SimulatorConfig {
+                tariffs: tariffs.collect(),
+                delivery_delay_ms: DelayRange { min: 0, max: 0 },
+                response_delay_ms: DelayRange { min: 0, max: 0 },
+                ..SimulatorConfig::default()
+            },
+            rules: Rules::default(),
+            lists: NumberListsSettings::default(),
+            profile: String::new(),
+            sqlite: false,
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) simulator: Simulator,
+    outside: Runtime,
+    process: Option<Process>,
+    setting: Setting,
+    memory: Memory,
+    folder: tempfile::TempDir,
+}
+
+struct Process {
+    runtime: Runtime,
+    gateway: Gateway,
+}
+
+impl World {
+    pub(crate) fn new(setting: Setting) -> World {
+        let outside = runtime();
+        let mut simulated = setting.simulator.clone();
+        simulated.charging = Charging { at: setting.charged_at };
+        let simulator = outside.block_on(Simulator::start(simulated)).expect("a free port");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut world = World { simulator, outside, process: None, setting, memory: Memory::default(), folder };
+        world.start();
+        world
+    }
+
+    pub(crate) fn start(&mut self) {
+        assert!(self.process.is_none(), "the gateway runs already");
+        let runtime = runtime();
+        let gateway = runtime.block_on(self.start_gateway());
+        self.process = Some(Process { runtime, gateway });
+        self.until("the link is up", |world| world.gateway().carriers().all(Carrier::is_up).then_some(()));
+    }
+
+    async fn start_gateway(&self) -> Gateway {
+        let store = if self.setting.sqlite {
+            let path: PathBuf = self.folder.path().join("gateway.db");
+            Store::open(&format!("sqlite://{}", path.display())).await.expect("a database")
+        } else {
+            Store::Memory(self.memory.clone())
+        };
+        let name: CarrierName = CARRIER.parse().expect("a name");
+        let (carrier, events) =
+            SmppCarrier::open(name.clone(), self.carrier_config(), &self.setting.simulator.password)
+                .expect("a profile");
+        let clock = Clock::System;
+        let lists = NumberLists::load(&self.setting.lists, clock.now()).expect("lists");
+        let parts = Parts {
+            config: self.setting.gateway.clone(),
+            clock,
+            writer: GroupCommit::start(store.clone(), GroupCommitConfig::default()),
+            store,
+            carriers: vec![Carrier::Smpp(carrier)],
+            books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
+            subscribers: Subscribers::new(lists, FactCache::new(CacheSettings::default())),
+            ticketing: TicketingConfig::default(),
+            keyring: keyring(),
+            secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
+        };
+        Gateway::start(parts, vec![(name, events)]).await.expect("a gateway")
+    }
+
+    fn carrier_config(&self) -> CarrierConfig {
+        let charged_at = match self.setting.charged_at {
+            ChargingMoment::Submission => "submission",
+            ChargingMoment::Delivery => "delivery",
+        };
+        let Setting { simulator, profile, .. } = &self.setting;
+        let text = format!(
+            r#"
+            short_number = "{SHORT_NUMBER}"
+            prefixes = [705, 706, 771, 776, 777]
+            test_numbers = ["+77059999999"]
+            [smpp]
+            address = "{}"
+            system_id = "{}"
+            password_file = "password"
+            charged_at = "{charged_at}"
+            tps = 100000
+            window = 50
+            reconnect_ms_max = 50
+            response_timeout_ms = 400
+            in_flight_delay_ms = 100
+            tariffs = [{{ tlvs = [
+                {{ tag = 0x1401, type = "c_octet_string", value = "BUS{{major}}" }},
+                {{ tag = 0x1402, type = "reference" }},
+            ] }}]
+            {profile}
+            [smpp.statuses]
+            0x450 = {{ rejected = "insufficient_balance" }}
+            0x451 = {{ rejected = "corporate_number" }}
+            0x452 = {{ rejected = "credit_debt" }}
+            0x453 = {{ rejected = "no_top_up_since_activation" }}
+            0x454 = {{ rejected = "initial_balance_unused" }}
+            0x455 = {{ rejected = "recent_sim_swap" }}
+            0x456 = {{ rejected = "carrier_account" }}
+            0x457 = {{ rejected = "not_our_subscriber" }}
+            0x458 = {{ rejected = "barred" }}
+            [smpp.errs]
+            050 = "insufficient_balance"
+            051 = "corporate_number"
+            052 = "credit_debt"
+            "#,
+            self.simulator.smpp_address(),
+            simulator.system_id,
+        );
+        toml::from_str(&text).expect("a carrier")
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.process.as_ref().expect("the gateway runs").gateway
+    }
+
+    /// Ends the gateway as `kill -9` would: between two of its steps, with nothing said to anybody.
+    pub(crate) fn kill(&mut self) {
+        let process = self.process.take().expect("the gateway runs");
+        drop(process.gateway);
+        process.runtime.shutdown_timeout(Duration::from_secs(5));
+    }
+
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.process.as_ref().expect("the gateway runs").runtime.block_on(work)
+    }
+
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.process.as_ref().expect("the gateway runs").runtime.spawn(work);
+    }
+
+    pub(crate) fn sms(&self, number: &str, text: &str) {
+        let report =
+            self.outside.block_on(self.simulator.send_mo(msisdn(number), SHORT_NUMBER, text)).expect("a message");
+        assert!(matches!(report.outcome, crate::simulator::MoOutcome::Acknowledged), "{report:?}");
+    }
+
+    pub(crate) fn request(&self, number: &str, vehicle: &str, passengers: u8, key: &str) -> Purchase {
+        Purchase {
+            msisdn: msisdn(number),
+            vehicle: vehicle.parse().expect("a code"),
+            passengers,
+            fare_class: None,
+            trip: None,
+            channel: Channel::Api { caller: "ticket-service".into() },
+            language: None,
+            guard: KeyGuard { caller: "ticket-service".into(), key: key.into(), body_sha256: [passengers; 32] },
+            mo: None,
+            received_at: self.gateway().now(),
+        }
+    }
+
+    pub(crate) fn purchase(
+        &self,
+        number: &str,
+        vehicle: &str,
+        passengers: u8,
+        key: &str,
+    ) -> Result<Purchased, PurchaseError> {
+        self.run(self.gateway().purchase(self.request(number, vehicle, passengers, key)))
+    }
+
+    /// Buys, and waits for what comes of it.
+    pub(crate) fn bought(&self, number: &str, vehicle: &str, key: &str) -> Charge {
+        let reference = self.purchase(number, vehicle, 1, key).expect("a charge").charge().reference;
+        self.run(self.gateway().wait(reference, PATIENCE)).expect("the store").expect("the charge")
+    }
+
+    pub(crate) fn charge(&self, reference: Reference) -> Charge {
+        self.run(self.gateway().store().charge(reference)).expect("the store").expect("the charge")
+    }
+
+    /// All charges of a number, the oldest first.
+    pub(crate) fn charges(&self, number: &str) -> Vec<Charge> {
+        let filter = ChargeFilter { msisdn: Some(msisdn(number)), ..ChargeFilter::default() };
+        let mut charges = self.run(self.gateway().store().charges(&filter, 100)).expect("the store");
+        charges.reverse();
+        charges
+    }
+
+    /// The only charge of a number, once it stands there.
+    pub(crate) fn until_state(&self, number: &str, state: &str) -> Charge {
+        self.until(&format!("the charge of {number} is {state}"), |world| {
+            let charges = world.charges(number);
+            assert!(charges.len() <= 1, "{charges:?}");
+            charges.into_iter().find(|charge| charge.state.code() == state)
+        })
+    }
+
+    /// What the passenger's phone shows, without the charged messages.
+    pub(crate) fn texts(&self, number: &str) -> Vec<String> {
+        self.simulator.inbox(msisdn(number)).into_iter().map(|message| message.text).collect()
+    }
+
+    pub(crate) fn until_texts(&self, number: &str, count: usize) -> Vec<String> {
+        self.until(&format!("{count} texts for {number}"), |world| {
+            let texts = world.texts(number);
+            (texts.len() >= count).then_some(texts)
+        })
+    }
+
+    pub(crate) fn until<T>(&self, what: &str, mut reached: impl FnMut(&World) -> Option<T>) -> T {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = reached(self) {
+                return found;
+            }
+            assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn fault(&self, number: &str, fault: Fault) {
+        let rule = FaultRule::for_number(msisdn(number), 1, fault).only(Traffic::Charged);
+        self.simulator.set_fault(rule).expect("a rule");
+    }
+
+    /// What this carrier's own books say it took from the number, in tiyn.
+    pub(crate) fn taken(&self, number: &str) -> i64 {
+        self.simulator.ledger().total_of(msisdn(number)).minor
+    }
+
+    /// The audit: no reference charged twice; the carrier's ledger is ours; every charge has a ticket or owes a refund;
+    /// our books add up to zero and say what the charges say; nothing that we sent was malformed.
+    pub(crate) fn audit(&self) {
+        let ledger = self.simulator.ledger();
+        assert_eq!(ledger.charged_twice(), Default::default());
+        let (stats, store) = (self.simulator.stats(), self.gateway().store());
+        assert_eq!(stats.malformed, 0, "{:?}", stats.malformed_last);
+        let charges = self.run(store.charges(&ChargeFilter::default(), 10_000)).expect("the store");
+        let mut ours = 0;
+        for charge in &charges {
+            let taken: i64 = ledger.entries_for(charge.reference.uuid()).map(|entry| entry.amount.minor).sum();
+            let ticket = self.run(store.ticket(charge.reference)).expect("the store");
+            match charge.state {
+                State::Charged => assert!(ticket.is_some(), "charged without a ticket: {charge:?}"),
+                State::RefundOwed | State::Refunding | State::Refunded => {}
+                State::Processing | State::AwaitingOtp | State::InDoubt => panic!("still undecided: {charge:?}"),
+                State::Declined(_) | State::Rejected(_) => {
+                    assert!(ticket.is_none(), "a ticket for nothing: {charge:?}")
+                }
+            }
+            let expected = if charge.charged_at.is_some() { charge.order.amount.minor } else { 0 };
+            let owed: i64 = charge.refunds.iter().filter(|r| r.attempt.is_some()).map(|r| r.amount.minor).sum();
+            assert_eq!(taken, expected + owed, "the carrier's books differ from ours: {charge:?}");
+            ours += taken;
+        }
+        assert_eq!(ledger.total().minor, ours, "the carrier charged something that we know nothing of");
+        let balances = self.run(store.balances()).expect("the store");
+        assert_eq!(balances.iter().map(|balance| balance.minor).sum::<i64>(), 0);
+        let receivable = balances.iter().filter(|b| matches!(b.account, crate::ledger::Account::CarrierReceivable(_)));
+        assert_eq!(receivable.map(|balance| balance.minor).sum::<i64>(), ours);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.runtime.shutdown_background();
+        }
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+pub(crate) fn msisdn(number: &str) -> Msisdn {
+    number.parse().expect("a number")
+}
+
+pub(crate) fn keyring() -> Keyring {
+    let (from, until) = (Timestamp::from_unix_seconds(1_700_000_000), Timestamp::from_unix_seconds(4_000_000_000));
+    Keyring::new(vec![SigningKey::new(&[7; 32], from, until).expect("a window")]).expect("a keyring")
+}
+
+pub(crate) fn catalogue() -> Catalogue {
+    Catalogue::read(&CatalogueText {
+        cities: "city,name_kk,name_ru,name_en,time_zone\nalmaty,Алматы,Алматы,Almaty,Asia/Almaty\n",
+        agencies: "agency,name\ngreen,Green Bus\n",
+        routes: "city,route,agency,name,fare_class,cap_minutes,ring\nalmaty,92,green,A - B,regular,90,no\n",
+        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\n",
+        fares: "city,fare_class,amount,currency,from\nalmaty,regular,80,KZT,2020-01-01\n",
+    })
+    .expect("a catalogue")
+}
