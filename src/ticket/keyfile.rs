@@ -45,6 +45,7 @@ pub enum NewKey {
 
 /// What a key file holds.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "a handful exist, read at start")]
 pub enum Secret {
     /// Signs tickets.
     Ticket(SigningKey),
@@ -125,7 +126,9 @@ pub enum KeyFileError {
 }
 
 /// No key file is longer, in bytes.
-const FILE_BYTES_MAX: u64 = 4_096;
+const FILE_BYTES_MAX: usize = 4_096;
+/// One byte more tells a longer file.
+const READ_MAX: u64 = 4_097;
 /// No folder of keys holds more.
 const FILES_MAX: usize = 256;
 const EXTENSION: &str = "key";
@@ -304,9 +307,9 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     if mode & 0o077 != 0 && !is_systemd_credential(mode, metadata.uid()) {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
-    let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX as usize + 1));
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed("read it"))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
+    let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX + 1));
+    file.take(READ_MAX).read_to_string(&mut text).map_err(failed("read it"))?;
+    if text.len() > FILE_BYTES_MAX {
         let what = format!("longer than {FILE_BYTES_MAX} bytes, so not a key file");
         return Err(KeyFileError::Content { path: path.to_owned(), what });
     }
