@@ -267,9 +267,15 @@ mod tests {
 
     use super::*;
 
-    fn read<T>(hex: &str, read: impl FnOnce(&mut Reader<'_>) -> Result<T, CborError>) -> Result<T, CborError> {
-        let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).expect("hex");
-        let mut reader = Reader::new(&bytes);
+    fn unhex(hex: &str) -> Vec<u8> {
+        data_encoding::HEXLOWER.decode(hex.as_bytes()).expect("hex")
+    }
+
+    fn read<'a, T>(
+        bytes: &'a [u8],
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T, CborError>,
+    ) -> Result<T, CborError> {
+        let mut reader = Reader::new(bytes);
         let value = read(&mut reader)?;
         reader.end()?;
         Ok(value)
@@ -288,34 +294,34 @@ mod tests {
             ("3903e7", -1_000),
             ("3b7fffffffffffffff", i64::MIN),
         ] {
-            assert_eq!(read(hex, Reader::int), Ok(value), "{hex}");
+            assert_eq!(read(&unhex(hex), Reader::int), Ok(value), "{hex}");
             assert_eq!(data_encoding::HEXLOWER.encode(&Writer::default().int(value).finish()), hex);
         }
-        assert_eq!(read("1bffffffffffffffff", Reader::int), Err(CborError::OutOfRange(0)));
+        assert_eq!(read(&unhex("1bffffffffffffffff"), Reader::int), Err(CborError::OutOfRange(0)));
     }
 
     #[test]
     fn a_second_spelling_is_refused() {
         for hex in ["1817", "190018", "1900ff", "1a0000ffff", "1b00000000ffffffff", "1c", "1f", "5800", "5f4100ff"] {
-            assert_eq!(read(hex, Reader::skip), Err(CborError::NotDeterministic(0)), "{hex}");
+            assert_eq!(read(&unhex(hex), Reader::skip), Err(CborError::NotDeterministic(0)), "{hex}");
         }
-        assert_eq!(read("a202000100", Reader::skip), Err(CborError::NotDeterministic(3)));
-        assert_eq!(read("a201000100", Reader::skip), Err(CborError::DuplicateKey(3)));
-        assert_eq!(read("a201000100", |r| r.int_map(|_, r| r.skip())), Err(CborError::DuplicateKey(3)));
+        assert_eq!(read(&unhex("a202000100"), Reader::skip), Err(CborError::NotDeterministic(3)));
+        assert_eq!(read(&unhex("a201000100"), Reader::skip), Err(CborError::DuplicateKey(3)));
+        assert_eq!(read(&unhex("a201000100"), |r| r.int_map(|_, r| r.skip())), Err(CborError::DuplicateKey(3)));
     }
 
     #[test]
     fn what_is_cut_off_follows_or_is_too_deep_is_refused() {
-        assert_eq!(read("", Reader::skip), Err(CborError::Truncated(0)));
-        assert_eq!(read("4401", Reader::bytes), Err(CborError::Truncated(2)));
-        assert_eq!(read("9bffffffffffffffff", Reader::array), Err(CborError::Truncated(9)));
-        assert_eq!(read("0000", Reader::int), Err(CborError::Trailing(1)));
-        assert_eq!(read("818181818181818100", Reader::skip), Err(CborError::TooDeep(5)));
+        assert_eq!(read(&unhex(""), Reader::skip), Err(CborError::Truncated(0)));
+        assert_eq!(read(&unhex("4401"), Reader::bytes), Err(CborError::Truncated(2)));
+        assert_eq!(read(&unhex("9bffffffffffffffff"), Reader::array), Err(CborError::Truncated(9)));
+        assert_eq!(read(&unhex("0000"), Reader::int), Err(CborError::Trailing(1)));
+        assert_eq!(read(&unhex("818181818181818100"), Reader::skip), Err(CborError::TooDeep(5)));
         assert_eq!(
-            read("fb3ff0000000000000", Reader::skip).map_err(|e| matches!(e, CborError::WrongType { .. })),
+            read(&unhex("fb3ff0000000000000"), Reader::skip).map_err(|e| matches!(e, CborError::WrongType { .. })),
             Err(true)
         );
-        assert_eq!(read("61ff", Reader::text), Err(CborError::NotUtf8(0)));
+        assert_eq!(read(&unhex("61ff"), Reader::text), Err(CborError::NotUtf8(0)));
     }
 
     proptest! {

@@ -158,10 +158,15 @@ fn decode_lifetime(value: &mut Reader<'_>) -> Result<Option<(u32, u32)>, CborErr
 /// `payload` signed with `key`, as a tagged COSE_Sign1.
 pub(super) fn sign(key: &SigningKey, protected: &Protected, payload: &[u8]) -> Vec<u8> {
     let header = protected.encode();
-    let signature = key.sign(&to_be_signed(&header, payload)).to_bytes();
+    let signature = signature_of(key, &header, payload);
     let mut out = Writer::with_capacity(header.len() + payload.len() + 80);
     out.tag(TAG_SIGN1).array(4).bytes(&header).map(0).bytes(payload).bytes(&signature);
     out.finish()
+}
+
+/// The signature alone, over a protected header as encoded and a payload.
+pub(super) fn signature_of(key: &SigningKey, header: &[u8], payload: &[u8]) -> [u8; 64] {
+    key.sign(&to_be_signed(header, payload)).to_bytes()
 }
 
 /// A COSE_Sign1 that was read and not yet verified.

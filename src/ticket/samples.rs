@@ -26,7 +26,7 @@ pub(crate) fn typical() -> TicketContents {
         fare_class: "adult".into(),
         passengers: 1,
         amount: Money::kzt(8_000),
-        city: "almaty".into(),
+        city: "ala".into(),
         vehicle: "1234".into(),
         route: "12A".into(),
         trip: None,

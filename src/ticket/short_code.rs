@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_code_stays_the_same_from_release_to_release() {
-        assert_eq!(hour().to_string(), "PINNED");
+        assert_eq!(hour().to_string(), "02MCS517");
     }
 
     #[test]

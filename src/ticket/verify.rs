@@ -115,22 +115,23 @@ impl Verifier {
     pub fn verify(&self, cose: &[u8], at: Timestamp, vehicle: Option<&str>, revoked: &Revocations) -> Verdict {
         match self.genuine(cose, at) {
             Ok(contents) => self.judge(contents, at, vehicle, revoked),
-            Err(verdict) => verdict,
+            Err(NotGenuine::Fault(fault)) => Verdict::Invalid(fault),
+            Err(NotGenuine::Doubt(doubt)) => Verdict::CannotTell(doubt),
         }
     }
 
     /// The contents, if one of our keys signed them in its time.
-    fn genuine(&self, cose: &[u8], at: Timestamp) -> Result<TicketContents, Verdict> {
-        let ticket = cwt::read(cose).map_err(|error| Verdict::Invalid(error.into()))?;
-        let key = self.keys.key(ticket.kid).ok_or(Verdict::CannotTell(Doubt::UnknownKey(ticket.kid)))?;
+    fn genuine(&self, cose: &[u8], at: Timestamp) -> Result<TicketContents, NotGenuine> {
+        let ticket = cwt::read(cose).map_err(Fault::from)?;
+        let key = self.keys.key(ticket.kid).ok_or(Doubt::UnknownKey(ticket.kid))?;
         if !ticket.message.is_signed_by(&key.key) {
-            return Err(Verdict::Invalid(Fault::BadSignature));
+            return Err(Fault::BadSignature.into());
         }
         if !signed_within(key, &ticket.contents) {
-            return Err(Verdict::Invalid(Fault::OutsideKeyWindow(key.kid)));
+            return Err(Fault::OutsideKeyWindow(key.kid).into());
         }
         if self.keys.expires_at <= at {
-            return Err(Verdict::CannotTell(Doubt::KeySetExpired(self.keys.expires_at)));
+            return Err(Doubt::KeySetExpired(self.keys.expires_at).into());
         }
         Ok(ticket.contents)
     }
@@ -148,6 +149,15 @@ impl Verifier {
             Verdict::Valid(contents)
         }
     }
+}
+
+/// Why a ticket's contents are not believed.
+#[derive(Debug, Error)]
+enum NotGenuine {
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error(transparent)]
+    Doubt(#[from] Doubt),
 }
 
 fn signed_within(key: &PublicKey, contents: &TicketContents) -> bool {
