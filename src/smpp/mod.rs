@@ -11,6 +11,7 @@
 pub mod decode;
 pub mod encode;
 pub mod framing;
+pub mod link;
 pub mod pdu;
 pub mod session;
 pub mod status;
@@ -19,9 +20,13 @@ pub mod tlv;
 mod metering;
 
 pub use encode::EncodeError;
+pub use link::{
+    DownWhy, Lane, LinkConfig, LinkEvent, LinkHandle, LinkState, Reconnect, ReserveError, Responder, Slot, Submission,
+};
 pub use pdu::{Address, Bind, BindMode, DeliverSm, QuerySm, QueryState, SubmitSm};
 pub use session::{
-    Answer, Closed, DoubtCause, Event, Fault, QueryOutcome, Session, SessionConfig, SubmitOutcome, Unwritten,
+    Answer, Closed, DeliveryId, DoubtCause, Event, Fault, QueryOutcome, Session, SessionConfig, SubmitOutcome,
+    Unwritten,
 };
 pub use status::CommandStatus;
 pub use tlv::{Tlv, Tlvs};

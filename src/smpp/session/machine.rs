@@ -43,6 +43,7 @@ pub struct Session {
     /// When `enquire_link` was sent, while not one byte has come since.
     enquired: Option<Instant>,
     pub(super) enquiry_sequence: u32,
+    closed: Option<Closed>,
     /// Since when bytes wait to be written without any progress.
     stalled_since: Option<Instant>,
 }
@@ -85,6 +86,7 @@ impl Session {
             last_inbound: now,
             enquired: None,
             enquiry_sequence: 0,
+            closed: None,
             stalled_since: Some(now),
         })
     }
@@ -242,6 +244,11 @@ impl Session {
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
+    }
+
+    /// Why the session is over.
+    pub fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
     }
 
     /// Whether requests may flow, as far as the bind goes.
@@ -407,6 +414,7 @@ impl Session {
         debug_assert!(self.in_flight.is_empty(), "every request has its outcome");
         self.unanswered.clear();
         self.phase = Phase::Closed;
+        self.closed = Some(why.clone());
         self.events.push_back(Event::Closed(why));
     }
 }

@@ -1,0 +1,133 @@
+//! What a link tells its owner.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::task::Command;
+use crate::smpp::{
+    pdu::DeliverSm,
+    session::{Answer, Closed, DeliveryId, Fault, SubmitOutcome},
+    status::CommandStatus,
+};
+
+/// Something happened on a link.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// The bind was accepted.
+    Up {
+        /// The SMSC's name for itself; may be empty.
+        system_id: String,
+    },
+    /// The link is down; it will try again.
+    Down {
+        /// Why.
+        why: DownWhy,
+        /// In how long.
+        retry_in: Duration,
+    },
+    /// A message for us: an MO or a delivery receipt.
+    Deliver {
+        /// The message.
+        sm: Box<DeliverSm>,
+        /// Answers it, once it is persisted.
+        responder: Responder,
+    },
+    /// The answer to a submission whose outcome was in doubt: at most one, after the outcome.
+    Late {
+        /// The submission's token.
+        token: u64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// The outcome of a submission whose [`crate::smpp::Submission`] was dropped before it gave the outcome.
+    Orphan {
+        /// The submission's token.
+        token: u64,
+        /// Its outcome.
+        outcome: SubmitOutcome,
+    },
+    /// The peer departed from the protocol. Left out, but counted, while events pile up.
+    Fault(Fault),
+}
+
+impl LinkEvent {
+    /// The last trace of an event that its receiver was dropped before. Messages are left to the SMSC, which has no answer
+    /// and delivers again; their contents are nobody's business in a log.
+    pub(super) fn log_untaken(&self) {
+        match self {
+            LinkEvent::Late { token, answer } => tracing::error!(token, ?answer, "a late answer that nobody takes"),
+            LinkEvent::Orphan { token, outcome } => tracing::error!(token, ?outcome, "an outcome that nobody takes"),
+            LinkEvent::Up { .. } | LinkEvent::Down { .. } | LinkEvent::Deliver { .. } | LinkEvent::Fault(_) => {}
+        }
+    }
+}
+
+/// Why a link is down.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DownWhy {
+    /// No connection came about.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// No connection came about in time.
+    #[error("cannot connect within {0:?}")]
+    ConnectTimeout(Duration),
+    /// There was one, and the session on it is over.
+    #[error(transparent)]
+    Session(#[from] Closed),
+}
+
+/// How a link stands now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Connecting, or bind sent.
+    Connecting,
+    /// Bound; places are given.
+    Up,
+    /// Bound, but no places are given, by [`crate::smpp::LinkHandle::pause`].
+    Paused,
+    /// Waiting to try again.
+    Down {
+        /// Why.
+        why: DownWhy,
+    },
+    /// Asked to end: draining, or waiting for `unbind_resp`.
+    Unbinding,
+    /// Ended for good.
+    Ended,
+}
+
+/// The duty to answer one delivered message. Dropped without an answer it answers `ESME_RX_T_APPN`, so the SMSC delivers
+/// again. An answer after the connection ended has no effect, and the SMSC delivers again as well.
+#[derive(Debug)]
+pub struct Responder {
+    pub(super) delivery: DeliveryId,
+    /// Which of the link's sessions the message came on.
+    pub(super) session_number: u64,
+    /// A channel without a bound of its own: every responder sends once, and responders are bounded.
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) answered: bool,
+}
+
+impl Responder {
+    /// Answers the message: with [`CommandStatus::OK`] the SMSC never delivers it again.
+    pub fn answer(mut self, status: CommandStatus) {
+        self.send(status);
+    }
+
+    fn send(&mut self, status: CommandStatus) {
+        self.answered = true;
+        let (delivery, session_number) = (self.delivery, self.session_number);
+        // If the link has ended, so has the session that could be answered on.
+        let _ended = self.commands.send(Command::Answer { delivery, session_number, status });
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.send(CommandStatus::TEMPORARY_APP_ERROR);
+        }
+    }
+}
