@@ -18,6 +18,8 @@ pub mod status;
 pub mod tlv;
 
 mod metering;
+#[cfg(test)]
+mod wire;
 
 pub use encode::EncodeError;
 pub use link::{

@@ -6,6 +6,8 @@ mod in_flight;
 mod inbound;
 mod machine;
 mod outbox;
+#[cfg(test)]
+mod tests;
 
 pub use config::SessionConfig;
 pub use event::{Answer, Closed, DeliveryId, DoubtCause, Event, Fault, QueryOutcome, SubmitOutcome, Unwritten};
