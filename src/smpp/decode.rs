@@ -309,3 +309,6 @@ impl Body {
         Some((u16::from_be_bytes([tag_high, tag_low]), u16::from_be_bytes([length_high, length_low])))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
 //! The SMPP 3.4 protocol as an ESME speaks it. It knows nothing of charges, carriers or the store.
 //!
-//! From the wire inwards: [`framing`] cuts the byte stream into PDUs, [`decode`] reads them leniently into the structs of
-//! [`pdu`], [`session`] holds the rules of one bind (window, timers, what became of every request) without touching a
-//! socket or a clock, and [`link`] owns the socket, reconnects, and hands out the places in the window.
-//! [`encode`] is the way out; it writes strictly, with `rusmpp`. [`text`] and [`receipt`] read what messages say.
+//! From the wire inwards: `framing` cuts the byte stream into PDUs, `decode` reads them leniently into the structs of
+//! `pdu`, `session` holds the rules of one bind (window, timers, what became of every request) without touching a
+//! socket or a clock, and `link` owns the socket, reconnects, and hands out the places in the window.
+//! `encode` is the way out; it writes strictly, with `rusmpp`.
 //!
-//! The money contract: for every request that a session accepted there is exactly one [`SubmitOutcome`], which says whether
-//! not one byte of it was written, what the peer answered, or that nobody knows; and at most one late [`Answer`] after it.
+//! The money contract: for every request that a session accepted there is exactly one `SubmitOutcome`, which says whether
+//! not one byte of it was written, what the peer answered, or that nobody knows; and at most one late `Answer` after it.
 
 pub mod decode;
 pub mod encode;
@@ -20,6 +20,8 @@ pub mod text;
 pub mod tlv;
 
 mod metering;
+#[cfg(test)]
+mod wire;
 
 pub use encode::EncodeError;
 pub use link::{

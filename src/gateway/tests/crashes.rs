@@ -94,19 +94,7 @@ fn killed_again_and_again_under_load_the_ledgers_end_equal() {
         world.kill();
         world.start();
     }
-    // What was killed between the commit and the write never reached the carrier, and no evidence will ever come: a person looks
-    // into the carrier's books.
-    std::thread::sleep(Duration::from_secs(2));
-    let open = world.run(world.gateway().store().open_charges(None, 1_000)).expect("the store");
-    for charge in open.iter().filter(|charge| charge.state == State::InDoubt) {
-        let charged = world.simulator.ledger().entries_for(charge.reference.uuid()).count() > 0;
-        let resolution =
-            crate::gateway::Resolution { charged, by: "audit".into(), because: "the carrier's books".into() };
-        let _settled_by_then = world.run(world.gateway().resolve(charge.reference, resolution));
-    }
-    world.until("everything is decided", |world| {
-        let open = world.run(world.gateway().store().open_charges(None, 1)).expect("the store");
-        open.is_empty().then_some(())
-    });
+    // What was killed between the commit and the write never reached the carrier, and no evidence of it will ever come.
+    world.settle_by_the_carriers_books();
     world.audit();
 }

@@ -279,9 +279,7 @@ fn many_numbers_at_once_with_random_faults_end_with_equal_ledgers() {
         let number = format!("+7705{n:07}");
         world.purchase(&number, "1234", 1, &number).expect("a charge");
     }
-    world.until("everything is decided", |world| {
-        let open = world.run(world.gateway().store().open_charges(None, 1)).expect("the store");
-        open.is_empty().then_some(())
-    });
+    // Requests that were in the socket when the carrier cut the link were never read, and no evidence of them will ever come.
+    world.settle_by_the_carriers_books();
     world.audit();
 }

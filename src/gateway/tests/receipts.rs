@@ -1,7 +1,7 @@
-use super::world::{Setting, World};
+use super::world::{Setting, World, msisdn};
 use crate::{
     charge::{Reason, State},
-    simulator::{ChargingMoment, Condition, Fault, MessageIdForm, ReceiptForm, Subscriber},
+    simulator::{ChargingMoment, Condition, Fault, FaultRule, MessageIdForm, ReceiptForm, Subscriber, Traffic},
     store::StoredBreak,
 };
 
@@ -131,9 +131,9 @@ fn m09_a_receipt_that_fits_two_attempts_settles_neither() {
     let mut setting = Setting { charged_at: ChargingMoment::Delivery, ..Setting::default() };
     setting.simulator.echo_user_message_reference = false;
     let world = World::new(setting);
-    for fault in [Fault::DropResponse, Fault::DropResponse, Fault::NoReceipt] {
-        world.fault(ANNA, fault);
-    }
+    let twice = FaultRule::for_number(msisdn(ANNA), 2, Fault::DropResponse).only(Traffic::Charged);
+    world.simulator.set_fault(twice).expect("a rule");
+    world.fault(ANNA, Fault::NoReceipt);
     let one = world.bought(ANNA, "1234", "one");
     let two = world.bought(ANNA, "1235", "two");
     world.until("the receipt is parked", |world| {
@@ -179,7 +179,7 @@ fn a_phone_that_is_switched_off_is_not_charged_at_night() {
     setting.gateway.ticket_deadline_seconds = 2;
     let world = World::new(setting);
     let off = Subscriber::with_balance(50_000).and(Condition::PhoneOff);
-    world.simulator.set_subscriber(super::world::msisdn(ANNA), off).expect("room");
+    world.simulator.set_subscriber(msisdn(ANNA), off).expect("room");
     let charge = world.purchase(ANNA, "1234", 1, "k").expect("a charge").charge().clone();
     let ended = world.until("it has ended", |world| {
         Some(world.charge(charge.reference)).filter(|charge| charge.state.is_not_taken())

@@ -13,7 +13,9 @@ use crate::{
     charge::{CarrierName, Channel, Charge, Reference, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
-    gateway::{Books, Gateway, GatewayConfig, Parts, Purchase, PurchaseError, Purchased, Secrets, TicketingConfig},
+    gateway::{
+        Books, Gateway, GatewayConfig, Parts, Purchase, PurchaseError, Purchased, Resolution, Secrets, TicketingConfig,
+    },
     msisdn::Msisdn,
     passenger::Texts,
     simulator::{Charging, ChargingMoment, DelayRange, Fault, FaultRule, Simulator, SimulatorConfig, Traffic},
@@ -278,6 +280,22 @@ impl World {
     pub(crate) fn fault(&self, number: &str, fault: Fault) {
         let rule = FaultRule::for_number(msisdn(number), 1, fault).only(Traffic::Charged);
         self.simulator.set_fault(rule).expect("a rule");
+    }
+
+    /// A person looks into the carrier's books for every charge that is in doubt past its deadline.
+    pub(crate) fn settle_by_the_carriers_books(&self) {
+        self.until("everything is decided", |world| {
+            let open = world.run(world.gateway().store().open_charges(None, 1_000)).expect("the store");
+            for charge in &open {
+                let overdue = charge.terms.ticket_deadline < world.gateway().now();
+                if overdue && charge.state == State::InDoubt {
+                    let charged = world.simulator.ledger().entries_for(charge.reference.uuid()).count() > 0;
+                    let resolution = Resolution { charged, by: "audit".into(), because: "the carrier's books".into() };
+                    let _settled_by_then = world.run(world.gateway().resolve(charge.reference, resolution));
+                }
+            }
+            open.is_empty().then_some(())
+        });
     }
 
     /// What this carrier's own books say it took from the number, in tiyn.

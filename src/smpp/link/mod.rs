@@ -13,6 +13,8 @@ mod handle;
 mod serve;
 mod slots;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use config::{LinkConfig, Reconnect};
 pub use event::{DownWhy, LinkEvent, LinkState, Responder};

@@ -160,16 +160,12 @@ impl Task {
             self.refuse(command);
         }
         self.show(LinkState::Ended);
-        let rest = std::mem::take(&mut self.backlog);
-        let hand_over = async {
-            for event in rest {
-                if let Err(unsent) = self.events.send(event).await {
-                    unsent.0.log_untaken();
-                }
+        let until = time::Instant::now() + FAREWELL;
+        while let Some(event) = self.backlog.pop_front() {
+            match time::timeout_at(until, self.events.reserve()).await {
+                Ok(Ok(permit)) => permit.send(event),
+                Ok(Err(_)) | Err(_) => event.log_untaken(),
             }
-        };
-        if time::timeout(FAREWELL, hand_over).await.is_err() {
-            tracing::warn!("the last events of an ended link were not taken in time");
         }
     }
 

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::{
     Answer, Closed, DeliveryId, DoubtCause, Event, Fault, QueryOutcome,
     in_flight::Kind,
-    machine::{Phase, Session, Settled},
+    machine::{Phase, Session},
+    requests::Settled,
 };
 use crate::smpp::{
     decode::{DecodeError, Decoded, decode},

@@ -1,15 +1,16 @@
-//! The session itself: its public face, its timers, and how it ends. What comes in is in `inbound.rs`.
+//! The session itself: its state and its public face. What comes in is in `inbound.rs`, what becomes of requests in
+//! `requests.rs`, timers and the end in `timers.rs`.
 
 use std::{
     collections::{HashMap, VecDeque},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::BytesMut;
 
 use super::{
-    Closed, DeliveryId, DoubtCause, Event, Fault, QueryOutcome, SessionConfig, SubmitOutcome, Unwritten,
-    in_flight::{InFlight, Kind, Request},
+    Closed, DeliveryId, Event, Fault, SessionConfig, Unwritten,
+    in_flight::{InFlight, Kind},
     outbox::Outbox,
 };
 use crate::smpp::{
@@ -39,13 +40,13 @@ pub struct Session {
     pub(super) metering: Metering,
     /// The latest instant seen; instants never run backwards here.
     pub(super) now: Instant,
-    last_inbound: Instant,
+    pub(super) last_inbound: Instant,
     /// When `enquire_link` was sent, while not one byte has come since.
-    enquired: Option<Instant>,
+    pub(super) enquired: Option<Instant>,
     pub(super) enquiry_sequence: u32,
-    closed: Option<Closed>,
+    pub(super) closed: Option<Closed>,
     /// Since when bytes wait to be written without any progress.
-    stalled_since: Option<Instant>,
+    pub(super) stalled_since: Option<Instant>,
 }
 
 /// How far the session has come.
@@ -262,166 +263,19 @@ impl Session {
     }
 }
 
-/// Requests, and what becomes of them.
-impl Session {
-    fn request(
-        &mut self,
-        kind: Kind,
-        token: u64,
-        due: Instant,
-        encode: impl FnOnce(u32, &mut BytesMut) -> Result<(), EncodeError>,
-    ) -> Result<u32, Unwritten> {
-        self.accepts()?;
-        let sequence = self.next_sequence();
-        self.push(Some(sequence), |out| encode(sequence, out))?;
-        self.in_flight.insert(sequence, Request { kind, token, submitted: self.now, due, begun: false });
-        self.measure_load();
-        Ok(sequence)
-    }
-
-    /// The only way out of the window: one event for one request.
-    pub(super) fn settle(&mut self, sequence: u32, outcome: Settled) {
-        let Some(request) = self.in_flight.remove(sequence) else { return };
-        let event = match request.kind {
-            Kind::Submit => {
-                let outcome = outcome.of_submit();
-                self.metering.outcome(outcome_name(&outcome));
-                if matches!(outcome, SubmitOutcome::Response { .. } | SubmitOutcome::Nack { .. }) {
-                    self.metering.answered_after(self.now.saturating_duration_since(request.submitted));
-                }
-                Event::Outcome { token: request.token, sequence, outcome }
-            }
-            Kind::Query => Event::Queried { token: request.token, sequence, outcome: outcome.of_query() },
-        };
-        self.events.push_back(event);
-        self.measure_load();
-    }
-
-    /// A request of which a byte is written has no answer. A late one may still come.
-    pub(super) fn doubt(&mut self, sequence: u32, cause: DoubtCause) {
-        if let Some(request) = self.in_flight.get(sequence).copied() {
-            self.settle(sequence, Settled::InDoubt(cause));
-            self.in_flight.remember(sequence, request.kind, request.token);
+impl Phase {
+    /// Whether a request of our own that is not a caller's goes by `sequence`.
+    pub(super) fn goes_by(self, sequence: u32) -> bool {
+        match self {
+            Phase::Binding { sequence: own, .. } | Phase::Unbinding { sequence: own, .. } => own == sequence,
+            _ => false,
         }
-    }
-
-    fn expire(&mut self, sequence: u32) {
-        if self.outbox.withdraw(sequence) {
-            self.unstall();
-            self.settle(sequence, Settled::NotWritten(Unwritten::Timeout));
-        } else {
-            self.doubt(sequence, DoubtCause::Timeout);
-        }
-    }
-
-    pub(super) fn next_sequence(&mut self) -> u32 {
-        let (phase, enquiry) = (self.phase, self.enquiry_sequence);
-        self.in_flight.next_sequence(|sequence| sequence == enquiry || phase.goes_by(sequence))
-    }
-}
-
-/// Timers, and the end.
-impl Session {
-    fn see(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-    }
-
-    fn tick_phase(&mut self) {
-        match self.phase {
-            Phase::Binding { until, .. } if until <= self.now => {
-                self.close(Closed::BindTimeout(self.config.bind_timeout));
-            }
-            Phase::Draining { until } if until <= self.now => self.send_unbind(),
-            Phase::Unbinding { until, .. } if until <= self.now => self.close(Closed::UnboundByUs),
-            Phase::Lingering { until } if until <= self.now => self.close(Closed::UnboundByPeer),
-            _ => {}
-        }
-    }
-
-    fn tick_life(&mut self) {
-        if self.stalled_since.is_some_and(|since| self.now >= since + self.config.dead_after) && !self.is_closed() {
-            self.close(Closed::WriteStalled(self.config.dead_after));
-        }
-        if !self.enquires() {
-            return;
-        }
-        match self.enquired {
-            Some(enquired) if self.now >= enquired + self.config.dead_after => {
-                self.close(Closed::Dead(self.silence()));
-            }
-            None if self.now >= self.last_inbound + self.config.enquire_after => {
-                let sequence = self.next_sequence();
-                self.enquiry_sequence = sequence;
-                self.enquired = Some(self.now);
-                self.push_small(|out| encode::enquire_link(sequence, out));
-            }
-            _ => {}
-        }
-    }
-
-    fn silence(&self) -> Duration {
-        self.now.saturating_duration_since(self.last_inbound)
-    }
-
-    /// Whether the peer's silence is watched in this phase; the other phases have a time-out of their own.
-    fn enquires(&self) -> bool {
-        matches!(self.phase, Phase::Bound | Phase::Draining { .. })
-    }
-
-    /// Takes the steps that follow from an empty window.
-    pub(super) fn advance(&mut self) {
-        match self.phase {
-            Phase::Draining { .. } if self.in_flight.is_empty() && self.unanswered.is_empty() => self.send_unbind(),
-            Phase::Lingering { .. } if self.in_flight.is_empty() => self.close(Closed::UnboundByPeer),
-            _ => {}
-        }
-    }
-
-    fn send_unbind(&mut self) {
-        self.withdraw_unwritten(&Unwritten::Unbind);
-        let sequence = self.next_sequence();
-        self.push_small(|out| encode::unbind(sequence, out));
-        self.phase = Phase::Unbinding { sequence, until: self.now + self.config.unbind_timeout };
-    }
-
-    /// Everything of which no byte is written is taken back: it did not happen.
-    pub(super) fn withdraw_unwritten(&mut self, why: &Unwritten) {
-        self.outbox.withdraw_all();
-        for sequence in self.in_flight.sequences(false) {
-            self.settle(sequence, Settled::NotWritten(why.clone()));
-        }
-        self.unstall();
-    }
-
-    /// Nothing waits to be written, so nothing is stalled.
-    fn unstall(&mut self) {
-        self.stalled_since = self.stalled_since.filter(|_| !self.outbox.is_empty());
-    }
-
-    /// The end: every request gets its outcome, and the last event is [`Event::Closed`].
-    pub(super) fn close(&mut self, why: Closed) {
-        if self.is_closed() {
-            return;
-        }
-        let (unwritten, cause) = match why {
-            Closed::UnboundByUs | Closed::UnboundByPeer => (Unwritten::Unbind, DoubtCause::Unbind),
-            _ => (Unwritten::LinkLost, DoubtCause::LinkLost),
-        };
-        self.withdraw_unwritten(&unwritten);
-        for sequence in self.in_flight.sequences(true) {
-            self.settle(sequence, Settled::InDoubt(cause));
-        }
-        debug_assert!(self.in_flight.is_empty(), "every request has its outcome");
-        self.unanswered.clear();
-        self.phase = Phase::Closed;
-        self.closed = Some(why.clone());
-        self.events.push_back(Event::Closed(why));
     }
 }
 
 /// The way out.
 impl Session {
-    fn push(
+    pub(super) fn push(
         &mut self,
         request: Option<u32>,
         encode: impl FnOnce(&mut BytesMut) -> Result<(), EncodeError>,
@@ -451,59 +305,7 @@ impl Session {
         self.events.push_back(Event::Fault(fault));
     }
 
-    fn measure_load(&self) {
+    pub(super) fn measure_load(&self) {
         self.metering.load(self.in_flight.len(), self.outbox.len());
-    }
-}
-
-impl Phase {
-    /// Whether a request of our own that is not a caller's goes by `sequence`.
-    pub(super) fn goes_by(self, sequence: u32) -> bool {
-        match self {
-            Phase::Binding { sequence: own, .. } | Phase::Unbinding { sequence: own, .. } => own == sequence,
-            _ => false,
-        }
-    }
-}
-
-/// What became of a request, before it is known whose it is.
-pub(super) enum Settled {
-    NotWritten(Unwritten),
-    Submitted { status: CommandStatus, message_id: Option<String> },
-    Queried(QueryOutcome),
-    Nack(CommandStatus),
-    InDoubt(DoubtCause),
-}
-
-impl Settled {
-    fn of_submit(self) -> SubmitOutcome {
-        match self {
-            Settled::NotWritten(why) => SubmitOutcome::NotWritten { why },
-            Settled::Submitted { status, message_id } => SubmitOutcome::Response { status, message_id },
-            Settled::Nack(status) => SubmitOutcome::Nack { status },
-            Settled::InDoubt(cause) => SubmitOutcome::InDoubt { cause },
-            // The kinds are compared before anything is settled; if they ever differ, it is a wrong response.
-            Settled::Queried(_) => SubmitOutcome::InDoubt { cause: DoubtCause::WrongResponse },
-        }
-    }
-
-    fn of_query(self) -> QueryOutcome {
-        match self {
-            Settled::NotWritten(why) => QueryOutcome::NotWritten { why },
-            Settled::Queried(answer) => answer,
-            Settled::Nack(status) => QueryOutcome::Refused { status },
-            Settled::InDoubt(cause) => QueryOutcome::Unanswered { cause },
-            Settled::Submitted { .. } => QueryOutcome::Unanswered { cause: DoubtCause::WrongResponse },
-        }
-    }
-}
-
-fn outcome_name(outcome: &SubmitOutcome) -> &'static str {
-    match outcome {
-        SubmitOutcome::NotWritten { .. } => "not_written",
-        SubmitOutcome::Response { status, .. } if status.is_ok() => "accepted",
-        SubmitOutcome::Response { .. } => "refused",
-        SubmitOutcome::Nack { .. } => "nack",
-        SubmitOutcome::InDoubt { .. } => "in_doubt",
     }
 }

@@ -6,6 +6,10 @@ mod in_flight;
 mod inbound;
 mod machine;
 mod outbox;
+mod requests;
+#[cfg(test)]
+mod tests;
+mod timers;
 
 pub use config::SessionConfig;
 pub use event::{Answer, Closed, DeliveryId, DoubtCause, Event, Fault, QueryOutcome, SubmitOutcome, Unwritten};
