@@ -1,0 +1,174 @@
+//! One transaction for many callers.
+//!
+//! A task drains a bounded queue into batches and commits one after another. Nobody is made to wait for company: a batch is
+//! what has gathered while the one before was being committed. Each caller is answered only after the commit.
+
+use std::{collections::VecDeque, future::Future, time::Instant};
+
+use metrics::{gauge, histogram};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+use super::{Outcome, Store, StoreError, Write, overlap};
+
+/// The bounds of a group commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupCommitConfig {
+    /// Writes that may wait. Further callers wait for room.
+    pub queue_max: usize,
+    /// Writes in one transaction.
+    pub batch_max: usize,
+}
+
+impl Default for GroupCommitConfig {
+    fn default() -> GroupCommitConfig {
+        GroupCommitConfig { queue_max: 4_096, batch_max: 1_024 }
+    }
+}
+
+/// The way in for every write. Clones share one queue and one writer task.
+#[derive(Clone, Debug)]
+pub struct GroupCommit {
+    queue: mpsc::Sender<Job>,
+    closing: CancellationToken,
+    task: TaskTracker,
+}
+
+/// A write with its caller.
+#[derive(Debug)]
+struct Job {
+    write: Write,
+    answer: oneshot::Sender<Result<Outcome, StoreError>>,
+}
+
+impl GroupCommit {
+    /// Starts the writer task on the current tokio runtime. It ends with [`GroupCommit::close`], or when the last clone is
+    /// gone and the queue is empty.
+    pub fn start(store: Store, config: GroupCommitConfig) -> GroupCommit {
+        let (queue, jobs) = mpsc::channel(config.queue_max.max(1));
+        let closing = CancellationToken::new();
+        let task = TaskTracker::new();
+        let writer = Writer { store, jobs, batch_max: config.batch_max.max(1), waiting: VecDeque::new() };
+        task.spawn(writer.run(closing.clone()));
+        task.close();
+        GroupCommit { queue, closing, task }
+    }
+
+    /// Writes and waits until it is durable. Waits for room if the queue is full. Once the write is in the queue, dropping
+    /// the future does not cancel it.
+    ///
+    /// Errors: [`StoreError::Refused`] if this write is at fault, and only its own caller hears of it;
+    /// [`StoreError::Database`] for a whole batch; [`StoreError::Closed`] after [`GroupCommit::close`].
+    pub async fn write(&self, write: Write) -> Result<Outcome, StoreError> {
+        write.check()?;
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Job { write, answer }).await.map_err(|_| StoreError::Closed)?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Takes no further writes, commits those that wait, and returns when all of them are answered.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.task.wait().await;
+    }
+}
+
+struct Writer {
+    store: Store,
+    jobs: mpsc::Receiver<Job>,
+    batch_max: usize,
+    /// Writes in the order in which they came: those that had to let another go first, then the new ones.
+    waiting: VecDeque<Job>,
+}
+
+impl Writer {
+    async fn run(mut self, closing: CancellationToken) {
+        let mut fresh = Vec::new();
+        loop {
+            self.receive(&mut fresh, &closing).await;
+            self.waiting.extend(fresh.drain(..));
+            if self.waiting.is_empty() {
+                return;
+            }
+            gauge!("store_queue_depth").set(depth(self.jobs.len() + self.waiting.len()));
+            let batch = self.take_batch();
+            self.commit(batch).await;
+        }
+    }
+
+    /// Fills up what waits to a whole batch. Waits only if there is nothing to do; returns with nothing once the queue is
+    /// closed and empty.
+    async fn receive(&mut self, fresh: &mut Vec<Job>, closing: &CancellationToken) {
+        let room = self.batch_max - self.waiting.len();
+        if closing.is_cancelled() {
+            self.jobs.close();
+        }
+        if self.waiting.is_empty() && !self.jobs.is_closed() {
+            tokio::select! {
+                biased;
+                () = closing.cancelled() => self.jobs.close(),
+                _ = self.jobs.recv_many(fresh, room) => return,
+            }
+        }
+        if self.waiting.is_empty() {
+            self.jobs.recv_many(fresh, room).await;
+        } else {
+            let ready = room.min(self.jobs.len());
+            fresh.extend((0..ready).map_while(|_| self.jobs.try_recv().ok()));
+        }
+    }
+
+    /// The writes that can share a transaction. The others keep their order and go with a later one.
+    fn take_batch(&mut self) -> Vec<Job> {
+        let apart = overlap::apart(self.waiting.iter().map(|job| &job.write));
+        let (mut batch, mut held_back) = (Vec::with_capacity(apart.len()), VecDeque::new());
+        for (job, goes) in self.waiting.drain(..).zip(apart) {
+            if goes { batch.push(job) } else { held_back.push_back(job) }
+        }
+        self.waiting = held_back;
+        batch
+    }
+
+    async fn commit(&self, batch: Vec<Job>) {
+        let (writes, callers): (Vec<Write>, Vec<_>) = batch.into_iter().map(|job| (job.write, job.answer)).unzip();
+        let rows = writes.len();
+        let begun = Instant::now();
+        let results = commit_or_bisect(&self.store, writes).await;
+        histogram!("store_commit_seconds").record(begun.elapsed());
+        histogram!("store_batch_rows").record(depth(rows));
+        for (caller, result) in callers.into_iter().zip(results) {
+            // A caller that went away does not want to know.
+            let _ = caller.send(result);
+        }
+    }
+}
+
+/// Commits the batch. If one write is at fault, tries the halves, so that in the end it fails alone: at most as many
+/// levels as the batch has bits. Any other error, such as a full disk, is every caller's.
+fn commit_or_bisect(
+    store: &Store,
+    batch: Vec<Write>,
+) -> std::pin::Pin<Box<dyn Future<Output = Vec<Result<Outcome, StoreError>>> + Send + '_>> {
+    Box::pin(async move {
+        let rows = batch.len();
+        let (mut batch, result) = store.commit_checked(batch).await;
+        let error = match result {
+            Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
+            Err(error) => error,
+        };
+        if rows < 2 || batch.len() != rows || !error.blames_one_write() {
+            warn!(%error, rows, "a commit failed");
+            return vec![Err(error); rows];
+        }
+        let second = batch.split_off(rows / 2);
+        let mut results = commit_or_bisect(store, batch).await;
+        results.extend(commit_or_bisect(store, second).await);
+        results
+    })
+}
+
+/// For a metric, which is a float.
+fn depth(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,232 @@
+use super::{
+    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeyGuard, Memory, Outcome, Owner, ParkedReceipt,
+    QueuedSms, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredTicket, TicketFilter, Write, overlap,
+};
+use crate::{
+    charge::{CarrierName, Charge, Reference},
+    clock::Timestamp,
+    msisdn::Msisdn,
+    passenger::Language,
+    transit::VehicleCode,
+};
+
+/// Where things are kept. Clones share one store.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// A file on this machine: the embedded default.
+    Sqlite(Sqlite),
+    /// A model of the real stores for simulation and tests; gone when the last clone is dropped.
+    Memory(Memory),
+}
+
+/// Dispatches to whatever stands behind the name.
+macro_rules! each {
+    ($store:expr, $backend:ident => $call:expr) => {
+        match $store {
+            Store::Sqlite($backend) => $call,
+            Store::Memory($backend) => $call,
+        }
+    };
+}
+
+impl Store {
+    /// Opens the store that `url` names and brings its schema up to date: `sqlite:///var/lib/smsbusd/smsbusd.db` (three
+    /// slashes before an absolute path, two before a relative one), or `memory:` for one that is gone with the process.
+    ///
+    /// Errors: the text names no store; the folder is missing; the file cannot be opened or written, or is no database; its
+    /// schema is newer than this program or was changed.
+    pub async fn open(url: &str) -> Result<Store, StoreError> {
+        match sqlite_config(url)? {
+            Some(config) => Ok(Store::Sqlite(Sqlite::open(config).await?)),
+            None => Ok(Store::Memory(Memory::default())),
+        }
+    }
+
+    /// Brings the schema of the store that `url` names up to date and says how many migrations it consists of.
+    ///
+    /// Errors: as [`Store::open`].
+    pub async fn migrate(url: &str) -> Result<usize, StoreError> {
+        match sqlite_config(url)? {
+            Some(config) => Sqlite::migrate(&config).await,
+            None => Ok(0),
+        }
+    }
+
+    /// Ends the writer after what it was given, and closes the database. Clones can only read afterwards, or not even that.
+    pub async fn close(&self) {
+        each!(self, backend => backend.close().await);
+    }
+
+    /// Writes a batch in one transaction and answers each write, in order. Durable on return.
+    ///
+    /// The caller keeps apart what cannot share a batch: two writes must not touch the same charge, key, slot, message,
+    /// receipt or serials. [`GroupCommit`](super::GroupCommit) does that for everybody. Dropping the future does not cancel
+    /// a commit that has begun.
+    ///
+    /// Errors: the whole batch failed and nothing of it was written. [`StoreError::Refused`] if a write contradicts itself,
+    /// another of the batch, or what is kept.
+    pub async fn commit(&self, batch: &[Write]) -> Result<Vec<Outcome>, StoreError> {
+        batch.iter().try_for_each(Write::check)?;
+        if overlap::apart(batch.iter()).contains(&false) {
+            return Err(StoreError::Refused("two writes of one batch touch the same row".into()));
+        }
+        self.commit_checked(batch.to_vec()).await.1
+    }
+
+    /// Commits writes that are known to be sound and apart, and gives them back.
+    pub(super) async fn commit_checked(&self, batch: Vec<Write>) -> (Vec<Write>, Result<Vec<Outcome>, StoreError>) {
+        match batch.len() {
+            0 => (batch, Ok(Vec::new())),
+            _ => each!(self, backend => backend.commit(batch).await),
+        }
+    }
+
+    /// The charge with this reference.
+    pub async fn charge(&self, reference: Reference) -> Result<Option<Charge>, StoreError> {
+        each!(self, backend => backend.charge(reference).await)
+    }
+
+    /// Charges by filter, newest first, at most `limit`.
+    pub async fn charges(&self, filter: &ChargeFilter, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        each!(self, backend => backend.charges(filter, limit).await)
+    }
+
+    /// The charge that a key stands for, whether the body was the same, and whether it was a repeat.
+    pub async fn key(&self, guard: &KeyGuard) -> Result<Option<(Reference, bool, bool)>, StoreError> {
+        each!(self, backend => backend.key(guard).await)
+    }
+
+    /// Charges whose [`Charge::due_at`] is at or before `now`, the longest due first, at most `limit`.
+    pub async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        each!(self, backend => backend.due_charges(now, limit).await)
+    }
+
+    /// Charges whose outcome is open, by reference, after `after`, at most `limit`: what a restart has to look at.
+    pub async fn open_charges(&self, after: Option<Reference>, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        each!(self, backend => backend.open_charges(after, limit).await)
+    }
+
+    /// Open charges of one subscriber: the candidates for a receipt without a known id. At most `limit`.
+    pub async fn open_charges_of(&self, msisdn: Msisdn, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        each!(self, backend => backend.open_charges_of(msisdn, limit).await)
+    }
+
+    /// What is in doubt.
+    pub async fn in_doubt(&self) -> Result<InDoubtSummary, StoreError> {
+        each!(self, backend => backend.in_doubt().await)
+    }
+
+    /// Who holds the slot of a subscriber and vehicle, whether its time is over or not.
+    pub async fn slot(&self, msisdn: Msisdn, vehicle: &VehicleCode) -> Result<Option<Slot>, StoreError> {
+        each!(self, backend => backend.slot(msisdn, vehicle).await)
+    }
+
+    /// What a subscriber has spent with charges received at or after `since`: taken, or open. What is in doubt counts only if
+    /// its ticket deadline is at or after `doubt_since` (M14). Refunds do not give the limit back.
+    pub async fn spent(&self, msisdn: Msisdn, since: Timestamp, doubt_since: Timestamp) -> Result<Spent, StoreError> {
+        each!(self, backend => backend.spent(msisdn, since, doubt_since).await)
+    }
+
+    /// What a carrier id names.
+    pub async fn owner(&self, carrier: &CarrierName, carrier_id: &str) -> Result<Option<Owner>, StoreError> {
+        each!(self, backend => backend.owner(carrier, carrier_id).await)
+    }
+
+    /// Receipts parked for a passenger at a carrier, oldest first, at most `limit`.
+    pub async fn parked(
+        &self,
+        carrier: &CarrierName,
+        msisdn: Msisdn,
+        limit: u32,
+    ) -> Result<Vec<ParkedReceipt>, StoreError> {
+        each!(self, backend => backend.parked(carrier, msisdn, limit).await)
+    }
+
+    /// How many receipts are parked.
+    pub async fn parked_count(&self) -> Result<u64, StoreError> {
+        each!(self, backend => backend.parked_count().await)
+    }
+
+    /// The ticket of a charge.
+    pub async fn ticket(&self, reference: Reference) -> Result<Option<StoredTicket>, StoreError> {
+        each!(self, backend => backend.ticket(reference).await)
+    }
+
+    /// Tickets of a subscriber at `now`, newest first, at most `limit`.
+    pub async fn tickets(
+        &self,
+        msisdn: Msisdn,
+        filter: TicketFilter,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<StoredTicket>, StoreError> {
+        each!(self, backend => backend.tickets(msisdn, filter, now, limit).await)
+    }
+
+    /// Messages from passengers that wait for an answer, oldest first, at most `limit`: what a restart has to look at.
+    pub async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
+        each!(self, backend => backend.unanswered_mos(limit).await)
+    }
+
+    /// Pending messages of a carrier that are due at `now`: tickets first, then the longest due, at most `limit`.
+    pub async fn due_messages(
+        &self,
+        carrier: &CarrierName,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<QueuedSms>, StoreError> {
+        each!(self, backend => backend.due_messages(carrier, now, limit).await)
+    }
+
+    /// One outgoing message.
+    pub async fn message(&self, id: Reference) -> Result<Option<QueuedSms>, StoreError> {
+        each!(self, backend => backend.message(id).await)
+    }
+
+    /// Messages about a charge, oldest first.
+    pub async fn messages_of(&self, reference: Reference) -> Result<Vec<QueuedSms>, StoreError> {
+        each!(self, backend => backend.messages_of(reference).await)
+    }
+
+    /// Messages to a passenger that were written at or after `since`: for the cap on replies.
+    pub async fn messages_since(&self, msisdn: Msisdn, since: Timestamp) -> Result<u64, StoreError> {
+        each!(self, backend => backend.messages_since(msisdn, since).await)
+    }
+
+    /// The language that a passenger chose.
+    pub async fn language(&self, msisdn: Msisdn) -> Result<Option<Language>, StoreError> {
+        each!(self, backend => backend.language(msisdn).await)
+    }
+
+    /// The journal of a charge, in order.
+    pub async fn journal(&self, reference: Reference) -> Result<Vec<JournalEntry>, StoreError> {
+        each!(self, backend => backend.journal(reference).await)
+    }
+
+    /// The sum of every account. They add up to zero per currency.
+    pub async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
+        each!(self, backend => backend.balances().await)
+    }
+
+    /// Breaks, newest first, at most `limit`.
+    pub async fn breaks(&self, limit: u32) -> Result<Vec<StoredBreak>, StoreError> {
+        each!(self, backend => backend.breaks(limit).await)
+    }
+
+    /// Whether the store can be written to: for readiness.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        each!(self, backend => backend.ping().await)
+    }
+}
+
+/// The file that a store's address names; `None` for the store in memory.
+fn sqlite_config(url: &str) -> Result<Option<SqliteConfig>, StoreError> {
+    let wrong = |why| Err(StoreError::Address { url: url.into(), why });
+    match (url, url.strip_prefix("sqlite://")) {
+        ("memory:", _) => Ok(None),
+        (_, None) => wrong("the scheme is neither sqlite:// nor memory:"),
+        (_, Some("" | "/")) => wrong("the path is missing"),
+        (_, Some(path)) if path.contains(['?', '#']) => wrong("options are not read here"),
+        (_, Some(path)) => Ok(Some(SqliteConfig::new(path))),
+    }
+}

@@ -1,0 +1,67 @@
+//! What must hold for a write by itself, whatever is kept.
+
+use std::collections::BTreeMap;
+
+use super::{JournalEntry, KeyGuard, Settlement, StoreError, Write};
+use crate::charge::{Charge, Reference};
+
+/// A key has at most this many bytes.
+const KEY_BYTES_MAX: usize = 255;
+
+impl Write {
+    /// Errors: [`StoreError::Refused`] if the write contradicts itself: entries that do not add up to zero, parts that
+    /// speak of different charges, a version that goes back, a key that is too long.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Write::Open(opening) => {
+                check_key(&opening.guard)?;
+                check_journal(&opening.charge, &opening.journal)
+            }
+            Write::Settle(settlement) => settlement.check(),
+            Write::RecordRepeat { guard, .. } => check_key(guard),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Settlement {
+    fn check(&self) -> Result<(), StoreError> {
+        let charge = &self.charge;
+        if charge.version < self.from_version {
+            return refuse(charge.reference, "its version goes back");
+        }
+        check_journal(charge, std::slice::from_ref(&self.journal))?;
+        if self.ticket.as_ref().is_some_and(|ticket| ticket.reference != charge.reference) {
+            return refuse(charge.reference, "its ticket names another charge");
+        }
+        let mut sums = BTreeMap::new();
+        for entry in &self.entries {
+            if entry.reference != charge.reference || entry.version != charge.version {
+                return refuse(charge.reference, "a ledger entry names another charge or version");
+            }
+            *sums.entry(entry.currency).or_insert(0_i128) += i128::from(entry.minor);
+        }
+        if sums.values().any(|sum| *sum != 0) {
+            return refuse(charge.reference, "its ledger entries do not add up to zero");
+        }
+        Ok(())
+    }
+}
+
+fn check_key(guard: &KeyGuard) -> Result<(), StoreError> {
+    if guard.key.len() > KEY_BYTES_MAX {
+        return Err(StoreError::Refused(format!("a key has {} bytes; {KEY_BYTES_MAX} are the most", guard.key.len())));
+    }
+    Ok(())
+}
+
+fn check_journal(charge: &Charge, journal: &[JournalEntry]) -> Result<(), StoreError> {
+    match journal.iter().all(|entry| entry.reference == charge.reference && entry.version <= charge.version) {
+        true => Ok(()),
+        false => refuse(charge.reference, "its journal names another charge or a later version"),
+    }
+}
+
+fn refuse(reference: Reference, why: &str) -> Result<(), StoreError> {
+    Err(StoreError::Refused(format!("charge {reference}: {why}")))
+}

@@ -1,0 +1,80 @@
+use std::{path::PathBuf, sync::Arc};
+
+use thiserror::Error;
+
+/// Why the store could not do what it was asked. Nothing of the write was written. Clones tell every caller of a failed
+/// batch the same.
+#[derive(Clone, Debug, Error)]
+pub enum StoreError {
+    /// The database could not be reached, or failed at its work: a full disk, a lock held for too long. The same write may
+    /// succeed later.
+    #[error("the database failed: {0}")]
+    Database(#[source] Arc<sqlx::Error>),
+    /// The write contradicts itself, or what is kept: a reference, a message or a ledger line that exists already. It will
+    /// never succeed.
+    #[error("the write was refused: {0}")]
+    Refused(String),
+    /// The schema could not be brought up to date.
+    #[error("the migration failed: {0}")]
+    Migrate(#[source] Arc<sqlx::migrate::MigrateError>),
+    /// The text does not name a store.
+    #[error("{url:?} names no store: {why}; write sqlite:///var/lib/smsbusd/smsbusd.db or memory:")]
+    Address {
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The file cannot be opened.
+    #[error("cannot open the database {path}: {why}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A row does not say what it must.
+    #[error("{table}, row {row}: {why}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// What names the row.
+        row: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The writer is gone: the process is ending.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether one write is at fault, so that the others of its batch can do without it.
+    pub(super) const fn blames_one_write(&self) -> bool {
+        matches!(self, StoreError::Refused(_) | StoreError::Corrupt { .. })
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> StoreError {
+        match &error {
+            sqlx::Error::Database(refusal) if is_constraint(refusal.as_ref()) => {
+                StoreError::Refused(refusal.message().to_owned())
+            }
+            _ => StoreError::Database(Arc::new(error)),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> StoreError {
+        StoreError::Migrate(Arc::new(error))
+    }
+}
+
+/// A constraint, a trigger or the type of a column said no. SQLite's primary code is the low byte of the extended code:
+/// SQLITE_TOOBIG (18), SQLITE_CONSTRAINT (19), SQLITE_MISMATCH (20).
+fn is_constraint(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    matches!(code.map(|code| code & 0xff), Some(18..=20))
+}

@@ -1,0 +1,201 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    charge::{CarrierName, Event, Reference, State},
+    clock::Timestamp,
+    money::Money,
+    msisdn::Msisdn,
+    transit::VehicleCode,
+};
+
+/// An event of a charge, for the audit and for those who follow the events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// The charge.
+    pub reference: Reference,
+    /// The version that it led to.
+    pub version: u32,
+    /// When.
+    pub at: Timestamp,
+    /// `None` for the opening itself.
+    pub event: Option<Event>,
+    /// Where the charge stood before; `None` at the opening.
+    pub from: Option<State>,
+    /// Where it stands since.
+    pub to: State,
+}
+
+impl JournalEntry {
+    /// The id of the evidence that led here: counted once (M9).
+    pub fn evidence_id(&self) -> Option<&str> {
+        match &self.event {
+            Some(Event::Evidence(evidence)) => Some(&evidence.id),
+            _ => None,
+        }
+    }
+}
+
+/// Who holds the slot of a subscriber and a vehicle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The charge.
+    pub reference: Reference,
+    /// Passengers in total.
+    pub passengers: u8,
+    /// Until when.
+    pub held_until: Timestamp,
+}
+
+/// What a carrier id names. An id that a carrier uses again belongs to the newest that had it (M9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// An attempt.
+    Attempt {
+        /// Its charge.
+        reference: Reference,
+        /// Its number.
+        attempt: u16,
+    },
+    /// An outgoing message, by its [`OutgoingSms::id`].
+    Message(Reference),
+}
+
+/// A signed ticket as it was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTicket {
+    /// The charge's reference and the ticket's id.
+    pub reference: Reference,
+    /// Who rides.
+    pub msisdn: Msisdn,
+    /// On which vehicle.
+    pub vehicle: VehicleCode,
+    /// The code for a plain phone.
+    pub short_code: String,
+    /// The signed CWT.
+    pub cwt: Vec<u8>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Until when it is valid.
+    pub expires_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A message from a passenger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncomingSms {
+    /// Its name for life.
+    pub id: Reference,
+    /// The carrier on whose bind it came.
+    pub carrier: CarrierName,
+    /// From whom.
+    pub msisdn: Msisdn,
+    /// To which short number.
+    pub destination: String,
+    /// What it says.
+    pub text: String,
+    /// SHA-256 over carrier, source, destination, text and concatenation reference: what makes two deliveries one message.
+    pub fingerprint: [u8; 32],
+    /// When it came.
+    pub received_at: Timestamp,
+    /// A message with the same fingerprint that came after this moment is this message.
+    pub same_since: Timestamp,
+}
+
+/// A message to a passenger, free of charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutgoingSms {
+    /// Its name for life.
+    pub id: Reference,
+    /// The charge that it speaks of.
+    pub reference: Option<Reference>,
+    /// Through which carrier.
+    pub carrier: CarrierName,
+    /// To whom.
+    pub msisdn: Msisdn,
+    /// What it says.
+    pub text: String,
+    /// Whether it carries a ticket: those go first.
+    pub ticket: bool,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// After this moment it is worth nothing and is not sent any more.
+    pub expires_at: Timestamp,
+}
+
+/// Where an outgoing message stands. Kept apart from the charge's own state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageState {
+    /// Waits to be sent, perhaps not for the first time.
+    Pending,
+    /// The carrier took it.
+    Submitted,
+    /// It reached the phone.
+    Delivered,
+    /// The carrier refused it, or could not deliver it.
+    Failed,
+    /// Its time ran out before it could be sent.
+    Expired,
+}
+
+impl MessageState {
+    /// The stable code, as in the store and the logs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            MessageState::Pending => "pending",
+            MessageState::Submitted => "submitted",
+            MessageState::Delivered => "delivered",
+            MessageState::Failed => "failed",
+            MessageState::Expired => "expired",
+        }
+    }
+
+    /// Whether the message stays where it is.
+    pub const fn is_final(self) -> bool {
+        matches!(self, MessageState::Delivered | MessageState::Failed | MessageState::Expired)
+    }
+}
+
+/// An outgoing message with where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedSms {
+    /// The message.
+    pub message: OutgoingSms,
+    /// Where it stands.
+    pub state: MessageState,
+    /// Tries so far.
+    pub tries: u32,
+    /// When it may be tried next.
+    pub due_at: Timestamp,
+}
+
+/// A receipt that nobody owns yet: it came before its response, or its response was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedReceipt {
+    /// Names this piece: carrier, carrier id (or destination), state, `err` and done date (M9).
+    pub id: String,
+    /// The carrier.
+    pub carrier: CarrierName,
+    /// Its id, normalised. `None` where the receipt had none.
+    pub carrier_id: Option<String>,
+    /// The passenger whose phone the message went to.
+    pub msisdn: Msisdn,
+    /// The receipt itself in the carrier module's JSON: what is needed to weigh it later.
+    pub body: serde_json::Value,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+/// A break as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBreak {
+    /// The charge.
+    pub reference: Reference,
+    /// What differs, by [`Break::code`].
+    pub kind: String,
+    /// When it was found.
+    pub at: Timestamp,
+    /// The amount of the charge.
+    pub amount: Money,
+}

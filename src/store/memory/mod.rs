@@ -1,0 +1,89 @@
+//! The model of the real stores: the same answers from plain maps, nothing durable, no thread and no wait.
+
+mod reads;
+mod writes;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    IncomingSms, JournalEntry, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket,
+    Write,
+};
+use crate::{
+    charge::{CarrierName, Charge, Reference},
+    clock::Timestamp,
+    ledger::{Account, Entry},
+    msisdn::Msisdn,
+    passenger::Language,
+    transit::VehicleCode,
+};
+
+/// A store in memory. Clones share it; it is gone with the last of them.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<State>>);
+
+impl Memory {
+    /// Lets the next `count` commits fail as a lost database would, with nothing written.
+    pub fn fail_next_commits(&self, count: u32) {
+        self.state().commits_to_fail = count;
+    }
+
+    /// Judges every write against the state before the batch, then applies them all: a refusal leaves no trace.
+    pub(super) async fn commit(&self, batch: Vec<Write>) -> (Vec<Write>, Result<Vec<Outcome>, StoreError>) {
+        let result = self.state().commit(&batch);
+        (batch, result)
+    }
+
+    /// Every later commit answers [`StoreError::Closed`].
+    pub(super) async fn close(&self) {
+        self.state().closed = true;
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        if self.state().closed { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
+    /// A panic of another holder leaves a state that was not half changed: everything is judged before anything is applied.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Everything that is kept.
+#[derive(Debug, Default)]
+struct State {
+    charges: BTreeMap<Reference, Charge>,
+    keys: BTreeMap<(String, String), KeptKey>,
+    evidence: BTreeSet<(Reference, String)>,
+    slots: BTreeMap<(Msisdn, VehicleCode), Slot>,
+    carrier_ids: BTreeMap<(CarrierName, String), Owner>,
+    journal: BTreeMap<Reference, Vec<JournalEntry>>,
+    ledger: BTreeMap<(Reference, u32, Account), Entry>,
+    tickets: BTreeMap<Reference, StoredTicket>,
+    messages: BTreeMap<Reference, QueuedSms>,
+    mos: BTreeMap<Reference, KeptMo>,
+    fingerprints: BTreeMap<[u8; 32], (Reference, Timestamp)>,
+    parked: BTreeMap<String, ParkedReceipt>,
+    /// The next serial of a vehicle's day.
+    serials: BTreeMap<(VehicleCode, String), u32>,
+    languages: BTreeMap<Msisdn, Language>,
+    breaks: Vec<StoredBreak>,
+    commits_to_fail: u32,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct KeptKey {
+    reference: Reference,
+    body_sha256: [u8; 32],
+    repeat: bool,
+}
+
+#[derive(Debug)]
+struct KeptMo {
+    message: IncomingSms,
+    answered: bool,
+}

@@ -1,0 +1,299 @@
+//! What is asked of the store, by the connections that read.
+
+use serde_json::Value;
+use sqlx::{Row, sqlite::SqliteRow};
+
+use super::{Sqlite, decode};
+use crate::{
+    charge::{CarrierName, Charge, Reference},
+    clock::Timestamp,
+    msisdn::Msisdn,
+    passenger::Language,
+    store::{
+        Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeyGuard, Owner, ParkedReceipt, QueuedSms,
+        Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
+    },
+    transit::VehicleCode,
+};
+
+/// Greater than every reference.
+const AFTER_ALL: &[u8] = &[0xff; 17];
+
+impl Sqlite {
+    pub(in crate::store) async fn charge(&self, reference: Reference) -> Result<Option<Charge>, StoreError> {
+        let query = sqlx::query("SELECT body FROM charges WHERE reference = ?1").bind(bytes(&reference));
+        one(query.fetch_optional(&self.readers).await?, charge)
+    }
+
+    pub(in crate::store) async fn charges(&self, filter: &ChargeFilter, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        // With a subscriber by the subscriber's index; without one from the newest charge backwards.
+        let sql = match filter.msisdn {
+            Some(_) => {
+                "SELECT body FROM charges
+                 WHERE msisdn = ?7 AND received_at >= ?3 AND received_at < ?4 AND reference < ?5
+                   AND (?1 IS NULL OR vehicle = ?1) AND (?2 IS NULL OR state = ?2)
+                 ORDER BY reference DESC LIMIT ?6"
+            }
+            None => {
+                "SELECT body FROM charges
+                 WHERE reference < ?5 AND received_at >= ?3 AND received_at < ?4
+                   AND (?1 IS NULL OR vehicle = ?1) AND (?2 IS NULL OR state = ?2)
+                 ORDER BY reference DESC LIMIT ?6"
+            }
+        };
+        let before = filter.before.as_ref().map_or(AFTER_ALL, bytes);
+        let query = sqlx::query(sql)
+            .bind(filter.vehicle.as_ref().map(vehicle_text))
+            .bind(filter.state.as_deref())
+            .bind(filter.from.map_or(i64::MIN, Timestamp::unix_ms))
+            .bind(filter.until.map_or(i64::MAX, Timestamp::unix_ms))
+            .bind(before)
+            .bind(limit);
+        let query = match filter.msisdn {
+            Some(msisdn) => query.bind(number(msisdn)),
+            None => query,
+        };
+        all(query.fetch_all(&self.readers).await?, charge)
+    }
+
+    pub(in crate::store) async fn key(&self, guard: &KeyGuard) -> Result<Option<(Reference, bool, bool)>, StoreError> {
+        let query = sqlx::query("SELECT reference, body_sha256 = ?3, repeat FROM keys WHERE caller = ?1 AND key = ?2")
+            .bind(&guard.caller)
+            .bind(&guard.key)
+            .bind(guard.body_sha256.as_slice());
+        one(query.fetch_optional(&self.readers).await?, |row| {
+            Ok((decode::reference(row, 0)?, row.try_get(1)?, row.try_get(2)?))
+        })
+    }
+
+    pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        let query = sqlx::query(
+            "SELECT body FROM charges
+             WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND due_at <= ?1
+             ORDER BY due_at, reference LIMIT ?2",
+        );
+        all(query.bind(now.unix_ms()).bind(limit).fetch_all(&self.readers).await?, charge)
+    }
+
+    pub(in crate::store) async fn open_charges(
+        &self,
+        after: Option<Reference>,
+        limit: u32,
+    ) -> Result<Vec<Charge>, StoreError> {
+        let query = sqlx::query(
+            "SELECT body FROM charges INDEXED BY charges_open
+             WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND reference > ?1
+             ORDER BY reference LIMIT ?2",
+        );
+        let after = after.as_ref().map_or(&[][..], bytes);
+        all(query.bind(after).bind(limit).fetch_all(&self.readers).await?, charge)
+    }
+
+    pub(in crate::store) async fn open_charges_of(
+        &self,
+        msisdn: Msisdn,
+        limit: u32,
+    ) -> Result<Vec<Charge>, StoreError> {
+        let query = sqlx::query(
+            "SELECT body FROM charges INDEXED BY charges_by_msisdn
+             WHERE msisdn = ?1 AND state IN ('processing', 'awaiting_otp', 'in_doubt')
+             ORDER BY reference LIMIT ?2",
+        );
+        all(query.bind(number(msisdn)).bind(limit).fetch_all(&self.readers).await?, charge)
+    }
+
+    pub(in crate::store) async fn in_doubt(&self) -> Result<InDoubtSummary, StoreError> {
+        let query = sqlx::query(
+            "SELECT count(*), min(in_doubt_since), coalesce(sum(amount_minor), 0) FROM charges WHERE state = 'in_doubt'",
+        );
+        let row = query.fetch_one(&self.readers).await?;
+        Ok(InDoubtSummary {
+            count: decode::small(&row, 0, "charges")?,
+            oldest_since: row.try_get::<Option<i64>, _>(1)?.map(Timestamp::from_unix_ms),
+            minor: row.try_get(2)?,
+        })
+    }
+
+    pub(in crate::store) async fn slot(
+        &self,
+        msisdn: Msisdn,
+        vehicle: &VehicleCode,
+    ) -> Result<Option<Slot>, StoreError> {
+        let query =
+            sqlx::query("SELECT reference, passengers, held_until FROM slots WHERE msisdn = ?1 AND vehicle = ?2")
+                .bind(number(msisdn))
+                .bind(vehicle_text(vehicle));
+        one(query.fetch_optional(&self.readers).await?, |row| decode::slot(row, 0))
+    }
+
+    pub(in crate::store) async fn spent(
+        &self,
+        msisdn: Msisdn,
+        since: Timestamp,
+        doubt_since: Timestamp,
+    ) -> Result<Spent, StoreError> {
+        let query = sqlx::query(
+            "SELECT coalesce(sum(amount_minor), 0), count(*) FROM charges
+             WHERE msisdn = ?1 AND received_at >= ?2 AND state NOT IN ('declined', 'rejected')
+               AND (state <> 'in_doubt' OR ticket_deadline >= ?3)",
+        );
+        let query = query.bind(number(msisdn)).bind(since.unix_ms()).bind(doubt_since.unix_ms());
+        let row = query.fetch_one(&self.readers).await?;
+        Ok(Spent { minor: row.try_get(0)?, purchases: decode::small(&row, 1, "charges")? })
+    }
+
+    pub(in crate::store) async fn owner(
+        &self,
+        carrier: &CarrierName,
+        carrier_id: &str,
+    ) -> Result<Option<Owner>, StoreError> {
+        let query = sqlx::query("SELECT reference, attempt FROM carrier_ids WHERE carrier = ?1 AND id = ?2")
+            .bind(carrier.as_str())
+            .bind(carrier_id);
+        one(query.fetch_optional(&self.readers).await?, |row| decode::owner(row, 0))
+    }
+
+    pub(in crate::store) async fn parked(
+        &self,
+        carrier: &CarrierName,
+        msisdn: Msisdn,
+        limit: u32,
+    ) -> Result<Vec<ParkedReceipt>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, carrier, carrier_id, msisdn, received_at, body FROM parked
+             WHERE carrier = ?1 AND msisdn = ?2 ORDER BY received_at, id LIMIT ?3",
+        );
+        let query = query.bind(carrier.as_str()).bind(number(msisdn)).bind(limit);
+        all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))
+    }
+
+    pub(in crate::store) async fn parked_count(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT count(*) FROM parked").fetch_one(&self.readers).await?;
+        decode::small(&row, 0, "parked")
+    }
+
+    pub(in crate::store) async fn ticket(&self, reference: Reference) -> Result<Option<StoredTicket>, StoreError> {
+        let query = sqlx::query(
+            "SELECT reference, msisdn, vehicle, short_code, cwt, issued_at, expires_at, revoked_at
+             FROM tickets WHERE reference = ?1",
+        );
+        one(query.bind(bytes(&reference)).fetch_optional(&self.readers).await?, decode::ticket)
+    }
+
+    pub(in crate::store) async fn tickets(
+        &self,
+        msisdn: Msisdn,
+        filter: TicketFilter,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<StoredTicket>, StoreError> {
+        // By way of the subscriber's charges: an index of their own would cost in every commit.
+        let query = sqlx::query(
+            "SELECT tickets.reference, tickets.msisdn, tickets.vehicle, short_code, cwt, issued_at, expires_at, revoked_at
+             FROM charges INDEXED BY charges_by_msisdn JOIN tickets ON tickets.reference = charges.reference
+             WHERE charges.msisdn = ?1 AND (expires_at > ?2 AND revoked_at IS NULL) = ?3
+             ORDER BY issued_at DESC, tickets.reference DESC LIMIT ?4",
+        );
+        let query = query.bind(number(msisdn)).bind(now.unix_ms()).bind(filter == TicketFilter::Active).bind(limit);
+        all(query.fetch_all(&self.readers).await?, decode::ticket)
+    }
+
+    pub(in crate::store) async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, carrier, msisdn, destination, text, fingerprint, received_at, same_since
+             FROM mos WHERE answered_at IS NULL ORDER BY received_at, id LIMIT ?1",
+        );
+        all(query.bind(limit).fetch_all(&self.readers).await?, decode::incoming)
+    }
+
+    pub(in crate::store) async fn due_messages(
+        &self,
+        carrier: &CarrierName,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<QueuedSms>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at
+             FROM messages WHERE state = 'pending' AND carrier = ?1 AND due_at <= ?2
+             ORDER BY ticket DESC, due_at, id LIMIT ?3",
+        );
+        let query = query.bind(carrier.as_str()).bind(now.unix_ms()).bind(limit);
+        all(query.fetch_all(&self.readers).await?, decode::queued)
+    }
+
+    pub(in crate::store) async fn message(&self, id: Reference) -> Result<Option<QueuedSms>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at
+             FROM messages WHERE id = ?1",
+        );
+        one(query.bind(bytes(&id)).fetch_optional(&self.readers).await?, decode::queued)
+    }
+
+    pub(in crate::store) async fn messages_of(&self, reference: Reference) -> Result<Vec<QueuedSms>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at
+             FROM messages WHERE reference = ?1 ORDER BY created_at, id",
+        );
+        all(query.bind(bytes(&reference)).fetch_all(&self.readers).await?, decode::queued)
+    }
+
+    pub(in crate::store) async fn messages_since(&self, msisdn: Msisdn, since: Timestamp) -> Result<u64, StoreError> {
+        let query = sqlx::query("SELECT count(*) FROM messages WHERE msisdn = ?1 AND created_at >= ?2");
+        let row = query.bind(number(msisdn)).bind(since.unix_ms()).fetch_one(&self.readers).await?;
+        decode::small(&row, 0, "messages")
+    }
+
+    pub(in crate::store) async fn language(&self, msisdn: Msisdn) -> Result<Option<Language>, StoreError> {
+        let query = sqlx::query("SELECT language FROM languages WHERE msisdn = ?1").bind(number(msisdn));
+        one(query.fetch_optional(&self.readers).await?, |row| decode::word(row, 0, "languages"))
+    }
+
+    pub(in crate::store) async fn journal(&self, reference: Reference) -> Result<Vec<JournalEntry>, StoreError> {
+        let query = sqlx::query("SELECT body FROM journal WHERE reference = ?1 ORDER BY seq").bind(bytes(&reference));
+        all(query.fetch_all(&self.readers).await?, |row| decode::body(row, 0, "journal"))
+    }
+
+    pub(in crate::store) async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
+        let query = sqlx::query(
+            "SELECT account, currency, sum(minor) FROM ledger GROUP BY account, currency ORDER BY account, currency",
+        );
+        all(query.fetch_all(&self.readers).await?, decode::balance)
+    }
+
+    pub(in crate::store) async fn breaks(&self, limit: u32) -> Result<Vec<StoredBreak>, StoreError> {
+        let query =
+            sqlx::query("SELECT reference, kind, at, amount_minor, currency FROM breaks ORDER BY id DESC LIMIT ?1");
+        all(query.bind(limit).fetch_all(&self.readers).await?, decode::stored_break)
+    }
+}
+
+/// The text of a vehicle code, as it stands in JSON.
+pub(super) fn vehicle_text(vehicle: &VehicleCode) -> String {
+    match serde_json::to_value(vehicle) {
+        Ok(Value::String(text)) => text,
+        other => unreachable!("a vehicle code is a text, not {other:?}"),
+    }
+}
+
+fn charge(row: &SqliteRow) -> Result<Charge, StoreError> {
+    decode::body(row, 0, "charges")
+}
+
+fn one<T>(
+    row: Option<SqliteRow>,
+    decode: impl FnOnce(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    row.as_ref().map(decode).transpose()
+}
+
+fn all<T>(rows: Vec<SqliteRow>, decode: impl Fn(&SqliteRow) -> Result<T, StoreError>) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(decode).collect()
+}
+
+fn bytes(reference: &Reference) -> &[u8] {
+    reference.as_bytes()
+}
+
+fn number(msisdn: Msisdn) -> i64 {
+    i64::try_from(msisdn.e164()).expect("eleven digits fit")
+}

@@ -1,0 +1,175 @@
+//! The set statements that write a batch. Each reads its rows from one JSON array; references travel as UUID text and
+//! other bytes as hex.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::{rows::Rows, writer::write_set};
+use crate::store::StoreError;
+
+impl Rows<'_> {
+    /// Writes everything inside the transaction that is open. Charges come first, because others refer to them.
+    pub(super) async fn write(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        write_set(db, OPEN_CHARGES, &self.opened).await?;
+        let changed = write_set(db, CHANGE_CHARGES, &self.changed).await?;
+        if usize::try_from(changed) != Ok(self.changed.len()) {
+            let why = format!("{} charges were judged to be in the right version, {changed} were", self.changed.len());
+            return Err(StoreError::Refused(why));
+        }
+        write_set(db, KEEP_KEYS, &self.keys).await?;
+        write_set(db, CLAIM_SLOTS, &self.slots).await?;
+        write_set(db, HOLD_SLOTS, &self.held).await?;
+        write_set(db, RELEASE_SLOTS, &self.released).await?;
+        write_set(db, KEEP_ATTEMPTS, &self.attempts).await?;
+        write_set(db, COUNT_EVIDENCE, &self.evidence).await?;
+        write_set(db, LEARN_CARRIER_IDS, &self.carrier_ids).await?;
+        write_set(db, APPEND_JOURNAL, &self.journal).await?;
+        write_set(db, APPEND_LEDGER, &self.ledger).await?;
+        write_set(db, KEEP_TICKETS, &self.tickets).await?;
+        write_set(db, REVOKE_TICKETS, &self.revoked).await?;
+        write_set(db, ANSWER_MOS, &self.answered).await?;
+        write_set(db, QUEUE_MESSAGES, &self.messages).await?;
+        write_set(db, MOVE_MESSAGES, &self.moved).await?;
+        write_set(db, KEEP_MOS, &self.mos).await?;
+        write_set(db, KEEP_FINGERPRINTS, &self.mos).await?;
+        write_set(db, PARK, &self.parked).await?;
+        write_set(db, UNPARK, &self.unparked).await?;
+        write_set(db, KEEP_BREAKS, &self.breaks).await?;
+        write_set(db, SET_LANGUAGES, &self.languages).await?;
+        Ok(())
+    }
+}
+
+const OPEN_CHARGES: &str = "
+INSERT INTO charges (reference, version, state, msisdn, vehicle, received_at, ticket_deadline, due_at, in_doubt_since,
+                     amount_minor, currency, body)
+SELECT unhex(value->>'reference', '-'), value->>'version', value->>'state', value->>'msisdn', value->>'vehicle',
+       value->>'received_at', value->>'ticket_deadline', value->>'due_at', value->>'in_doubt_since',
+       value->>'amount_minor', value->>'currency', value->'body'
+FROM jsonb_each(?1)";
+
+const CHANGE_CHARGES: &str = "
+UPDATE charges
+SET version = new.value->>'version', state = new.value->>'state', due_at = new.value->>'due_at',
+    in_doubt_since = new.value->>'in_doubt_since', body = new.value->'body'
+FROM jsonb_each(?1) AS new
+WHERE charges.reference = unhex(new.value->>'reference', '-') AND charges.version = new.value->>'from_version'";
+
+const KEEP_KEYS: &str = "
+INSERT INTO keys (caller, key, body_sha256, reference, repeat, used_at)
+SELECT value->>'caller', value->>'key', unhex(value->>'body_sha256'), unhex(value->>'reference', '-'),
+       value->>'repeat', value->>'used_at'
+FROM jsonb_each(?1)";
+
+const CLAIM_SLOTS: &str = "
+INSERT INTO slots (msisdn, vehicle, reference, passengers, held_until)
+SELECT value->>'msisdn', value->>'vehicle', unhex(value->>'reference', '-'), value->>'passengers', value->>'held_until'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (msisdn, vehicle) DO UPDATE
+SET reference = excluded.reference, passengers = excluded.passengers, held_until = excluded.held_until";
+
+const HOLD_SLOTS: &str = "
+UPDATE slots
+SET reference = unhex(new.value->>'reference', '-'), passengers = coalesce(new.value->>'passengers', passengers),
+    held_until = new.value->>'held_until'
+FROM jsonb_each(?1) AS new
+WHERE slots.msisdn = new.value->>'msisdn' AND slots.vehicle = new.value->>'vehicle'
+  AND slots.reference = unhex(new.value->>'holder', '-')";
+
+const RELEASE_SLOTS: &str = "
+DELETE FROM slots
+WHERE (msisdn, vehicle, reference) IN (
+    SELECT value->>'msisdn', value->>'vehicle', unhex(value->>'holder', '-') FROM jsonb_each(?1)
+)";
+
+const KEEP_ATTEMPTS: &str = "
+INSERT INTO attempts (reference, number, carrier, wire_reference, state, opened_at)
+SELECT unhex(value->>'reference', '-'), value->>'number', value->>'carrier', value->>'wire_reference',
+       value->>'state', value->>'opened_at'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (reference, number) DO UPDATE SET state = excluded.state WHERE state <> excluded.state";
+
+const COUNT_EVIDENCE: &str = "
+INSERT INTO evidence (reference, id)
+SELECT unhex(value->>'reference', '-'), value->>'id' FROM jsonb_each(?1)";
+
+const LEARN_CARRIER_IDS: &str = "
+INSERT INTO carrier_ids (carrier, id, reference, attempt)
+SELECT value->>'carrier', value->>'id', unhex(value->>'reference', '-'), value->>'attempt' FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (carrier, id) DO UPDATE SET reference = excluded.reference, attempt = excluded.attempt";
+
+const APPEND_JOURNAL: &str = "
+INSERT INTO journal (reference, at, body)
+SELECT unhex(value->>'reference', '-'), value->>'at', value->'body' FROM jsonb_each(?1) ORDER BY key";
+
+const APPEND_LEDGER: &str = "
+INSERT INTO ledger (reference, version, account, minor, currency, posted_at)
+SELECT unhex(value->>'reference', '-'), value->>'version', value->>'account', value->>'minor', value->>'currency',
+       value->>'posted_at'
+FROM jsonb_each(?1)";
+
+const KEEP_TICKETS: &str = "
+INSERT INTO tickets (reference, msisdn, vehicle, short_code, cwt, issued_at, expires_at, revoked_at)
+SELECT unhex(value->>'reference', '-'), value->>'msisdn', value->>'vehicle', value->>'short_code',
+       unhex(value->>'cwt'), value->>'issued_at', value->>'expires_at', value->>'revoked_at'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (reference) DO UPDATE
+SET short_code = excluded.short_code, cwt = excluded.cwt, issued_at = excluded.issued_at,
+    expires_at = excluded.expires_at, revoked_at = excluded.revoked_at";
+
+const REVOKE_TICKETS: &str = "
+UPDATE tickets SET revoked_at = new.value->>'at'
+FROM jsonb_each(?1) AS new
+WHERE tickets.reference = unhex(new.value->>'id', '-') AND tickets.revoked_at IS NULL";
+
+const ANSWER_MOS: &str = "
+UPDATE mos SET answered_at = new.value->>'at'
+FROM jsonb_each(?1) AS new
+WHERE mos.id = unhex(new.value->>'id', '-') AND mos.answered_at IS NULL";
+
+const QUEUE_MESSAGES: &str = "
+INSERT INTO messages (id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at)
+SELECT unhex(value->>'id', '-'), unhex(value->>'reference', '-'), value->>'carrier', value->>'msisdn', value->>'text',
+       value->>'ticket', value->>'created_at', value->>'expires_at', 'pending', 0, value->>'created_at'
+FROM jsonb_each(?1)";
+
+const MOVE_MESSAGES: &str = "
+UPDATE messages SET state = new.value->>'state', tries = new.value->>'tries', due_at = new.value->>'due_at'
+FROM jsonb_each(?1) AS new
+WHERE messages.id = unhex(new.value->>'id', '-') AND messages.state IN ('pending', 'submitted')";
+
+const KEEP_MOS: &str = "
+INSERT INTO mos (id, carrier, msisdn, destination, text, fingerprint, received_at, same_since)
+SELECT unhex(value->>'id', '-'), value->>'carrier', value->>'msisdn', value->>'destination', value->>'text',
+       unhex(value->>'fingerprint'), value->>'received_at', value->>'same_since'
+FROM jsonb_each(?1)";
+
+const KEEP_FINGERPRINTS: &str = "
+INSERT INTO mo_fingerprints (fingerprint, mo, received_at)
+SELECT unhex(value->>'fingerprint'), unhex(value->>'id', '-'), value->>'received_at' FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (fingerprint) DO UPDATE SET mo = excluded.mo, received_at = excluded.received_at";
+
+const PARK: &str = "
+INSERT INTO parked (id, carrier, carrier_id, msisdn, received_at, body)
+SELECT value->>'id', value->>'carrier', value->>'carrier_id', value->>'msisdn', value->>'received_at', value->'body'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (id) DO NOTHING";
+
+const UNPARK: &str = "DELETE FROM parked WHERE id IN (SELECT value FROM jsonb_each(?1))";
+
+const KEEP_BREAKS: &str = "
+INSERT INTO breaks (reference, kind, at, amount_minor, currency)
+SELECT unhex(value->>'reference', '-'), value->>'kind', value->>'at', value->>'amount_minor', value->>'currency'
+FROM jsonb_each(?1)
+ORDER BY key";
+
+const SET_LANGUAGES: &str = "
+INSERT INTO languages (msisdn, language)
+SELECT value->>'msisdn', value->>'language' FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (msisdn) DO UPDATE SET language = excluded.language";

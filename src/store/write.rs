@@ -1,0 +1,226 @@
+use super::{IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredTicket};
+use crate::{
+    charge::{Break, CarrierName, Charge, Reference},
+    clock::Timestamp,
+    ledger::Entry,
+    msisdn::Msisdn,
+    passenger::Language,
+    transit::VehicleCode,
+};
+
+/// One business operation of a batch.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A new charge, with its guards. Answered by [`Outcome::Opened`], [`Outcome::KeyKnown`] or [`Outcome::SlotHeld`].
+    Open(Box<Opening>),
+    /// The next state of a charge. Answered by [`Outcome::Settled`], [`Outcome::Stale`] or [`Outcome::EvidenceKnown`].
+    Settle(Box<Settlement>),
+    /// A repeat (M13): this key is answered by a charge that exists. Answered by [`Outcome::Done`] or [`Outcome::KeyKnown`].
+    RecordRepeat {
+        /// The key of the repeated request.
+        guard: KeyGuard,
+        /// The charge that answers it.
+        reference: Reference,
+        /// When.
+        at: Timestamp,
+        /// The message from a passenger that this answers, and what it is answered with.
+        mo: Option<MoAnswer>,
+    },
+    /// A message from a passenger, before it is acknowledged. Answered by [`Outcome::MoKept`] or [`Outcome::MoKnown`].
+    KeepMo(IncomingSms),
+    /// A message from a passenger is answered without a charge. Answered by [`Outcome::Done`], also if it was answered before:
+    /// then nothing is written.
+    AnswerMo(MoAnswer),
+    /// A receipt whose owner is looked for under the same lock under which it would be parked, so that a response that comes
+    /// in at the same time cannot be missed. Answered by [`Outcome::Owned`] or [`Outcome::Parked`].
+    Park(ParkedReceipt),
+    /// A parked receipt has found its owner, or was looked at by a person. Answered by [`Outcome::Done`].
+    Unpark {
+        /// The receipt's [`ParkedReceipt::id`].
+        id: String,
+    },
+    /// Progress of an outgoing message. Answered by [`Outcome::MessageMoved`].
+    MoveMessage(MessageProgress),
+    /// A block of ticket serials for one vehicle and day. Answered by [`Outcome::Leased`].
+    LeaseSerials {
+        /// The vehicle.
+        vehicle: VehicleCode,
+        /// The day, as `YYYY-MM-DD` in the city's time zone.
+        day: String,
+        /// How many.
+        count: u32,
+    },
+    /// The language in which a passenger wants to be answered. Answered by [`Outcome::Done`].
+    SetLanguage {
+        /// The passenger.
+        msisdn: Msisdn,
+        /// The language.
+        language: Language,
+    },
+}
+
+/// A new charge and all that must be durable with it.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The charge, after the steps that it has already gone through: perhaps declined, perhaps with its first attempt.
+    pub charge: Charge,
+    /// Its idempotency key.
+    pub guard: KeyGuard,
+    /// The slot to claim. `None` for a charge that is declined from the start.
+    pub slot: Option<SlotClaim>,
+    /// The message from a passenger that this charge answers; it counts as answered from now on.
+    pub mo: Option<Reference>,
+    /// What happened so far, in order.
+    pub journal: Vec<JournalEntry>,
+    /// Messages to the passenger.
+    pub messages: Vec<OutgoingSms>,
+}
+
+/// The next state of a charge and all that must be durable with it (M10).
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The version that the charge had when it was read.
+    pub from_version: u32,
+    /// The charge as it is to be.
+    pub charge: Charge,
+    /// The event that led here. Its evidence id, if it is evidence, is the guard against counting it twice.
+    pub journal: JournalEntry,
+    /// The carrier id that an attempt has just learned.
+    pub carrier_id: Option<NewCarrierId>,
+    /// The entries of this transition.
+    pub entries: Vec<Entry>,
+    /// The ticket.
+    pub ticket: Option<StoredTicket>,
+    /// Whether the ticket ceases to be valid.
+    pub revoke_ticket: bool,
+    /// Messages to the passenger.
+    pub messages: Vec<OutgoingSms>,
+    /// What becomes of the slot, if this charge still holds it.
+    pub slot: SlotChange,
+    /// Differences that somebody must look at.
+    pub breaks: Vec<Break>,
+}
+
+/// Guards against doing the same request twice (M15).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyGuard {
+    /// Whose key it is: an API caller's name, or `sms`.
+    pub caller: String,
+    /// The key, at most 255 bytes.
+    pub key: String,
+    /// SHA-256 over the request's content: the same key with another body is a conflict.
+    pub body_sha256: [u8; 32],
+}
+
+/// A wish for the slot of the charge's subscriber and vehicle. It is granted if there is none, if its time is over, or if
+/// `replaces` holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotClaim {
+    /// The charge that may be replaced, because this one adds passengers to it.
+    pub replaces: Option<Reference>,
+    /// Until when the slot is held, unless something ends it before.
+    pub held_until: Timestamp,
+    /// Passengers in total who have paid, or are about to.
+    pub passengers: u8,
+}
+
+/// What becomes of a slot that the charge still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlotChange {
+    /// It stays as it is.
+    Keep,
+    /// It is held until another moment.
+    HoldUntil(Timestamp),
+    /// It goes back to the charge that held it before, or is free.
+    Release(Option<Slot>),
+}
+
+/// A carrier id just learned, which from now on names this attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCarrierId {
+    /// The carrier.
+    pub carrier: CarrierName,
+    /// Its id, normalised.
+    pub id: String,
+    /// The attempt's number.
+    pub attempt: u16,
+}
+
+/// The answer to a message from a passenger. The answer and the fact that there is one are durable together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoAnswer {
+    /// The message's [`IncomingSms::id`].
+    pub mo: Reference,
+    /// When.
+    pub at: Timestamp,
+    /// What the passenger is told; nothing, if the cap on replies is reached.
+    pub messages: Vec<OutgoingSms>,
+}
+
+/// The next state of an outgoing message. A message in a final state (delivered, failed, expired) stays there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageProgress {
+    /// The message's [`OutgoingSms::id`].
+    pub id: Reference,
+    /// The state it moves to.
+    pub to: MessageState,
+    /// Tries so far.
+    pub tries: u32,
+    /// When it may be tried next, if it is pending.
+    pub due_at: Timestamp,
+    /// The carrier's id for it, normalised, if it was just learned.
+    pub carrier_id: Option<(CarrierName, String)>,
+}
+
+/// What came of a [`Write`]. Durable when it is returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Written, or already as asked.
+    Done,
+    /// The charge exists now. If its slot was taken over from a charge past its deadline, that one is superseded (M12).
+    Opened {
+        /// The charge that gave way.
+        superseded: Option<Reference>,
+    },
+    /// The key was used before, for this charge; nothing was written (M15).
+    KeyKnown {
+        /// The charge that the key stands for.
+        reference: Reference,
+        /// Whether the body was the same. If not, it is a conflict.
+        same_body: bool,
+        /// Whether that charge was made by another key, of which this one was a repeat (M13).
+        repeat: bool,
+    },
+    /// Another charge holds the slot of this subscriber and vehicle; nothing was written (M12, M13).
+    SlotHeld(Slot),
+    /// The charge moved on. These receipts were parked for the carrier id that it has just learned.
+    Settled {
+        /// They stay parked until [`Write::Unpark`].
+        parked: Vec<ParkedReceipt>,
+    },
+    /// The charge has moved on since it was read; nothing was written. Read it again and step again.
+    Stale,
+    /// This piece of evidence was counted before; nothing was written (M9).
+    EvidenceKnown,
+    /// The message is kept and waits for its answer.
+    MoKept,
+    /// The same message was kept within the window; nothing was written.
+    MoKnown {
+        /// The id of the message that was kept.
+        id: Reference,
+    },
+    /// The receipt's carrier id is known; nothing was parked.
+    Owned(Owner),
+    /// The receipt is parked (again, perhaps).
+    Parked,
+    /// The message is in its next state, with these receipts parked for the carrier id that it has just learned.
+    MessageMoved {
+        /// They stay parked until [`Write::Unpark`].
+        parked: Vec<ParkedReceipt>,
+    },
+    /// The block begins with this serial (the first of a day is 0).
+    Leased {
+        /// The first serial.
+        first: u32,
+    },
+}
