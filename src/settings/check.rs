@@ -59,7 +59,7 @@ fn listeners(draft: &mut Draft) {
     }
 }
 
-fn store(draft: &mut Draft) {
+pub(super) fn store(draft: &mut Draft) {
     let url = draft.settings.store.url.clone();
     match url.strip_prefix("sqlite://") {
         Some(path) => {

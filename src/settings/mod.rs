@@ -66,3 +66,12 @@ pub fn load(sources: &Sources, now: Timestamp) -> Result<Configuration, Problems
         _ => Err(draft.problems),
     }
 }
+
+/// Reads the section `store` alone: what a migration needs. Errors: what is wrong with this section.
+pub fn load_store(sources: &Sources) -> Result<StoreSettings, Problems> {
+    let mut draft = draft::read(sources)?;
+    check::store(&mut draft);
+    let problems: Vec<Problem> =
+        draft.problems.0.into_iter().filter(|problem| problem.key.split('.').next() == Some("store")).collect();
+    if problems.is_empty() { Ok(draft.settings.store) } else { Err(Problems(problems)) }
+}
