@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::{prelude::*, sample::subsequence};
 
 use super::*;
-use crate::passenger::Language;
+use crate::language::Language;
 
 const T0: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
 const FARE: Money = Money::kzt(8_000);

@@ -6,8 +6,8 @@ use crate::{
         Channel, Contract, Doubt, Event, Evidence, EvidenceSource, Finding, LateSuccess, Order, Reason, Retry, Terms,
         step,
     },
+    language::Language,
     money::Money,
-    passenger::Language,
 };
 
 const T0: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
