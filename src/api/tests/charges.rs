@@ -12,7 +12,17 @@ async fn a_charge_is_read_and_only_support_and_operations_see_its_attempts() {
     assert_eq!(world.get(&path).send().await.json(), bought.json());
     assert_eq!(world.get(&path).by(Role::Finance).send().await.json(), bought.json());
     let support = world.get(&path).by(Role::Support).send().await;
-    insta::assert_json_snapshot!(support.redacted()["attempts"], @"");
+    insta::assert_json_snapshot!(support.redacted()["attempts"], @r#"
+    [
+      {
+        "carrier": "beeline",
+        "carrier_id": "[…]",
+        "number": 1,
+        "opened_at": "[time]",
+        "state": "charged"
+      }
+    ]
+    "#);
 }
 
 #[tokio::test]
@@ -72,7 +82,25 @@ async fn a_journal_tells_what_happened_in_order() {
         .iter()
         .map(|entry| json!([entry["version"], entry["from"], entry["to"]]))
         .collect();
-    insta::assert_json_snapshot!(steps, @"");
+    insta::assert_json_snapshot!(steps, @r#"
+    [
+      [
+        1,
+        null,
+        "processing"
+      ],
+      [
+        2,
+        "processing",
+        "processing"
+      ],
+      [
+        3,
+        "processing",
+        "charged"
+      ]
+    ]
+    "#);
     let none = world.get("/v1/charges/0199f1a2-7c00-7000-8000-000000000001/journal").by(Role::Support).send().await;
     assert_eq!(none.problem(), (404, "not_found".into()));
 }

@@ -15,7 +15,34 @@ async fn a_purchase_that_waits_is_answered_with_its_ticket() {
     assert_eq!((answer.status.as_u16(), answer.header("preference-applied")), (201, "wait=10"));
     assert_eq!(answer.header("location"), format!("/v1/charges/{}", answer.reference()));
     assert_eq!(answer.header("cache-control"), "no-store");
-    insta::assert_json_snapshot!(answer.redacted(), @"");
+    insta::assert_json_snapshot!(answer.redacted(), @r#"
+    {
+      "agency": "green",
+      "amount": {
+        "currency": "KZT",
+        "minor": 8000
+      },
+      "channel": "api",
+      "charged_at": "[time]",
+      "city": "almaty",
+      "fare_class": "regular",
+      "language": "ru",
+      "msisdn": "+77051111111",
+      "passengers": 1,
+      "received_at": "[time]",
+      "reference": "[reference]",
+      "route": "92",
+      "state": "charged",
+      "ticket": {
+        "expires_at": "[time]",
+        "link": "/v1/tickets/[reference]",
+        "qr_text": "SB1:[…]",
+        "short_code": "[…]"
+      },
+      "ticket_deadline": "[time]",
+      "vehicle": "1234"
+    }
+    "#);
     assert_eq!(world.simulator.ledger().total_of(msisdn(ANNA)).minor, 8_000);
 }
 
@@ -101,7 +128,13 @@ async fn m15_a_rejection_is_replayed_for_ever_and_a_new_try_is_a_new_key() {
     assert_eq!(poor.status, 201);
     insta::assert_json_snapshot!(
         [&poor.redacted()["state"], &poor.redacted()["reason"], &poor.redacted()["ticket"]],
-        @""
+        @r#"
+    [
+      "rejected",
+      "insufficient_balance",
+      null
+    ]
+    "#
     );
     world.simulator.set_subscriber(msisdn(ANNA), Subscriber::with_balance(20_000)).expect("room");
     let replay = world.bought("k1", &fare(ANNA)).await;

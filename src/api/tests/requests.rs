@@ -27,7 +27,50 @@ async fn what_is_wrong_with_a_body_is_named_by_its_place() {
         assert_eq!(answer.problem(), (400, "bad_request".into()), "{body}");
         refusals.push(answer.json()["errors"][0].take());
     }
-    insta::assert_json_snapshot!(refusals, @"");
+    insta::assert_json_snapshot!(refusals, @r#"
+    [
+      {
+        "detail": "not a mobile number of Kazakhstan: it must begin with +77",
+        "pointer": "/msisdn"
+      },
+      {
+        "detail": "must be there",
+        "pointer": "/msisdn"
+      },
+      {
+        "detail": "a vehicle is named by one to eight digits or by its state plate",
+        "pointer": "/vehicle"
+      },
+      {
+        "detail": "from 1 to 9 passengers can ride on one number",
+        "pointer": "/passengers"
+      },
+      {
+        "detail": "invalid value: integer `300`, expected u8",
+        "pointer": "/passengers"
+      },
+      {
+        "detail": "unknown field `tip`, expected one of `msisdn`, `vehicle`, `passengers`, `fare_class`, `trip`, `language`",
+        "pointer": "/tip"
+      },
+      {
+        "detail": "not a moment in RFC 3339 (2026-03-01T07:30:00Z): failed to parse four digit integer as year: invalid digit, expected 0-9 but got n",
+        "pointer": "/trip/arrives_at"
+      },
+      {
+        "detail": "from 1 to 64 characters",
+        "pointer": "/trip/id"
+      },
+      {
+        "detail": "must be after arrives_at",
+        "pointer": "/trip/next_arrives_at"
+      },
+      {
+        "detail": "unknown variant `de`, expected one of `kk`, `ru`, `en`",
+        "pointer": "/language"
+      }
+    ]
+    "#);
     assert_eq!(world.simulator.stats().submits, 0);
 }
 
@@ -35,7 +78,22 @@ async fn what_is_wrong_with_a_body_is_named_by_its_place() {
 async fn a_problem_is_a_whole_document() {
     let world = World::new().await;
     let answer = world.buy("k", &json!({"msisdn": "1", "vehicle": "1234"})).send().await;
-    insta::assert_json_snapshot!(answer.redacted(), @"");
+    insta::assert_json_snapshot!(answer.redacted(), @r#"
+    {
+      "code": "bad_request",
+      "detail": "/msisdn: a phone number of Kazakhstan has ten digits after +7 or 8; 1 digits came",
+      "errors": [
+        {
+          "detail": "a phone number of Kazakhstan has ten digits after +7 or 8; 1 digits came",
+          "pointer": "/msisdn"
+        }
+      ],
+      "status": 400,
+      "title": "the request is not understood",
+      "trace_id": "[…]",
+      "type": "/errors/bad_request"
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -72,7 +130,7 @@ async fn what_is_not_there_and_what_cannot_be_done_are_problems_too() {
     assert_eq!(world.get("/v2/charges").send().await.problem(), (404, "not_found".into()));
     let wrong = world.call(Method::DELETE, "/v1/charges").send().await;
     assert_eq!(wrong.problem(), (405, "method_not_allowed".into()));
-    assert_eq!(wrong.header("allow"), "GET,HEAD,POST");
+    assert_eq!(wrong.header("allow"), "POST,GET,HEAD");
     for path in ["/v1/charges/1", "/v1/charges/%ff", "/v1/tickets/0199f1a2-7c00-7000-8000-000000000001"] {
         assert_eq!(world.get(path).send().await.problem(), (404, "not_found".into()), "{path}");
     }
@@ -99,7 +157,50 @@ async fn what_is_wrong_with_a_query_is_named_by_its_parameter() {
     }
     let missing = world.get("/v1/eligibility").send().await;
     refusals.push(missing.json()["errors"][0].take());
-    insta::assert_json_snapshot!(refusals, @"");
+    insta::assert_json_snapshot!(refusals, @r#"
+    [
+      {
+        "detail": "a number from 1 to 200",
+        "parameter": "limit"
+      },
+      {
+        "detail": "a number from 1 to 200",
+        "parameter": "limit"
+      },
+      {
+        "detail": "a number from 1 to 200",
+        "parameter": "limit"
+      },
+      {
+        "detail": "a phone number of Kazakhstan has ten digits after +7 or 8; 1 digits came",
+        "parameter": "msisdn"
+      },
+      {
+        "detail": "unknown variant `paid`, expected one of `processing`, `awaiting_otp`, `charged`, `declined`, `rejected`, `in_doubt`, `refunding`, `refund_owed`, `refunded`",
+        "parameter": "state"
+      },
+      {
+        "detail": "not a moment in RFC 3339 (2026-03-01T07:30:00Z): expected four digit year (or leading sign for six digit year), but found end of input",
+        "parameter": "from"
+      },
+      {
+        "detail": "not the next_cursor of an earlier answer",
+        "parameter": "cursor"
+      },
+      {
+        "detail": "unknown field `page`, expected one of `msisdn`, `vehicle`, `state`, `from`, `until`, `cursor`, `limit`",
+        "parameter": "page"
+      },
+      {
+        "detail": "must come once",
+        "parameter": "limit"
+      },
+      {
+        "detail": "must be there",
+        "parameter": "msisdn"
+      }
+    ]
+    "#);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::world::{ANNA, World, fare};
 use crate::{
     api::Role,
+    carrier::Carrier,
     clock::Timestamp,
     ticket::{KeySet, Revocations, Verdict, Verifier, qr},
 };
@@ -17,7 +18,26 @@ async fn a_ticket_is_json_unless_another_form_is_asked_for() {
     let world = World::new().await;
     let path = ticket(&world).await;
     let answer = world.get(&path).send().await;
-    insta::assert_json_snapshot!(answer.redacted(), @"");
+    insta::assert_json_snapshot!(answer.redacted(), @r#"
+    {
+      "amount": {
+        "currency": "KZT",
+        "minor": 8000
+      },
+      "city": "almaty",
+      "expires_at": "[time]",
+      "fare_class": "regular",
+      "issued_at": "[time]",
+      "msisdn": "+77051111111",
+      "passengers": 1,
+      "qr_text": "SB1:[…]",
+      "reference": "[reference]",
+      "route": "92",
+      "short_code": "[…]",
+      "state": "active",
+      "vehicle": "1234"
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -76,8 +96,99 @@ async fn eligibility_says_why_with_every_rule() {
     let of = async |number: &str| world.get(&format!("/v1/eligibility?msisdn={number}")).send().await.redacted();
     let allowed = of("87051111111").await;
     assert_eq!((&allowed["allowed"], &allowed["carrier"]), (&json!(true), &json!("beeline")));
-    insta::assert_json_snapshot!(of("87052222222").await, @"");
-    insta::assert_json_snapshot!(of("87470000000").await, @"");
+    insta::assert_json_snapshot!(of("87052222222").await, @r#"
+    {
+      "allowed": false,
+      "carrier": "beeline",
+      "findings": [
+        {
+          "basis": {
+            "kind": "deny_list",
+            "list": "thieves"
+          },
+          "declines": true,
+          "rule": "denied_number"
+        },
+        {
+          "basis": {
+            "age_seconds": null,
+            "counted_as": "unknown",
+            "fact": null,
+            "kind": "fact",
+            "max_age_seconds": 86400,
+            "name": "corporate_number",
+            "when_unknown": "allow"
+          },
+          "declines": false,
+          "rule": "corporate_number"
+        },
+        {
+          "basis": {
+            "age_seconds": null,
+            "counted_as": "unknown",
+            "fact": null,
+            "kind": "fact",
+            "max_age_seconds": 120,
+            "name": "credit_debt",
+            "when_unknown": "allow"
+          },
+          "declines": false,
+          "rule": "credit_debt"
+        },
+        {
+          "basis": {
+            "age_seconds": null,
+            "counted_as": "unknown",
+            "fact": null,
+            "kind": "fact",
+            "max_age_seconds": 120,
+            "name": "no_top_up_since_activation",
+            "when_unknown": "allow"
+          },
+          "declines": false,
+          "rule": "no_top_up_since_activation"
+        },
+        {
+          "basis": {
+            "age_seconds": null,
+            "counted_as": "unknown",
+            "fact": null,
+            "kind": "fact",
+            "max_age_seconds": 120,
+            "name": "initial_balance_unused",
+            "when_unknown": "allow"
+          },
+          "declines": false,
+          "rule": "initial_balance_unused"
+        },
+        {
+          "basis": {
+            "age_seconds": null,
+            "counted_as": "unknown",
+            "fact": null,
+            "kind": "fact",
+            "max_age_seconds": 900,
+            "name": "recent_sim_swap",
+            "when_unknown": "allow"
+          },
+          "declines": false,
+          "rule": "recent_sim_swap"
+        }
+      ],
+      "judged_at": "[time]",
+      "msisdn": "+77052222222",
+      "reason": "denied_number"
+    }
+    "#);
+    insta::assert_json_snapshot!(of("87470000000").await, @r#"
+    {
+      "allowed": false,
+      "findings": [],
+      "judged_at": "[time]",
+      "msisdn": "+77470000000",
+      "reason": "no_route"
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -92,9 +203,11 @@ async fn a_carrier_is_paused_and_resumed_by_operations() {
     for _ in 0..2 {
         assert_eq!(set("/v1/carriers/beeline/pause").await.json()["paused"], true);
     }
+    world.until(|gateway| gateway.carriers().all(Carrier::is_paused)).await;
     let declined = world.bought("k1", &fare(ANNA)).await.json();
     assert_eq!((&declined["state"], &declined["reason"]), (&json!("declined"), &json!("carrier_unavailable")));
     assert_eq!(set("/v1/carriers/beeline/resume").await.json()["paused"], false);
+    world.until(|gateway| !gateway.carriers().any(Carrier::is_paused)).await;
     assert_eq!(world.bought("k2", &fare(ANNA)).await.json()["state"], "charged");
     assert_eq!(set("/v1/carriers/nobody/pause").await.problem(), (404, "not_found".into()));
 }

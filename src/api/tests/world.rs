@@ -87,21 +87,27 @@ impl World {
     pub(super) async fn with(setting: Setting) -> World {
         let simulator = Simulator::start(setting.simulator.clone()).await.expect("a free port");
         let gateway = gateway(&setting, &simulator).await;
-        let up = async {
-            while !gateway.carriers().all(Carrier::is_up) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, up).await.expect("the link comes up");
         let metrics = PrometheusBuilder::new().build_recorder();
-        World {
+        let world = World {
             router: routes::router(setting.api.clone(), gateway.clone()).expect("a sound configuration"),
             operations: operations::router(gateway.clone(), metrics.handle()),
             config: setting.api,
             metrics,
             simulator,
             gateway,
-        }
+        };
+        world.until(|gateway| gateway.carriers().all(Carrier::is_up)).await;
+        world
+    }
+
+    /// Waits until `reached` holds.
+    pub(super) async fn until(&self, reached: impl Fn(&Gateway) -> bool) {
+        let looking = async {
+            while !reached(&self.gateway) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.expect("reached in time");
     }
 
     /// A call of the API as the ticket service.
