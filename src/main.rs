@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use smsbusd::{
     cli::{
-        self, ConfigArgs, Exit, Outcome, SimulateArgs,
+        self, ConfigArgs, Failure, SimulateArgs,
         carrier::{CarrierArgs, carrier},
         charge::{ChargeArgs, charge},
         check_config::check_config,
@@ -65,15 +65,10 @@ fn main() -> ExitCode {
     cli::finish(run(CommandLine::parse().command))
 }
 
-fn run(command: Command) -> Outcome {
-    match command {
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    let exit = match command {
         Command::Serve(args) => cli::run(serve(&args)),
-        Command::Demo { json } => cli::run(async {
-            let passed = demo::run(DemoOptions { json }).await;
-            passed
-                .map(|balanced| if balanced { Exit::Done } else { Exit::Failed })
-                .map_err(|error| cli::Failure::new(error.to_string()))
-        }),
+        Command::Demo { json } => return cli::run(async { Ok(demo::run(DemoOptions { json }).await) }),
         Command::Simulate(args) => cli::run(cli::simulate(&args)),
         Command::Migrate(args) => cli::run(cli::migrate(&args)),
         Command::CheckConfig(args) => check_config(&args),
@@ -81,5 +76,6 @@ fn run(command: Command) -> Outcome {
         Command::Ticket(args) => ticket(&args),
         Command::Charge(args) => cli::run(charge(&args)),
         Command::Carrier(args) => cli::run(carrier(&args)),
-    }
+    };
+    exit.map(ExitCode::from)
 }
