@@ -24,6 +24,8 @@ pub mod demo;
 pub mod eligibility;
 // The engine: commits intents, runs effects, applies evidence, recovers after a crash.
 pub mod gateway;
+// The three languages in which passengers are answered.
+pub mod language;
 // Double-entry postings for every movement of money. PURE.
 pub mod ledger;
 // Integer money with its ISO 4217 currency.

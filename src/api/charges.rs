@@ -175,7 +175,7 @@ pub(super) async fn read_journal(
 
 /// What a person found out about a charge in doubt.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct NewResolution {
     /// Whether the money was taken.
     #[serde(rename = "as")]

@@ -40,7 +40,7 @@ const TRIP_CHARS_MAX: usize = 64;
 /// number and plate make no other body. A field that comes later must be left out of the JSON where it is absent, or the
 /// keys of yesterday would conflict.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct NewCharge {
     /// Whose balance pays: `+7707…`, `8707…`, `7707…` or ten digits.
     #[schema(value_type = String, example = "+77051234567")]
@@ -66,7 +66,7 @@ pub(super) struct NewCharge {
 
 /// The trip that the passenger rides on.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct NewTrip {
     /// The caller's id of it, 1 to 64 characters.
     #[schema(min_length = 1, max_length = 64)]
@@ -280,7 +280,7 @@ mod tests {
                 r#"{"msisdn": "+77051234567", "vehicle": "1234", "passengers": 2, "fare_class": "reduced", "language": "ru",
                 "trip": {"id": "92-17", "arrives_at": "2026-03-01T12:30:00+05:00"}}"#
             ),
-            ""
+            "21102ff96d7de5ee59b7c4a293c6dd49f04369aa73997f6573e9b7311ec8c664"
         );
     }
 }

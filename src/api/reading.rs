@@ -38,6 +38,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for a struct, with its fields in order.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Problem::new(Code::BadRequest, "the body must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = pointer(error.path());
@@ -234,7 +238,50 @@ mod tests {
                 "",
             ]
             .map(refused),
-            @r#""#
+            @r#"
+        [
+          [
+            {
+              "detail": "must be there",
+              "pointer": "/name"
+            }
+          ],
+          [
+            {
+              "detail": "invalid type: integer `7`, expected a string",
+              "pointer": "/name"
+            }
+          ],
+          [
+            {
+              "detail": "unknown field `a/b~c`, expected `name` or `inner`",
+              "pointer": "/a~1b~0c"
+            }
+          ],
+          [
+            {
+              "detail": "invalid value: integer `300`, expected u8",
+              "pointer": "/inner/numbers/2"
+            }
+          ],
+          [
+            {
+              "detail": "must be there",
+              "pointer": "/inner/numbers"
+            }
+          ],
+          [
+            {
+              "detail": "duplicate field `name`",
+              "pointer": ""
+            }
+          ],
+          "the body must be a JSON object",
+          "the body is not JSON: EOF while parsing an object, line 1, column 12",
+          "something follows the JSON of the body",
+          "the body is not JSON: EOF while parsing a value, line 1, column 0"
+        ]
+        "#
         );
     }
 
@@ -242,8 +289,7 @@ mod tests {
     fn a_body_nested_without_end_is_refused_and_does_not_overflow_the_stack() {
         let deep = format!("{}{}", r#"{"inner":"#, "[".repeat(100_000));
         assert!(read_json::<Sample>(deep.as_bytes()).is_err());
-        let value = read_json::<serde_json::Value>(deep.as_bytes());
-        assert!(value.is_err());
+        assert!(read_json::<serde_json::Value>(deep.as_bytes()).is_err());
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// A place in the window of an SMPP link.
-pub type Slot = smpp::Slot;
+pub(super) type Slot = smpp::Slot;
 
 /// Attempts in doubt whose late answer is recognised; the oldest are forgotten first, and then a receipt or a query has to
 /// settle them.

@@ -122,14 +122,14 @@ impl TariffConfig {
 }
 
 /// The first row that fits `amount`. Errors: none does.
-pub fn tariff_for(tariffs: &[TariffConfig], amount: Money) -> Result<&TariffConfig, TariffError> {
+pub(super) fn tariff_for(tariffs: &[TariffConfig], amount: Money) -> Result<&TariffConfig, TariffError> {
     tariffs.iter().find(|tariff| tariff.fits(amount)).ok_or(TariffError::NoTariff(amount))
 }
 
 /// Puts the tariff of `charge` into `message`. A charge over nothing (a test number) travels without any.
 ///
 /// Errors: no row fits, or a value does not fit its type.
-pub fn apply(tariffs: &[TariffConfig], charge: &Charge, mut message: SubmitSm) -> Result<SubmitSm, TariffError> {
+pub(super) fn apply(tariffs: &[TariffConfig], charge: &Charge, mut message: SubmitSm) -> Result<SubmitSm, TariffError> {
     let amount = charge.order.amount;
     if amount.minor == 0 {
         return Ok(message);

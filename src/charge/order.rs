@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, money::Money, msisdn::Msisdn, passenger::Language, transit::VehicleCode};
+use crate::{clock::Timestamp, language::Language, money::Money, msisdn::Msisdn, transit::VehicleCode};
 
 /// The name of a charge, a refund or a message for life: a UUIDv7, so that names sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -146,13 +146,16 @@ impl Inner {
         };
         match self.purchase(purchase).await {
             // Committed with the charge: that the message is answered, and what the passenger is told in the end.
-            Ok(Purchased::New(_) | Purchased::Replayed { .. }) => Ok(()),
-            Ok(Purchased::Repeat(charge)) if charge.state == State::Charged => {
+            Ok(Purchased::New(_) | Purchased::Replayed { repeat: false, .. }) => Ok(()),
+            // A repeat is answered apart from its key; a process can have ended between the two.
+            Ok(Purchased::Repeat(charge) | Purchased::Replayed { charge, .. }) if charge.state == State::Charged => {
                 let first = charge.order.extends.as_ref().map(|extends| extends.reference);
                 let references: Vec<Reference> = [Some(charge.reference), first].into_iter().flatten().collect();
                 self.reply_with_tickets(sms, &references).await
             }
-            Ok(Purchased::Repeat(_)) => self.reply(sms, &[Message::Processing { vehicle: wanted }]).await,
+            Ok(Purchased::Repeat(_) | Purchased::Replayed { .. }) => {
+                self.reply(sms, &[Message::Processing { vehicle: wanted }]).await
+            }
             Err(PurchaseError::Impossible(reason)) => self.reply(sms, &[declined(reason)]).await,
             Err(PurchaseError::Passengers { max }) => {
                 self.reply(sms, &[Message::TooManyPassengers { passengers_max: max }]).await

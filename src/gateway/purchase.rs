@@ -172,7 +172,7 @@ enum Claim {
     /// So many are still to pay, on top of those of an earlier charge.
     Add(u8, Extends),
     /// All have paid, or are about to.
-    Repeat(Charge),
+    Repeat(Box<Charge>),
 }
 
 impl Inner {
@@ -204,7 +204,7 @@ impl Inner {
             let (passengers, extends) = match self.claim(&purchase).await? {
                 Claim::Free => (purchase.passengers, None),
                 Claim::Add(passengers, extends) => (passengers, Some(extends)),
-                Claim::Repeat(charge) => return self.repeat(&purchase, charge).await,
+                Claim::Repeat(charge) => return self.repeat(&purchase, *charge).await,
             };
             let amount = fare.amount.checked_mul(passengers.into()).map_err(|_| PurchaseError::Passengers { max })?;
             let order = fare.order(&purchase, passengers, amount, extends, language);
@@ -270,7 +270,7 @@ impl Inner {
             Some(more @ 1..) if holder.state == State::Charged => {
                 Ok(Claim::Add(more, Extends { reference, passengers: paid, held_until }))
             }
-            _ => Ok(Claim::Repeat(holder)),
+            _ => Ok(Claim::Repeat(Box::new(holder))),
         }
     }
 

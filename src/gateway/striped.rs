@@ -2,7 +2,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use tokio::sync::{Mutex, MutexGuard};
 
-const STRIPES: usize = 1_024;
+const STRIPES: usize = 8_192;
 
 /// A fixed number of locks shared out by hash: bounded memory whatever the number of keys, and two keys rarely meet.
 #[derive(Debug)]

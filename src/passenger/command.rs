@@ -1,10 +1,10 @@
 use thiserror::Error;
 
 use super::{
-    language::Language,
     message::Message,
     spelling::{look_alikes_folded, plain},
 };
+use crate::language::Language;
 
 /// A longer SMS is no command, and is not looked at.
 const TEXT_LENGTH_MAX: usize = 160;

@@ -3,9 +3,9 @@ use std::fmt;
 use jiff::civil::Time;
 use minijinja::Value;
 
-use super::language::Language;
 use crate::{
     charge::Reason,
+    language::Language,
     money::{Currency, Money},
 };
 

@@ -3,12 +3,11 @@
 //! [`parse`] reads an SMS to the short number; [`Texts`] writes the answer. What stands between them, the charge, is elsewhere.
 
 mod command;
-mod language;
 mod message;
 mod spelling;
 mod texts;
 
+pub use crate::language::Language;
 pub use command::{Command, CommandError, PASSENGERS_MIN, parse};
-pub use language::{Language, UnknownLanguage};
 pub use message::{Message, TextKey, TicketText};
 pub use texts::{TextProblem, Texts, TextsError};

@@ -3,10 +3,8 @@ use std::{collections::BTreeMap, fmt};
 use minijinja::{Environment, UndefinedBehavior, Value};
 use thiserror::Error;
 
-use super::{
-    language::Language,
-    message::{Message, TextKey},
-};
+use super::message::{Message, TextKey};
+use crate::language::Language;
 
 /// The texts that come with the program.
 const SHIPPED: &str = include_str!("../../config/texts.toml");

@@ -14,11 +14,13 @@ mod group_commit;
 mod kept;
 mod memory;
 mod overlap;
-
 mod question;
 mod slot;
 mod sqlite;
 mod write;
+
+#[cfg(test)]
+mod contract;
 
 pub use backends::Store;
 pub use error::StoreError;

@@ -9,7 +9,7 @@ pub struct ChargeFilter {
     pub msisdn: Option<Msisdn>,
     /// On this vehicle.
     pub vehicle: Option<VehicleCode>,
-    /// With this [`State::code`].
+    /// With this [`State::code`](crate::charge::State::code).
     pub state: Option<String>,
     /// Received at or after.
     pub from: Option<Timestamp>,

@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// Values in, values out: no I/O, no clock, nothing spawned.
-pub(crate) const PURE: [&str; 9] =
-    ["charge", "eligibility", "ledger", "ticket", "passenger", "transit", "money", "msisdn", "clock"];
+pub(crate) const PURE: [&str; 10] =
+    ["charge", "eligibility", "ledger", "ticket", "passenger", "language", "transit", "money", "msisdn", "clock"];
 
 /// What each module may import beside itself. `pure` stands for all of them.
 const WALLS: [(&str, &[&str]); 13] = [

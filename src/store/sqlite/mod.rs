@@ -7,6 +7,9 @@ mod rows;
 mod statements;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,

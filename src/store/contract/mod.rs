@@ -1,0 +1,119 @@
+//! The contract of the store, a rule per function. Every rule is run on every backend.
+
+mod batches;
+pub(super) mod fixture;
+mod messages;
+mod openings;
+mod questions;
+mod random;
+mod settlements;
+
+use tempfile::TempDir;
+
+use super::{Memory, Sqlite, SqliteConfig, Store};
+
+/// A new database in `folder`.
+async fn sqlite_in(folder: &TempDir) -> Store {
+    let config = SqliteConfig::new(folder.path().join("store.db"));
+    Store::Sqlite(Sqlite::open(config).await.unwrap())
+}
+
+macro_rules! on_every_backend {
+    ($($topic:ident: $($rule:ident),* $(,)?;)*) => {
+        mod on_memory {
+            use super::*;
+            $($(
+                #[tokio::test]
+                async fn $rule() {
+                    $topic::$rule(Store::Memory(Memory::default())).await;
+                }
+            )*)*
+        }
+        mod on_sqlite {
+            use super::*;
+            $($(
+                #[tokio::test]
+                async fn $rule() {
+                    let folder = tempfile::tempdir().unwrap();
+                    $topic::$rule(sqlite_in(&folder).await).await;
+                }
+            )*)*
+        }
+    };
+}
+
+on_every_backend! {
+    openings:
+        what_was_opened_is_read_back_whole,
+        m01_an_attempt_has_a_row_and_a_charge_without_one_was_never_sent,
+        m15_the_same_key_with_the_same_body_replays_and_writes_nothing,
+        m15_the_same_key_with_another_body_is_a_conflict,
+        m15_the_same_key_of_another_caller_is_another_key,
+        m13_a_repeat_is_replayed_as_a_repeat,
+        a_repeat_of_a_charge_that_does_not_exist_is_refused,
+        m12_a_held_slot_refuses_a_second_charge_and_leaves_no_key,
+        m12_a_slot_whose_time_is_over_is_taken_and_its_open_charge_is_superseded,
+        m12_an_open_charge_before_its_deadline_keeps_a_slot_whose_time_is_over,
+        a_slot_whose_charge_has_ended_is_taken_and_nothing_is_superseded,
+        m13_a_claim_that_replaces_the_holder_is_granted_and_given_back,
+        slots_of_other_vehicles_and_subscribers_are_free,
+        a_charge_without_a_claim_takes_no_slot,
+        a_reference_exists_once,
+        a_key_that_is_too_long_is_refused;
+    settlements:
+        m10_the_charge_its_postings_its_ticket_and_its_messages_commit_together,
+        m10_nothing_of_a_refused_settlement_is_to_be_seen,
+        a_settlement_from_an_older_version_is_stale_and_writes_nothing,
+        a_settlement_of_an_unknown_charge_is_stale,
+        m09_the_same_evidence_is_counted_once,
+        m09_evidence_that_changes_nothing_is_counted_too,
+        entries_that_do_not_add_up_are_refused,
+        parts_that_speak_of_another_charge_are_refused,
+        a_slot_is_held_on_released_or_left_to_its_new_holder,
+        m14_a_revoked_ticket_is_past_and_stays_revoked,
+        an_extended_ticket_takes_the_place_of_the_first,
+        a_break_is_kept_with_the_amount,
+        balances_add_up_to_zero,
+        m09_a_receipt_parked_before_its_response_is_returned_when_the_id_is_learned,
+        m09_a_receipt_after_its_response_is_owned_and_not_parked,
+        m09_an_id_used_again_belongs_to_the_newest;
+    messages:
+        an_mo_is_kept_once_within_the_window,
+        an_answer_and_its_messages_are_written_once,
+        an_opening_answers_its_mo,
+        an_answer_to_an_mo_that_was_never_kept_writes_nothing,
+        tickets_are_due_before_other_messages_and_the_longest_due_first,
+        a_message_is_due_at_its_own_carrier_and_not_before_its_time,
+        a_message_in_a_final_state_stays_there,
+        a_message_learns_its_id_and_its_parked_receipts,
+        a_message_exists_once,
+        a_receipt_is_parked_once_and_unparked,
+        serials_are_leased_in_blocks_per_vehicle_and_day,
+        serials_do_not_wrap,
+        a_passenger_changes_the_language,
+        text_is_kept_to_the_last_character;
+    questions:
+        due_charges_come_longest_due_first_and_only_when_due,
+        open_charges_are_paged_by_reference,
+        m16_what_is_in_doubt_is_counted_aged_and_summed,
+        m14_limits_count_what_is_taken_open_or_in_doubt_until_its_lag,
+        charges_are_listed_newest_first_by_every_filter_and_paged,
+        tickets_are_listed_newest_first,
+        messages_of_a_passenger_are_counted_since_a_moment,
+        what_is_not_kept_is_not_found,
+        the_store_beats;
+    batches:
+        each_write_of_a_batch_gets_its_own_answer,
+        two_writes_of_one_charge_cannot_share_a_batch,
+        a_charge_settles_in_one_batch_after_the_other,
+        a_batch_with_one_refused_write_leaves_no_trace,
+        an_empty_batch_is_nothing,
+        group_commit_answers_everybody,
+        group_commit_lets_one_bad_write_fail_alone,
+        group_commit_keeps_the_order_of_writes_of_one_charge,
+        group_commit_opens_one_of_many_with_the_same_key,
+        group_commit_gives_a_slot_to_one_of_many,
+        group_commit_writes_what_its_caller_no_longer_waits_for,
+        group_commit_drains_when_it_closes,
+        a_closed_store_writes_nothing;
+}
