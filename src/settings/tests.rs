@@ -295,11 +295,8 @@ fn a_value_of_the_wrong_type_and_one_out_of_bounds_are_told_together() {
 
 #[test]
 fn what_is_missing_is_told_with_the_file_of_its_table() {
-    let problems = Folder::new().problems("[carriers.kcell]\nprefixes = [701]\n[carriers.kcell.smpp]\ntps = 3");
-    assert!(
-        problems.contains(&"more.toml: carriers.kcell.short_number: this key must be there".to_owned()),
-        "{problems:#?}"
-    );
+    let problems = Folder::new().problems("[carriers.kcell]\nprefixes = [701]");
+    assert_eq!(problems, ["more.toml: carriers.kcell.short_number: this key must be there"]);
 }
 
 #[test]
