@@ -272,7 +272,11 @@ impl Inner {
     async fn repeat(&self, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
         counter!("charge_repeats_total", "state" => holder.state.code()).increment(1);
         if holder.state.is_open() {
-            return Ok(Purchased::Repeat(holder));
+            // The key may stand for a charge already: for this one, or for one that has ended.
+            return match self.store.key(&purchase.guard).await? {
+                Some((reference, same_body, repeat)) => self.replay(reference, same_body, repeat).await,
+                None => Ok(Purchased::Repeat(holder)),
+            };
         }
         let write = Write::RecordRepeat {
             guard: purchase.guard.clone(),

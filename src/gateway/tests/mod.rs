@@ -3,4 +3,5 @@
 mod crashes;
 mod purchases;
 mod receipts;
+mod slots;
 pub(crate) mod world;
