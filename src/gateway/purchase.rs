@@ -255,10 +255,22 @@ impl Inner {
     /// What the slot of this subscriber and vehicle says (M12, M13).
     async fn claim(&self, purchase: &Purchase) -> Result<Claim, StoreError> {
         let Some(slot) = self.store.slot(purchase.msisdn, &purchase.vehicle).await? else { return Ok(Claim::Free) };
-        if slot.held_until <= purchase.received_at {
-            return Ok(Claim::Free);
-        }
         let Some(holder) = self.store.charge(slot.reference).await? else { return Ok(Claim::Free) };
+        let over = slot.held_until <= purchase.received_at;
+        let (slot, holder) = match &holder.order.extends {
+            // What it adds to is paid for, whatever becomes of the addition.
+            Some(before)
+                if holder.state != State::Charged
+                    && before.held_until > purchase.received_at
+                    && (over || purchase.passengers <= before.passengers) =>
+            {
+                let Some(paid) = self.store.charge(before.reference).await? else { return Ok(Claim::Free) };
+                let Extends { reference, passengers, held_until } = *before;
+                (Slot { reference, passengers, held_until }, paid)
+            }
+            _ if over => return Ok(Claim::Free),
+            _ => (slot, holder),
+        };
         let Slot { reference, passengers: paid, held_until } = slot;
         match purchase.passengers.checked_sub(paid) {
             Some(more @ 1..) if holder.state == State::Charged => {
