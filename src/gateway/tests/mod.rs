@@ -1,6 +1,7 @@
 //! The engine against a carrier over real sockets.
 
 mod crashes;
+mod evidence;
 mod purchases;
 mod receipts;
 mod slots;
