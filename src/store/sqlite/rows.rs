@@ -56,7 +56,7 @@ impl<'a> Rows<'a> {
                     mo.iter().filter(|_| !needless).for_each(|answer| rows.answer(answer));
                 }
                 (Write::KeepMo(message), Outcome::MoKept) => rows.mos.push(MoRow::new(message)),
-                (Write::AnswerMo(answer), Outcome::Done) if !needless => rows.answer(answer),
+                (Write::AnswerMo(answer), Outcome::Done) => rows.answer(answer),
                 (Write::Park(receipt), Outcome::Parked) => {
                     rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
                 }
