@@ -103,7 +103,8 @@ impl Inner {
             let receipt: CarrierReceipt = match serde_json::from_value(parked.body) {
                 Ok(receipt) => receipt,
                 Err(error) => {
-                    warn!(id = parked.id, %error, "a parked receipt cannot be read; it stays for a person to look at");
+                    let msisdn = parked.msisdn.masked();
+                    warn!(%carrier, msisdn, %error, "a parked receipt cannot be read; it stays for a person to look at");
                     continue;
                 }
             };
@@ -116,7 +117,7 @@ impl Inner {
                 None => self.owner_of_lost_response(&receipt).await?,
             };
             if let Some(owner) = owner {
-                debug!(id = parked.id, ?owner, "a parked receipt has found its owner");
+                debug!(%carrier, ?owner, "a parked receipt has found its owner");
                 self.weigh_receipt(&owner, &receipt).await?;
                 self.writer.write(Write::Unpark { id: parked.id }).await?;
             }

@@ -2,5 +2,6 @@
 
 mod cli;
 mod daemon;
+mod demo;
 mod deployment;
 mod serve;
