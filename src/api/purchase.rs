@@ -16,7 +16,7 @@ use super::{
     answer::ChargeAnswer,
     auth::Caller,
     charges::with_ticket,
-    error::{Code, FieldError, Problem, ProblemDocument},
+    error::{Code, Problem, ProblemDocument},
     headers::{IdempotencyKey, PREFERENCE_APPLIED, preferred_wait, visible},
     reading::JsonBody,
     routes::Api,
@@ -115,18 +115,11 @@ impl NewCharge {
     /// What no type can say.
     fn check(&self) -> Result<(), Problem> {
         let Some(trip) = &self.trip else { return Ok(()) };
-        let wrong = |pointer: &str, detail: &str| {
-            Err(Problem::fields(vec![FieldError {
-                pointer: Some(pointer.into()),
-                parameter: None,
-                detail: detail.into(),
-            }]))
-        };
         if !(1..=TRIP_CHARS_MAX).contains(&trip.id.chars().count()) {
-            return wrong("/trip/id", "from 1 to 64 characters");
+            return Err(Problem::field("/trip/id", format!("from 1 to {TRIP_CHARS_MAX} characters")));
         }
         if trip.next_arrives_at.is_some_and(|next| next <= trip.arrives_at) {
-            return wrong("/trip/next_arrives_at", "must be after arrives_at");
+            return Err(Problem::field("/trip/next_arrives_at", "must be after arrives_at"));
         }
         Ok(())
     }
@@ -236,7 +229,7 @@ async fn respond(gateway: &Gateway, charge: Charge, is_new: bool, is_repeat: boo
     };
     let location = visible(&format!("/v1/charges/{}", charge.reference));
     let answer = with_ticket(gateway, charge).await?;
-    let answer = if is_repeat { answer.as_repeat() } else { answer };
+    let answer = if is_repeat { answer.marked_as_repeat() } else { answer };
     Ok((status, [(header::LOCATION, location)], Json(answer)).into_response())
 }
 

@@ -11,7 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
-use super::error::{Code, FieldError, Problem};
+use super::error::{Code, Problem};
 use crate::charge::Reference;
 
 /// A body of JSON. Unknown fields are refused if `T` refuses them.
@@ -48,7 +48,8 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let error = error.into_inner();
         let detail = without_position(&error);
         if error.is_data() {
-            Problem::fields(vec![FieldError { pointer: Some(place), parameter: None, detail }.at_the_missing_field()])
+            let (place, detail) = placed(place, detail);
+            Problem::field(place, detail)
         } else {
             let place = format!("line {}, column {}", error.line(), error.column());
             Problem::new(Code::BadRequest, format!("the body is not JSON: {detail}, {place}"))
@@ -82,19 +83,12 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
-impl FieldError {
-    /// A field that is missing has no place of its own: the reader names the object around it.
-    fn at_the_missing_field(mut self) -> FieldError {
-        let missing = self.detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-        if let (Some(field), Some(pointer)) = (missing, &mut self.pointer) {
-            pointer.push('/');
-            pointer.push_str(field);
-            self.detail = "must be there".into();
-        } else {
-            // An unknown field is quoted; it is the caller's own text.
-            self.detail = self.detail.chars().take(300).collect();
-        }
-        self
+/// A field that is missing has no place of its own: the reader names the object around it.
+fn placed(place: String, detail: String) -> (String, String) {
+    match detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        Some(field) => (format!("{place}/{field}"), "must be there".into()),
+        // What is unknown is quoted, and it is the caller's own text.
+        None => (place, detail.chars().take(300).collect()),
     }
 }
 
@@ -110,20 +104,14 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
         let mut object = serde_json::Map::new();
         for (name, value) in pairs.0 {
             if object.insert(name.clone(), value.into()).is_some() {
-                return Err(wrong_parameter(&name, "must come once"));
+                return Err(Problem::parameter(name, "must come once"));
             }
         }
         serde_path_to_error::deserialize(serde_json::Value::Object(object)).map(QueryOf).map_err(|error| {
-            let place = pointer(error.path());
-            let fault = FieldError { pointer: Some(place), parameter: None, detail: error.into_inner().to_string() };
-            let FieldError { pointer, detail, .. } = fault.at_the_missing_field();
-            wrong_parameter(pointer.as_deref().unwrap_or_default().trim_start_matches('/'), &detail)
+            let (place, detail) = placed(pointer(error.path()), error.into_inner().to_string());
+            Problem::parameter(place.trim_start_matches('/'), detail)
         })
     }
-}
-
-fn wrong_parameter(name: &str, detail: &str) -> Problem {
-    Problem::fields(vec![FieldError { pointer: None, parameter: Some(name.into()), detail: detail.into() }])
 }
 
 /// The `{reference}` of the path. What is no reference names nothing.

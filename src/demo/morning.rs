@@ -198,7 +198,7 @@ async fn killed_at_rush_hour(stage: &mut Stage) -> Result<(), DemoError> {
     // Their requests die with it, or were answered "in doubt" just before.
     while asking.join_next().await.is_some() {}
 
-    stage.story.from_passenger(DURING_THE_OUTAGE, &format!("{BUS} (nobody listens)"));
+    stage.story.passenger_says(DURING_THE_OUTAGE, &format!("{BUS} (nobody listens)"));
     let carrier = stage.carrier(DURING_THE_OUTAGE).clone();
     let waiting = tokio::spawn(async move { send(&carrier, DURING_THE_OUTAGE, BUS).await });
 

@@ -101,7 +101,7 @@ impl Stage {
         answers: usize,
     ) -> Result<Vec<String>, DemoError> {
         let before = self.inbox(passenger).len();
-        self.story.from_passenger(passenger, text);
+        self.story.passenger_says(passenger, text);
         send(self.carrier(passenger), passenger, text).await?;
         self.hears(passenger, before, answers).await
     }
@@ -120,7 +120,7 @@ impl Stage {
         });
         let heard = heard.await?;
         for text in &heard {
-            self.story.to_passenger(passenger, text);
+            self.story.passenger_reads(passenger, text);
         }
         Ok(heard)
     }
@@ -133,7 +133,7 @@ impl Stage {
     /// A passenger presses *pay* in an app: `POST /v1/charges` with a new key. The charge as the answer shows it: its outcome,
     /// or that it is in doubt.
     pub(super) async fn pays(&self, passenger: Passenger, vehicle: &str) -> Result<ApiCharge, DemoError> {
-        self.story.from_passenger(passenger, &format!("[pay] in the app, on bus {vehicle}: POST /v1/charges"));
+        self.story.passenger_says(passenger, &format!("[pay] in the app, on bus {vehicle}: POST /v1/charges"));
         let charge = self.api.buy(passenger, vehicle, &secret::<16>()).await?;
         self.tell(&charge);
         Ok(charge)

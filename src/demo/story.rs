@@ -79,12 +79,12 @@ impl Story {
     }
 
     /// A message from a passenger's phone, or a request of the passenger's app.
-    pub(super) fn from_passenger(&self, passenger: Passenger, text: &str) {
+    pub(super) fn passenger_says(&self, passenger: Passenger, text: &str) {
         self.line(Look::Cyan, &format!("{passenger} →"), text);
     }
 
     /// A message to a passenger's phone.
-    pub(super) fn to_passenger(&self, passenger: Passenger, text: &str) {
+    pub(super) fn passenger_reads(&self, passenger: Passenger, text: &str) {
         self.line(Look::Green, &format!("→ {passenger}"), text);
     }
 

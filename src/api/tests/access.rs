@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use axum::http::Method;
 
 use super::world::{ANNA, World, fare, token};
@@ -51,6 +53,45 @@ async fn a_caller_without_the_role_is_told_which_he_lacks() {
     assert_eq!(answer.problem(), (403, "forbidden".into()));
     assert_eq!(answer.json()["detail"], "one of these roles is needed: ticketing");
     assert_eq!(world.simulator.stats().submits, 0);
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_a_line_for_each_request_and_neither_numbers_nor_tokens_nor_keys() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    let _logged = tracing::subscriber::set_default(subscriber.finish());
+    let world = World::new().await;
+    let bought = world.bought("idempotency-4711", &fare(ANNA)).await;
+    world.get("/v1/eligibility?msisdn=87051111111").send().await;
+    world.get("/v1/tickets?msisdn=%2B77051111111").send().await;
+    world.get("/v1/eligibility?msisdn=8705111111199").send().await;
+    world.get("/v1/keys").token("a wrong token").send().await;
+    world.get("/77051111111").send().await;
+    let text = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("UTF-8");
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("answered")).collect();
+    assert_eq!(lines.len(), 6, "{text}");
+    assert!(lines[0].contains("ticketing"), "{}", lines[0]);
+    assert!(text.contains(&bought.reference().to_string()) && text.contains("+7705***1111"), "{text}");
+    for secret in ["7051111111", "the token for", "a wrong token", "idempotency-4711"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
 }
 
 #[tokio::test]

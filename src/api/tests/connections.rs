@@ -118,6 +118,13 @@ async fn who_says_nothing_or_half_a_header_or_half_a_preface_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_connection_that_asks_nothing_more_is_closed() {
+    let served = served(|_| {}).await;
+    let answer = served.exchange(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_or_never_ends_is_given_up() {
     let served = served(|_| {}).await;
     let slow = served.exchange(format!("{}{{\"msi", post("content-length: 50\r\n")).as_bytes()).await;

@@ -1,10 +1,19 @@
 use std::time::Duration;
 
-use axum::http::Method;
+use axum::{
+    Router,
+    http::Method,
+    middleware::from_fn_with_state,
+    routing::{MethodRouter, get},
+};
 use serde_json::json;
 
-use super::world::{ANNA, Setting, World, fare};
-use crate::api::Role;
+use super::world::{ANNA, Call, Setting, World, fare};
+use crate::api::{
+    ApiConfig, Role,
+    routes::{Api, finish},
+    to_the_end::to_the_end,
+};
 
 #[tokio::test]
 async fn what_is_wrong_with_a_body_is_named_by_its_place() {
@@ -201,6 +210,37 @@ async fn what_is_wrong_with_a_query_is_named_by_its_parameter() {
       }
     ]
     "#);
+}
+
+/// The layers around a handler of this test's own.
+fn around(world: &World, request_seconds_max: u64, handler: MethodRouter) -> Router {
+    let config = ApiConfig { request_seconds_max, wait_seconds_max: 0, ..world.config.clone() };
+    let api = Api::new(config, world.gateway.clone()).expect("a sound configuration");
+    finish(Router::new().route("/", handler.layer(from_fn_with_state(api, to_the_end))))
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_is_an_answer_like_any_other() {
+    let world = World::new().await;
+    let router = around(&world, 5, get(async || -> () { panic!("secret of the house") }));
+    let answer = Call::new(&router, Method::GET, "/").send().await;
+    assert_eq!(answer.problem(), (500, "internal".into()));
+    assert!(!answer.text().contains("secret"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_goes_on_and_the_caller_is_told() {
+    let world = World::new().await;
+    let (sender, mut done) = tokio::sync::mpsc::channel(1);
+    let slow = get(async move || {
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        sender.send(()).await.expect("the test waits");
+    });
+    let router = around(&world, 1, slow);
+    let answer = Call::new(&router, Method::GET, "/").send().await;
+    assert_eq!(answer.problem(), (504, "timeout".into()));
+    let finished = tokio::time::timeout(Duration::from_secs(5), done.recv()).await;
+    assert_eq!(finished.expect("it goes on"), Some(()));
 }
 
 #[tokio::test]

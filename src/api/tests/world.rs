@@ -12,7 +12,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
-use super::super::{ApiConfig, Role, TokenConfig, operations, routes};
+use super::super::{
+    ApiConfig, Role, TokenConfig, operations,
+    routes::{self, Api},
+};
 use crate::{
     carrier::{Carrier, CarrierConfig, SmppCarrier},
     charge::{CarrierName, Reference},
@@ -89,7 +92,7 @@ impl World {
         let gateway = gateway(&setting, &simulator).await;
         let metrics = PrometheusBuilder::new().build_recorder();
         let world = World {
-            router: routes::router(setting.api.clone(), gateway.clone()).expect("a sound configuration"),
+            router: routes::router(Api::new(setting.api.clone(), gateway.clone()).expect("a sound configuration")),
             operations: operations::router(gateway.clone(), metrics.handle()),
             config: setting.api,
             metrics,
@@ -146,7 +149,7 @@ impl World {
 }
 
 impl<'a> Call<'a> {
-    fn new(router: &'a Router, method: Method, path: &str) -> Call<'a> {
+    pub(super) fn new(router: &'a Router, method: Method, path: &str) -> Call<'a> {
         Call { router, request: Request::builder().method(method).uri(path), body: Body::empty() }
     }
 
