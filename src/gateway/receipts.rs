@@ -141,12 +141,13 @@ impl Inner {
             let receipt: CarrierReceipt = match serde_json::from_value(parked.body) {
                 Ok(receipt) => receipt,
                 Err(error) => {
-                    warn!(id = parked.id, %error, "a parked receipt cannot be read; it stays for a person to look at");
+                    let msisdn = parked.msisdn.masked();
+                    warn!(%carrier, msisdn, %error, "a parked receipt cannot be read; it stays for a person to look at");
                     continue;
                 }
             };
             if self.weigh_parked(&receipt, parked.received_at).await? {
-                debug!(id = parked.id, "a parked receipt has found its owner");
+                debug!(%carrier, "a parked receipt has found its owner");
                 self.writer.write(Write::Unpark { id: parked.id }).await?;
             }
         }
