@@ -274,16 +274,13 @@ async fn the_books(stage: &Stage, told: &Told) -> Result<Verdict, DemoError> {
         story.block(&books_line(carrier.name(), theirs, Money::kzt(receivable(&balances, carrier))));
     }
     story.block(&books_line("together", Money::kzt(verdict.carrier_ledger), Money::kzt(verdict.gateway_ledger)));
-    let declined = verdict.declined.iter().map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>();
     story.block(&format!(
-        "\ncharged {}, tickets {}, verified offline {}, rejected {}, in doubt {}\ndeclined: {}",
-        verdict.charged,
-        verdict.tickets,
-        verdict.tickets_verified,
-        verdict.rejected,
-        verdict.in_doubt,
-        declined.join(", "),
+        "\ncharged {}, tickets {}, verified offline {}, rejected {}, in doubt {}",
+        verdict.charged, verdict.tickets, verdict.tickets_verified, verdict.rejected, verdict.in_doubt
     ));
+    for (reason, count) in &verdict.declined {
+        story.block(&format!("declined {count}: {reason}"));
+    }
     story.verdict(verdict.is_clean());
     Ok(verdict)
 }
