@@ -15,6 +15,7 @@ use super::{
     story::Story,
 };
 use crate::{
+    charge::Reference,
     money::Money,
     simulator::{Condition, Fault, Subscriber},
 };
@@ -166,68 +167,22 @@ async fn carriers_have_a_bad_day(stage: &Stage) -> Result<(), DemoError> {
 /// Everybody pays at once, the carriers have every request and have answered none, and the daemon is killed. Phones that are
 /// off hold the receipts back until it runs again: so nothing here depends on who is faster.
 async fn killed_at_rush_hour(stage: &mut Stage) -> Result<(), DemoError> {
-    let crowd = crowd();
-    let count = crowd.len();
-    stage.story.chapter(&format!("Rush hour: {count} passengers pay at once, and the daemon is killed"));
-    for passenger in &crowd {
+    let crowd: Vec<(Passenger, String)> = crowd().into_iter().map(|passenger| (passenger, secret::<16>())).collect();
+    stage.story.chapter(&format!("Rush hour: {} passengers pay at once, and the daemon is killed", crowd.len()));
+    for (passenger, _) in &crowd {
         let phone_off = Subscriber::with_balance(100_000).and(Condition::PhoneOff);
         stage.carrier(*passenger).set_subscriber(passenger.msisdn(), phone_off)?;
         stage.fault(*passenger, 1, Fault::DropResponse)?;
     }
-    let struck =
-        |stage: &Stage| CarrierId::ALL.map(|carrier| stage.carriers.of(carrier).stats().faults).iter().sum::<u64>();
-    let struck_before = struck(stage);
-
-    let keys: Vec<(Passenger, String)> = crowd.iter().map(|passenger| (*passenger, secret::<16>())).collect();
-    let mut asking = JoinSet::new();
-    for (passenger, key) in keys.clone() {
-        let api = stage.api.clone();
-        asking.spawn(async move { api.buy(passenger, FULL_BUS, &key).await });
-    }
-    stage.story.said(&format!("{count} apps →"), &format!("[pay] on bus {FULL_BUS}: POST /v1/charges"));
-    until("both carriers have every request", async || {
-        Ok((struck(stage) == struck_before + count as u64).then_some(()))
-    })
-    .await?;
-    let before = references(stage).await?;
-    stage.story.mishap("carriers", &format!("have all {count} requests, and have answered none"));
-
-    let pid = stage.daemon.pid().unwrap_or_default();
-    stage.daemon.kill().await?;
-    stage.story.mishap("kill -9", &format!("process {pid} is gone"));
-    // Their requests die with it, or were answered "in doubt" just before.
-    while asking.join_next().await.is_some() {}
+    let opened = pay_and_be_cut_off(stage, &crowd).await?;
 
     stage.story.passenger_says(DURING_THE_OUTAGE, &format!("{BUS} (nobody listens)"));
     let carrier = stage.carrier(DURING_THE_OUTAGE).clone();
     let waiting = tokio::spawn(async move { send(&carrier, DURING_THE_OUTAGE, BUS).await });
 
     stage.restart().await?;
-    let pid = stage.daemon.pid().unwrap_or_default();
-    let in_doubt = stage.api.charges("state=in_doubt").await?.len();
-    stage.story.said("gateway", &format!("process {pid} runs on the same database: {in_doubt} charges are in doubt"));
-    expect(in_doubt == count, || format!("{in_doubt} charges are in doubt, not {count}"))?;
-
-    stage.story.note("The apps ask again, with the same keys. The charges are the same ones, and nothing is sent.");
-    for (passenger, key) in &keys {
-        let charge = stage.api.buy(*passenger, FULL_BUS, key).await?;
-        expect(before.contains(&charge.reference), || format!("a second charge for one key: {charge:?}"))?;
-    }
-    stage.story.note("The phones are reached, and the carriers send their receipts.");
-    for passenger in &crowd {
-        let mut subscriber = stage.carrier(*passenger).subscriber(passenger.msisdn());
-        subscriber.conditions.remove(&Condition::PhoneOff);
-        stage.carrier(*passenger).set_subscriber(passenger.msisdn(), subscriber)?;
-    }
-    for passenger in &crowd {
-        until("the receipts settle the charges", async || {
-            let charges = stage.api.charges_of(*passenger).await?;
-            Ok(charges.iter().any(|charge| charge.state == "charged").then_some(()))
-        })
-        .await?;
-        stage.expect_taken(*passenger, FARE_TENGE)?;
-    }
-    stage.story.said("gateway", &format!("{count} charged, each once; nothing is in doubt"));
+    ask_again_with_the_same_keys(stage, &crowd, &opened).await?;
+    the_receipts_settle_it(stage, &crowd).await?;
 
     waiting.await.map_err(|error| DemoError::Otherwise(error.to_string()))??;
     stage.hears(DURING_THE_OUTAGE, 0, 1).await?;
@@ -235,10 +190,69 @@ async fn killed_at_rush_hour(stage: &mut Stage) -> Result<(), DemoError> {
     stage.expect_taken(DURING_THE_OUTAGE, FARE_TENGE)
 }
 
-/// The charges on the full bus.
-async fn references(stage: &Stage) -> Result<Vec<crate::charge::Reference>, DemoError> {
-    let charges = stage.api.charges(&format!("vehicle={FULL_BUS}")).await?;
-    Ok(charges.into_iter().map(|charge| charge.reference).collect())
+/// The references of the charges that were opened before the kill.
+async fn pay_and_be_cut_off(stage: &mut Stage, crowd: &[(Passenger, String)]) -> Result<Vec<Reference>, DemoError> {
+    let count = crowd.len();
+    let struck =
+        |stage: &Stage| CarrierId::ALL.map(|carrier| stage.carriers.of(carrier).stats().faults).iter().sum::<u64>();
+    let struck_before = struck(stage);
+    let mut asking = JoinSet::new();
+    for (passenger, key) in crowd.iter().cloned() {
+        let api = stage.api.clone();
+        asking.spawn(async move { api.buy(passenger, FULL_BUS, &key).await });
+    }
+    stage.story.said(&format!("{count} apps →"), &format!("[pay] on bus {FULL_BUS}: POST /v1/charges"));
+    // Each request meets its fault once it is at its carrier.
+    until("both carriers have every request", async || {
+        Ok((struck(stage) == struck_before + count as u64).then_some(()))
+    })
+    .await?;
+    stage.story.mishap("carriers", &format!("have all {count} requests, and have answered none"));
+    let opened = stage.api.charges(&format!("vehicle={FULL_BUS}")).await?;
+
+    let pid = stage.daemon.pid().unwrap_or_default();
+    stage.daemon.kill().await?;
+    stage.story.mishap("kill -9", &format!("process {pid} is gone"));
+    // Requests die with it, or were answered "in doubt" just before.
+    while asking.join_next().await.is_some() {}
+    Ok(opened.into_iter().map(|charge| charge.reference).collect())
+}
+
+async fn ask_again_with_the_same_keys(
+    stage: &Stage,
+    crowd: &[(Passenger, String)],
+    opened: &[Reference],
+) -> Result<(), DemoError> {
+    let pid = stage.daemon.pid().unwrap_or_default();
+    let in_doubt = stage.api.charges("state=in_doubt").await?.len();
+    stage.story.said("gateway", &format!("process {pid} runs on the same database: {in_doubt} charges are in doubt"));
+    expect(in_doubt == crowd.len(), || format!("{in_doubt} charges are in doubt, not {}", crowd.len()))?;
+
+    stage.story.note("The apps ask again, with the same keys. The charges are the same ones, and nothing is sent.");
+    for (passenger, key) in crowd {
+        let charge = stage.api.buy(*passenger, FULL_BUS, key).await?;
+        expect(opened.contains(&charge.reference), || format!("a second charge for one key: {charge:?}"))?;
+    }
+    Ok(())
+}
+
+async fn the_receipts_settle_it(stage: &Stage, crowd: &[(Passenger, String)]) -> Result<(), DemoError> {
+    stage.story.note("The phones are reached, and the carriers send their receipts.");
+    for (passenger, _) in crowd {
+        let mut subscriber = stage.carrier(*passenger).subscriber(passenger.msisdn());
+        subscriber.conditions.remove(&Condition::PhoneOff);
+        stage.carrier(*passenger).set_subscriber(passenger.msisdn(), subscriber)?;
+    }
+    for (passenger, _) in crowd {
+        until("the receipts settle the charges", async || {
+            let charges = stage.api.charges_of(*passenger).await?;
+            Ok(charges.iter().any(|charge| charge.state == "charged").then_some(()))
+        })
+        .await?;
+        stage.expect_taken(*passenger, FARE_TENGE)?;
+    }
+    stage.story.said("gateway", &format!("{} charged, each once; nothing is in doubt", crowd.len()));
+    Ok(())
 }
 
 async fn the_daemon_stops(stage: &mut Stage) -> Result<Told, DemoError> {
@@ -260,16 +274,13 @@ async fn the_books(stage: &Stage, told: &Told) -> Result<Verdict, DemoError> {
         story.block(&books_line(carrier.name(), theirs, Money::kzt(receivable(&balances, carrier))));
     }
     story.block(&books_line("together", Money::kzt(verdict.carrier_ledger), Money::kzt(verdict.gateway_ledger)));
-    let declined = verdict.declined.iter().map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>();
     story.block(&format!(
-        "\ncharged {}, tickets {}, verified offline {}, rejected {}, in doubt {}\ndeclined: {}",
-        verdict.charged,
-        verdict.tickets,
-        verdict.tickets_verified,
-        verdict.rejected,
-        verdict.in_doubt,
-        declined.join(", "),
+        "\ncharged {}, tickets {}, verified offline {}, rejected {}, in doubt {}",
+        verdict.charged, verdict.tickets, verdict.tickets_verified, verdict.rejected, verdict.in_doubt
     ));
+    for (reason, count) in &verdict.declined {
+        story.block(&format!("declined {count}: {reason}"));
+    }
     story.verdict(verdict.is_clean());
     Ok(verdict)
 }
