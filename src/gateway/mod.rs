@@ -266,6 +266,11 @@ impl Gateway {
         }
     }
 
+    /// Whether [`Gateway::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
+    }
+
     /// The store, for reading.
     pub fn store(&self) -> &Store {
         &self.0.store

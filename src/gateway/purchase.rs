@@ -177,6 +177,12 @@ enum Claim {
 
 impl Inner {
     pub(super) async fn purchase(self: &Arc<Self>, purchase: Purchase) -> Result<Purchased, PurchaseError> {
+        // A key that stands for a charge is answered whatever has changed since: the vehicle, the fare, the load (M15).
+        if let Channel::Api { .. } = purchase.channel
+            && let Some((reference, same_body, repeat)) = self.store.key(&purchase.guard).await?
+        {
+            return self.replay(reference, same_body, repeat).await;
+        }
         if self.stopping.is_cancelled() {
             return Err(PurchaseError::Stopping);
         }

@@ -1,0 +1,286 @@
+//! `POST /v1/charges`.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+use super::{
+    answer::ChargeAnswer,
+    auth::Caller,
+    charges::with_ticket,
+    error::{Code, FieldError, Problem, ProblemDocument},
+    headers::{IdempotencyKey, PREFERENCE_APPLIED, preferred_wait, visible},
+    reading::JsonBody,
+    routes::Api,
+};
+use crate::{
+    charge::{Channel, Charge, Reason, Trip},
+    clock::Timestamp,
+    gateway::{Gateway, Purchase, Purchased},
+    msisdn::Msisdn,
+    passenger::Language,
+    store::KeyGuard,
+    transit::{Plate, VehicleCode},
+};
+
+/// The longest id of a trip, in characters.
+const TRIP_CHARS_MAX: usize = 64;
+
+/// A purchase.
+///
+/// What the idempotency key guards is this, not the bytes it came in: the order of fields, white space and the spelling of
+/// number and plate make no other body. A field that comes later must be left out of the JSON where it is absent, or the
+/// keys of yesterday would conflict.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewCharge {
+    /// Whose balance pays: `+7707…`, `8707…`, `7707…` or ten digits.
+    #[schema(value_type = String, example = "+77051234567")]
+    msisdn: Msisdn,
+    /// The number on the sticker in the bus, or its state plate.
+    #[schema(value_type = String, example = "1234")]
+    vehicle: VehicleName,
+    /// Passengers in total who are to ride on this number in this vehicle: those who have paid already are not charged again.
+    #[serde(default = "one")]
+    #[schema(default = 1, minimum = 1, maximum = 50)]
+    passengers: u8,
+    /// The fare class, if it is not that of the vehicle's route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fare_class: Option<String>,
+    /// The trip, if it is known: the ticket is then valid until its terminus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trip: Option<NewTrip>,
+    /// The language in which the passenger is answered: `kk`, `ru` or `en`. The passenger's own choice outranks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "kk")]
+    language: Option<Language>,
+}
+
+/// The trip that the passenger rides on.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewTrip {
+    /// The caller's id of it, 1 to 64 characters.
+    #[schema(min_length = 1, max_length = 64)]
+    id: String,
+    /// The scheduled arrival at the terminus.
+    #[schema(value_type = String, format = DateTime)]
+    arrives_at: Timestamp,
+    /// On a ring route, the scheduled end of the round that follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_arrives_at: Option<Timestamp>,
+}
+
+/// How a vehicle is named: by the code on its sticker or by its state plate.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+enum VehicleName {
+    Code(VehicleCode),
+    Plate(Plate),
+}
+
+const fn one() -> u8 {
+    1
+}
+
+impl TryFrom<String> for VehicleName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<VehicleName, &'static str> {
+        let code = text.parse().map(VehicleName::Code);
+        code.or_else(|_| text.parse().map(VehicleName::Plate))
+            .map_err(|_| "a vehicle is named by one to eight digits or by its state plate")
+    }
+}
+
+impl From<VehicleName> for String {
+    fn from(name: VehicleName) -> String {
+        match name {
+            VehicleName::Code(code) => code.into(),
+            VehicleName::Plate(plate) => plate.as_str().to_owned(),
+        }
+    }
+}
+
+impl NewCharge {
+    /// What no type can say.
+    fn check(&self) -> Result<(), Problem> {
+        let Some(trip) = &self.trip else { return Ok(()) };
+        let wrong = |pointer: &str, detail: &str| {
+            Err(Problem::fields(vec![FieldError {
+                pointer: Some(pointer.into()),
+                parameter: None,
+                detail: detail.into(),
+            }]))
+        };
+        if !(1..=TRIP_CHARS_MAX).contains(&trip.id.chars().count()) {
+            return wrong("/trip/id", "from 1 to 64 characters");
+        }
+        if trip.next_arrives_at.is_some_and(|next| next <= trip.arrives_at) {
+            return wrong("/trip/next_arrives_at", "must be after arrives_at");
+        }
+        Ok(())
+    }
+
+    /// SHA-256 over the content: what makes two requests the same (M15).
+    fn sha256(&self) -> Result<[u8; 32], Problem> {
+        let content = serde_json::to_vec(self).map_err(|error| Problem::internal(error.to_string()))?;
+        Ok(Sha256::new_with_prefix(b"POST /v1/charges\n").chain_update(content).finalize().into())
+    }
+
+    /// The code of the vehicle that is meant. A code that nobody knows is the gateway's to refuse.
+    fn vehicle_code(&self, gateway: &Gateway) -> Result<VehicleCode, Problem> {
+        match &self.vehicle {
+            VehicleName::Code(code) => Ok(*code),
+            VehicleName::Plate(plate) => {
+                let books = gateway.books();
+                let vehicle = books.catalogue.vehicle_by_plate(plate);
+                vehicle.map(|vehicle| vehicle.code).ok_or(Problem::bare(Code::Impossible(Reason::UnknownVehicle)))
+            }
+        }
+    }
+}
+
+/// Buys, or finds what was bought
+///
+/// The charge is durable when this returns, and on its way. Its outcome may come later: ask for it by its reference, or
+/// wait for it with `Prefer: wait=N`.
+///
+/// Whatever went wrong on the way, the same request under the same `Idempotency-Key` is always safe. The same number in the
+/// same vehicle again, under another key, is a repeat: it is answered with the charge that is there already, and with
+/// `repeat_of`.
+#[utoipa::path(
+    post, path = "/v1/charges", tag = "charges",
+    params(
+        ("Idempotency-Key" = String, Header, description = "One key per purchase: 1 to 255 printable ASCII characters. Its scope is the caller.", min_length = 1, max_length = 255),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds for the outcome (RFC 7240). What is applied is said in `Preference-Applied`.", example = "wait=10"),
+    ),
+    request_body = NewCharge,
+    responses(
+        (status = 200, description = "The charge was there already: the key was used for the same request before, or it is a repeat. Its state is final.", body = ChargeAnswer),
+        (status = 201, description = "A new charge whose state is final: charged, declined or rejected.", body = ChargeAnswer,
+            headers(("Location" = String, description = "The charge."))),
+        (status = 202, description = "The outcome is still to come: `processing`, `awaiting_otp` or `in_doubt`. Not an error, and not final.", body = ChargeAnswer,
+            headers(("Location" = String, description = "The charge."))),
+        (status = 409, description = "`idempotency_key_conflict`: the key was used for another request.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "Nobody can make this purchase: `unknown_vehicle`, `fare_not_found` or `no_route`. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn open_charge(
+    State(api): State<Api>,
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(body): JsonBody<NewCharge>,
+) -> Result<Response, Problem> {
+    let received_at = gateway.now();
+    body.check()?;
+    let purchased = gateway
+        .purchase(Purchase {
+            msisdn: body.msisdn,
+            vehicle: body.vehicle_code(&gateway)?,
+            passengers: body.passengers,
+            guard: KeyGuard { caller: caller.name().to_owned(), key, body_sha256: body.sha256()? },
+            fare_class: body.fare_class,
+            trip: body.trip.map(|trip| Trip {
+                id: trip.id,
+                arrives_at: trip.arrives_at,
+                next_arrives_at: trip.next_arrives_at,
+            }),
+            channel: Channel::Api { caller: caller.name().to_owned() },
+            language: body.language,
+            mo: None,
+            received_at,
+        })
+        .await?;
+    let wait = preferred_wait(&headers).map(|wait| wait.min(Duration::from_secs(api.config().wait_seconds_max)));
+    let (is_new, is_repeat) = match &purchased {
+        Purchased::New(_) => (true, false),
+        Purchased::Replayed { repeat, .. } => (false, *repeat),
+        Purchased::Repeat(_) => (false, true),
+    };
+    let charge = outcome(&gateway, purchased.charge(), wait).await?;
+    let mut response = respond(&gateway, charge, is_new, is_repeat).await?;
+    if let Some(wait) = wait {
+        response.headers_mut().insert(PREFERENCE_APPLIED, visible(&format!("wait={}", wait.as_secs())));
+    }
+    Ok(response)
+}
+
+/// The charge after at most `wait`.
+async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Charge, Problem> {
+    match wait {
+        Some(wait) if charge.state.is_open() => {
+            let found = gateway.wait(charge.reference, wait).await?;
+            found.ok_or_else(|| Problem::internal(format!("charge {} is gone", charge.reference)))
+        }
+        _ => Ok(charge.clone()),
+    }
+}
+
+async fn respond(gateway: &Gateway, charge: Charge, is_new: bool, is_repeat: bool) -> Result<Response, Problem> {
+    let status = match (charge.state.is_open(), is_new) {
+        (true, _) => StatusCode::ACCEPTED,
+        (false, true) => StatusCode::CREATED,
+        (false, false) => StatusCode::OK,
+    };
+    let location = visible(&format!("/v1/charges/{}", charge.reference));
+    let answer = with_ticket(gateway, charge).await?;
+    let answer = if is_repeat { answer.as_repeat() } else { answer };
+    Ok((status, [(header::LOCATION, location)], Json(answer)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sha256(body: &str) -> String {
+        let body: NewCharge = serde_json::from_str(body).expect("a purchase");
+        data_encoding::HEXLOWER.encode(&body.sha256().expect("a hash"))
+    }
+
+    #[test]
+    fn spelling_and_order_make_no_other_body_and_content_does() {
+        let plain = sha256(r#"{"msisdn": "+77051234567", "vehicle": "1234"}"#);
+        for same in [
+            r#"{"vehicle":"1234","msisdn":"8 (705) 123-45-67"}"#,
+            r#"{"msisdn": "7051234567", "passengers": 1, "vehicle": "1234", "trip": null}"#,
+        ] {
+            assert_eq!(sha256(same), plain, "{same}");
+        }
+        for other in [
+            r#"{"msisdn": "+77051234567", "vehicle": "01234"}"#,
+            r#"{"msisdn": "+77051234567", "vehicle": "1234", "passengers": 2}"#,
+            r#"{"msisdn": "+77051234567", "vehicle": "1234", "language": "kk"}"#,
+            r#"{"msisdn": "+77051234568", "vehicle": "1234"}"#,
+        ] {
+            assert_ne!(sha256(other), plain, "{other}");
+        }
+        assert_eq!(
+            sha256(r#"{"msisdn": "+77051234567", "vehicle": "123 abc 02"}"#),
+            sha256(r#"{"msisdn": "+77051234567", "vehicle": "123АВС02"}"#)
+        );
+    }
+
+    #[test]
+    fn keys_of_yesterday_still_match_their_bodies() {
+        // If this changes, a request that is repeated across an upgrade is answered with a conflict.
+        assert_eq!(
+            sha256(
+                r#"{"msisdn": "+77051234567", "vehicle": "1234", "passengers": 2, "fare_class": "reduced", "language": "ru",
+                "trip": {"id": "92-17", "arrives_at": "2026-03-01T12:30:00+05:00"}}"#
+            ),
+            ""
+        );
+    }
+}

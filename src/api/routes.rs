@@ -1,0 +1,130 @@
+//! The table of all routes. The router is made of it, and what the document at `/openapi.json` says of access is too.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::FromRef,
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get, post},
+};
+
+use super::{
+    ApiConfig, Role, access_log,
+    auth::{Access, Callers, authorise},
+    carriers, charges, eligibility,
+    error::{Code, Problem},
+    keys, openapi, purchase, tickets,
+    to_the_end::to_the_end,
+};
+use crate::gateway::Gateway;
+
+/// What handlers share.
+#[derive(Clone, Debug)]
+pub(super) struct Api(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: ApiConfig,
+    callers: Callers,
+    gateway: Gateway,
+    openapi: Bytes,
+}
+
+impl Api {
+    /// The bounds.
+    pub(super) fn config(&self) -> &ApiConfig {
+        &self.0.config
+    }
+
+    /// Who may call.
+    pub(super) fn callers(&self) -> &Callers {
+        &self.0.callers
+    }
+
+    /// The document at `/openapi.json`.
+    pub(super) fn openapi(&self) -> Bytes {
+        self.0.openapi.clone()
+    }
+}
+
+impl FromRef<Api> for Gateway {
+    fn from_ref(api: &Api) -> Gateway {
+        api.0.gateway.clone()
+    }
+}
+
+/// One row of the table.
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    handler: MethodRouter<Api>,
+}
+
+/// Sells, and those who answer for what was sold.
+const CHARGES: Access = Access::OneOf(&[Role::Ticketing, Role::Support, Role::Finance, Role::Operations]);
+const TICKETING: Access = Access::OneOf(&[Role::Ticketing]);
+const PASSENGERS: Access = Access::OneOf(&[Role::Ticketing, Role::Support]);
+const AUDIT: Access = Access::OneOf(&[Role::Support, Role::Operations]);
+const OPERATIONS: Access = Access::OneOf(&[Role::Operations]);
+
+/// All of them.
+pub(super) fn table() -> Vec<Route> {
+    vec![
+        Route::new(Method::POST, "/v1/charges", TICKETING, post(purchase::open_charge)),
+        Route::new(Method::GET, "/v1/charges", CHARGES, get(charges::list_charges)),
+        Route::new(Method::GET, "/v1/charges/{reference}", CHARGES, get(charges::read_charge)),
+        Route::new(Method::GET, "/v1/charges/{reference}/journal", AUDIT, get(charges::read_journal)),
+        Route::new(Method::POST, "/v1/charges/{reference}/resolution", OPERATIONS, post(charges::resolve_charge)),
+        Route::new(Method::GET, "/v1/eligibility", PASSENGERS, get(eligibility::read_eligibility)),
+        Route::new(Method::GET, "/v1/tickets", PASSENGERS, get(tickets::list_tickets)),
+        Route::new(Method::GET, "/v1/tickets/{reference}", PASSENGERS, get(tickets::read_ticket)),
+        Route::new(Method::GET, "/v1/keys", Access::AnyCaller, get(keys::read_keys)),
+        Route::new(Method::GET, "/v1/carriers", AUDIT, get(carriers::list_carriers)),
+        Route::new(Method::POST, "/v1/carriers/{name}/pause", OPERATIONS, post(carriers::pause_carrier)),
+        Route::new(Method::POST, "/v1/carriers/{name}/resume", OPERATIONS, post(carriers::resume_carrier)),
+        Route::new(Method::GET, "/openapi.json", Access::Anyone, get(openapi::read_openapi)),
+    ]
+}
+
+impl Route {
+    fn new(method: Method, path: &'static str, access: Access, handler: MethodRouter<Api>) -> Route {
+        Route { method, path, access, handler }
+    }
+}
+
+/// The whole API. Errors: what is wrong with the configuration.
+pub(super) fn router(config: ApiConfig, gateway: Gateway) -> Result<Router, String> {
+    let problems = config.problems();
+    if !problems.is_empty() {
+        return Err(problems.join("; "));
+    }
+    let openapi = openapi::document().to_json().map_err(|error| format!("openapi.json: {error}"))?.into();
+    let api = Api(Arc::new(Shared { callers: Callers::new(&config), config, gateway, openapi }));
+    let mut router = Router::new();
+    for Route { path, access, handler, .. } in table() {
+        let handler = handler
+            .route_layer(middleware::from_fn_with_state(api.clone(), to_the_end))
+            .route_layer(middleware::from_fn_with_state((api.clone(), access), authorise));
+        router = router.route(path, handler);
+    }
+    Ok(finish(router.with_state(api)))
+}
+
+/// What every listener has: an answer for what is not there, and the access log around everything.
+pub(super) fn finish(router: Router) -> Router {
+    router
+        .fallback(async || Problem::bare(Code::NotFound))
+        .method_not_allowed_fallback(async || Problem::bare(Code::MethodNotAllowed))
+        .layer(middleware::from_fn(access_log::record))
+}
+
+/// An answer with a type of its own.
+pub(super) fn typed(media_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))];
+    (StatusCode::OK, headers, body.into()).into_response()
+}
