@@ -1,3 +1,5 @@
+//! The three languages in which passengers are answered.
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};

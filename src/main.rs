@@ -1,1 +1,85 @@
-fn main() {}
+//! The command line, and nothing else: the bodies of the commands are in `smsbusd::cli`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use smsbusd::{
+    cli::{
+        self, ConfigArgs, Exit, Outcome, SimulateArgs,
+        carrier::{CarrierArgs, carrier},
+        charge::{ChargeArgs, charge},
+        check_config::check_config,
+        keys::{KeysArgs, keys},
+        serve::serve,
+        ticket::{TicketArgs, ticket},
+    },
+    demo::{self, DemoOptions},
+};
+
+/// The carrier billing gateway of SMSBUS: bus fares from the phone's balance, signed tickets back.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_STATUSES)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_STATUSES: &str = "\
+Exit status:
+  0   done
+  1   failed; to try again may help
+  2   the command line does not make sense
+  78  the configuration is wrong
+Of `ticket verify`: 0 valid, 3 invalid, 4 expired or for another vehicle, 5 cannot tell";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway
+    ///
+    /// SIGTERM and SIGINT let what is on its way be answered and end it; a second one ends it at once. SIGHUP rereads fares
+    /// and vehicles, rules, texts, number lists and the log's filter.
+    Serve(ConfigArgs),
+    /// Play a morning with every outcome against a simulated carrier on this machine, and audit the books
+    Demo {
+        /// Say it for machines; the last line is the verdict
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run only the simulated carrier, to test against; the first line says where it listens
+    Simulate(SimulateArgs),
+    /// Bring the schema of the store up to date; `serve` does it as well
+    Migrate(ConfigArgs),
+    /// Read the configuration and everything that it refers to, and tell every problem with its file and key
+    CheckConfig(ConfigArgs),
+    /// Make, list and publish the keys that sign tickets
+    Keys(KeysArgs),
+    /// Verify or show a ticket, without a daemon and without a network
+    Ticket(TicketArgs),
+    /// Ask a running daemon to charge, show a charge, or settle one that is in doubt
+    Charge(ChargeArgs),
+    /// List, pause and resume the carriers of a running daemon
+    Carrier(CarrierArgs),
+}
+
+fn main() -> ExitCode {
+    cli::finish(run(CommandLine::parse().command))
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
+        Command::Serve(args) => cli::run(serve(&args)),
+        Command::Demo { json } => cli::run(async {
+            let passed = demo::run(DemoOptions { json }).await;
+            passed
+                .map(|balanced| if balanced { Exit::Done } else { Exit::Failed })
+                .map_err(|error| cli::Failure::new(error.to_string()))
+        }),
+        Command::Simulate(args) => cli::run(cli::simulate(&args)),
+        Command::Migrate(args) => cli::run(cli::migrate(&args)),
+        Command::CheckConfig(args) => check_config(&args),
+        Command::Keys(args) => keys(&args),
+        Command::Ticket(args) => ticket(&args),
+        Command::Charge(args) => cli::run(charge(&args)),
+        Command::Carrier(args) => cli::run(carrier(&args)),
+    }
+}

@@ -3,10 +3,10 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::tariff::TariffConfig;
+use super::tariff::{TariffConfig, tariff_for};
 use crate::{
     charge::{Contract, QuerySchedule, Reason},
-    money::Currency,
+    money::{Currency, Money},
     msisdn::Msisdn,
     passenger::Language,
     smpp::{
@@ -48,6 +48,11 @@ impl CarrierConfig {
     /// The carrier's time zone. Errors: a name that the time zone database does not have.
     pub fn zone(&self) -> Result<TimeZone, String> {
         TimeZone::get(&self.time_zone).map_err(|e| format!("time_zone: {e}"))
+    }
+
+    /// Whether this amount can be charged: zero can, and what has a tariff.
+    pub fn has_tariff(&self, amount: Money) -> bool {
+        amount.minor == 0 || tariff_for(&self.smpp.tariffs, amount).is_ok()
     }
 }
 

@@ -145,7 +145,7 @@ impl SmppCarrier {
     }
 
     pub(super) fn has_tariff(&self, amount: Money) -> bool {
-        amount.minor == 0 || tariff::tariff_for(&self.0.config.smpp.tariffs, amount).is_ok()
+        self.0.config.has_tariff(amount)
     }
 
     /// `user_message_reference` of the next attempt, as decimal text: 1 to 65535, going round.

@@ -37,7 +37,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{outbox::Outbox, striped::Striped, ticketing::Ticketing, watch::Watchers};
 use crate::{
-    carrier::{Carrier, CarrierEvent, PrefixTable},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable},
     charge::{CarrierName, Charge, Evidence, EvidenceSource, Finding, LateSuccess, Reason, Reference, Retry},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -364,18 +364,37 @@ impl Gateway {
 }
 
 /// Every fare, for every number of passengers, must have a tariff at every carrier: found out at start, not by a passenger.
-fn check_books(books: &Books, carriers: &BTreeMap<CarrierName, Carrier>, passengers_max: u8) -> Result<(), StartError> {
-    for (city, fare_class, _, fare) in books.catalogue.fares() {
-        for passengers in 1..=passengers_max {
-            let amount = fare.checked_mul(passengers.into()).map_err(|e| StartError::Config(e.to_string()))?;
-            for (name, carrier) in carriers {
-                if amount.currency != carrier.config().currency || !carrier.has_tariff(amount) {
-                    return Err(StartError::Config(format!(
-                        "carriers.{name}.smpp.tariffs: no tariff for {amount} ({city}, {fare_class}, {passengers} passengers)"
-                    )));
+/// What is missing, each with its key.
+pub fn missing_tariffs<'a>(
+    catalogue: &Catalogue,
+    carriers: impl IntoIterator<Item = (&'a CarrierName, &'a CarrierConfig)>,
+    passengers_max: u8,
+) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (name, carrier) in carriers {
+        for (city, fare_class, _, fare) in catalogue.fares() {
+            for passengers in 1..=passengers_max {
+                let tariffs = format!("carriers.{name}.smpp.tariffs");
+                match fare.checked_mul(passengers.into()) {
+                    Ok(amount) if amount.currency == carrier.currency && carrier.has_tariff(amount) => {}
+                    Ok(amount) => missing
+                        .push(format!("{tariffs}: no tariff for {amount} ({city}, {fare_class}, {passengers} passengers)")),
+                    Err(e) => missing.push(format!("{tariffs}: {e} ({city}, {fare_class}, {passengers} passengers)")),
                 }
             }
         }
     }
-    Ok(())
+    missing
+}
+
+fn check_books(
+    books: &Books,
+    carriers: &BTreeMap<CarrierName, Carrier>,
+    passengers_max: u8,
+) -> Result<(), StartError> {
+    let configs = carriers.iter().map(|(name, carrier)| (name, carrier.config()));
+    match missing_tariffs(&books.catalogue, configs, passengers_max).into_iter().next() {
+        Some(problem) => Err(StartError::Config(problem)),
+        None => Ok(()),
+    }
 }

@@ -26,7 +26,7 @@ impl Inner {
         }
     }
 
-    async fn weigh_or_park(self: &Arc<Self>, receipt: CarrierReceipt) -> Result<(), ApplyError> {
+    pub(super) async fn weigh_or_park(self: &Arc<Self>, receipt: CarrierReceipt) -> Result<(), ApplyError> {
         if let Some(id) = &receipt.carrier_id
             && let Some(owner) = self.store.owner(&receipt.carrier, id).await?
         {

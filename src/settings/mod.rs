@@ -1,1 +1,77 @@
-//! (in construction)
+//! Configuration: TOML files and environment, checked whole before anything starts.
+//!
+//! [`Sources`] says where it is written, [`load`] reads it with everything that it refers to (books, number lists, keys,
+//! passwords) and checks the parts against each other. Either all of it is sound, or every [`Problem`] is told, each with its
+//! file and key. `config/default.toml` shows every key.
+
+mod check;
+mod draft;
+mod materials;
+mod origins;
+mod problem;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+pub use materials::Materials;
+pub use problem::{Problem, Problems};
+pub use sections::{
+    ApiSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings, Settings, StoreSettings,
+    TextsSettings, TransitSettings,
+};
+
+use std::{collections::HashMap, path::PathBuf};
+
+use crate::clock::Timestamp;
+
+/// Where the configuration is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// TOML files; a later one goes over an earlier one, key by key. Lists are replaced whole.
+    pub files: Vec<PathBuf>,
+    /// The environment, which goes over the files: `SMSBUSD__GATEWAY__PASSENGERS_MAX=4`. Other variables are passed over.
+    pub environment: HashMap<String, String>,
+}
+
+impl Sources {
+    /// These files, and the environment of the process.
+    pub fn of_process(files: Vec<PathBuf>) -> Sources {
+        // A variable that is not UTF-8 cannot be one of ours.
+        let utf8 = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((key.into_string().ok()?, value.into_string().ok()?))
+        };
+        Sources { files, environment: std::env::vars_os().filter_map(utf8).collect() }
+    }
+}
+
+/// A sound configuration, and everything that it refers to.
+#[derive(Debug)]
+pub struct Configuration {
+    /// What is written in it.
+    pub settings: Settings,
+    /// What the files hold that it names.
+    pub materials: Materials,
+}
+
+/// Reads and checks everything. Blocking: a caller on an async runtime hands it to a thread. Writes nothing, opens no
+/// connection.
+///
+/// Errors: every problem that was found.
+pub fn load(sources: &Sources, now: Timestamp) -> Result<Configuration, Problems> {
+    let mut draft = draft::read(sources)?;
+    let materials = materials::read(&mut draft, now);
+    check::check(&mut draft, materials.books.as_ref());
+    match (draft.problems.is_empty(), materials.complete()) {
+        (true, Some(materials)) => Ok(Configuration { settings: draft.settings, materials }),
+        _ => Err(draft.problems),
+    }
+}
+
+/// Reads the section `store` alone: what a migration needs. Errors: what is wrong with this section.
+pub fn load_store(sources: &Sources) -> Result<StoreSettings, Problems> {
+    let mut draft = draft::read(sources)?;
+    check::store(&mut draft);
+    let problems: Vec<Problem> =
+        draft.problems.0.into_iter().filter(|problem| problem.key.split('.').next() == Some("store")).collect();
+    if problems.is_empty() { Ok(draft.settings.store) } else { Err(Problems(problems)) }
+}

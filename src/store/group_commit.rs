@@ -67,6 +67,12 @@ impl GroupCommit {
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Returns once the writer has ended: after [`GroupCommit::close`], or because it panicked, and then nothing can be written
+    /// any more and the process had better end.
+    pub async fn ended(&self) {
+        self.queue.closed().await;
+    }
+
     /// Takes no further writes, commits those that wait, and returns when all of them are answered.
     pub async fn close(&self) {
         self.closing.cancel();

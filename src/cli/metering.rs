@@ -1,0 +1,105 @@
+//! What the daemon measures: every metric with its meaning, and how Prometheus gets them.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::Failure;
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only ever grows; a restart begins at 0.
+    Counter,
+    /// What is the case now.
+    Gauge,
+    /// How often a value fell into which bucket.
+    Histogram,
+}
+
+/// A metric, its kind, and what it says.
+pub type Metric = (&'static str, MetricKind, &'static str);
+
+use MetricKind::{Counter, Gauge, Histogram};
+
+/// Every metric of the daemon. Durations are in seconds, amounts in minor units (tiyn).
+#[rustfmt::skip]
+pub const METRICS: &[Metric] = &[
+    // What is in doubt comes first (M16).
+    ("in_doubt_charges", Gauge, "Charges in doubt: the request may have reached the carrier and nothing says what came of it"),
+    ("in_doubt_oldest_seconds", Gauge, "Age of the oldest charge in doubt"),
+    ("in_doubt_minor", Gauge, "What the charges in doubt are worth together, in minor units"),
+    ("charge_opened_total", Counter, "Purchases decided or opened, by carrier, state and reason"),
+    ("charge_transitions_total", Counter, "Changes of a charge's state, by carrier, new state and reason"),
+    ("charge_repeats_total", Counter, "Purchases answered with the charge that was there already, by its state"),
+    ("charge_breaks_total", Counter, "Contradictions that nothing resolves by itself, by kind"),
+    ("recovered_doubts_total", Counter, "Attempts of an earlier process that were declared in doubt at the start"),
+    ("flights_in_progress", Gauge, "Charges under way"),
+    ("gateway_overload_total", Counter, "Purchases refused because too many charges were under way"),
+    ("gateway_apply_retries_total", Counter, "Steps repeated because the store or the signing failed"),
+    ("ticket_keys_end_seconds", Gauge, "Time until the last ticket key ends; without a new one nothing is sold then"),
+    // Passengers' messages.
+    ("mo_received_total", Counter, "Messages from passengers, by carrier"),
+    ("mo_repeated_total", Counter, "Messages that the carrier delivered again, by carrier"),
+    ("mo_unreadable_total", Counter, "Messages that are no command, by carrier"),
+    ("mo_stale_total", Counter, "Messages that came too late to be charged, by carrier"),
+    ("mo_wrong_code_total", Counter, "Messages with a vehicle code that there is not, by carrier"),
+    ("sms_submitted_total", Counter, "Texts that the carrier took, by carrier"),
+    ("sms_refused_total", Counter, "Texts that the carrier will never take, by carrier"),
+    ("sms_expired_total", Counter, "Texts that were not sent before they were worth nothing, by carrier"),
+    ("sms_replies_capped_total", Counter, "Replies not sent because the number had too many within the hour, by carrier"),
+    ("sms_receipts_total", Counter, "Final receipts of texts, by carrier and whether they were delivered"),
+    ("receipts_parked", Gauge, "Receipts whose attempt is not known yet"),
+    ("receipts_parked_total", Counter, "Receipts that came before their attempt was known, by carrier"),
+    // Carriers.
+    ("carrier_up", Gauge, "1 while messages can be sent to the carrier"),
+    ("carrier_paused", Gauge, "1 while somebody has paused the carrier"),
+    ("carrier_charge_answers_total", Counter, "What came of attempts, by carrier and finding"),
+    ("carrier_late_answers_total", Counter, "Answers to attempts that had been given up as in doubt, by carrier"),
+    ("carrier_link_down_total", Counter, "Lost links, by carrier"),
+    ("carrier_unreadable_total", Counter, "Deliveries that could not be read, by carrier and kind"),
+    ("carrier_slot_wait_seconds", Histogram, "Wait for a place in the carrier's window and rate"),
+    ("smpp_submit_seconds", Histogram, "From submit_sm to its response"),
+    ("smpp_submit_total", Counter, "Submissions by outcome"),
+    ("smpp_pdu_received_total", Counter, "PDUs received, by command"),
+    ("smpp_fault_total", Counter, "Departures of the SMSC from the protocol, by kind"),
+    ("smpp_window_in_flight", Gauge, "Requests that wait for their response"),
+    ("smpp_outgoing_bytes", Gauge, "Bytes that wait to be written"),
+    ("smpp_link_up", Gauge, "1 while the bind is up"),
+    ("smpp_link_down_total", Counter, "How often the bind went down"),
+    // The store.
+    ("store_commit_seconds", Histogram, "Length of a commit"),
+    ("store_batch_rows", Histogram, "Writes in one commit"),
+    ("store_queue_depth", Gauge, "Writes that wait for their commit"),
+    // The API.
+    ("http_requests_total", Counter, "Requests by route, method and status"),
+    ("http_request_seconds", Histogram, "From a request to its answer, by route and method"),
+    // The process.
+    ("build_info", Gauge, "1, with the version as label"),
+    ("panics_total", Counter, "Panics: mistakes of the program"),
+    ("config_reloads_total", Counter, "Rereads of the configuration, by result"),
+];
+
+/// Upper bounds in seconds: from a commit on a good disk to the longest wait for a carrier.
+const SECONDS: [f64; 16] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const BATCH_ROWS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
+
+/// Measures from now on. The handle gives what Prometheus reads.
+///
+/// Errors: something measures in this process already.
+pub(super) fn install() -> Result<PrometheusHandle, Failure> {
+    let failed = |error| Failure::new(format!("the metrics cannot be installed: {error}"));
+    let builder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(failed)?;
+    let rows = Matcher::Full("store_batch_rows".into());
+    let handle =
+        builder.set_buckets_for_metric(rows, &BATCH_ROWS).map_err(failed)?.install_recorder().map_err(failed)?;
+    for (name, kind, meaning) in METRICS {
+        match kind {
+            Counter => describe_counter!(*name, *meaning),
+            Gauge => describe_gauge!(*name, *meaning),
+            Histogram => describe_histogram!(*name, *meaning),
+        }
+    }
+    gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}

@@ -1,0 +1,25 @@
+//! `smsbusd migrate`
+
+use super::{ConfigArgs, Exit, Failure, Outcome, output::print};
+use crate::{
+    settings,
+    store::{Store, StoreError},
+};
+
+/// Brings the schema of the store up to date. The daemon does it at its start as well. Only the section `store` is looked at.
+///
+/// Errors: a store that cannot be opened, or whose schema is newer than this program.
+pub async fn migrate(args: &ConfigArgs) -> Outcome {
+    let store = settings::load_store(&args.sources())?;
+    let migrations = Store::migrate(&store.url).await.map_err(store_failure)?;
+    print(format!("{}: the schema is up to date; it consists of {migrations} migrations", store.url))?;
+    Ok(Exit::Done)
+}
+
+/// An address that names no store does not get better by trying again.
+pub(super) fn store_failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Address { .. } => Failure::configuration(format!("store.url: {error}")),
+        error => Failure::new(format!("store.url: {error}")),
+    }
+}

@@ -1,0 +1,270 @@
+//! `smsbusd serve`: the daemon, from its configuration to its last answer.
+
+use std::{collections::BTreeMap, future::pending, net::SocketAddr, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+use zeroize::Zeroizing;
+
+use super::{ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, systemd};
+use crate::{
+    api,
+    carrier::{Carrier, CarrierConfig, CarrierEvent, SmppCarrier},
+    charge::CarrierName,
+    clock::Clock,
+    gateway::{Gateway, Parts, StartError},
+    settings::{self, Configuration, Materials, Settings, Sources},
+    store::{GroupCommit, Store, StoreError},
+    subscriber::{FactCache, Subscribers},
+};
+
+/// How often we look whether the store is still there.
+const STORE_LOOK: Duration = Duration::from_secs(5);
+/// How often the metrics' own memory is tidied.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How long the last commits may take once everything else has stopped.
+const STORE_CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Runs the gateway until SIGTERM or SIGINT, then drains. SIGHUP rereads what can be reread.
+///
+/// Errors: a configuration that is wrong (78); an address or a store that cannot be opened; the loss of the store while it
+/// runs: what cannot be written must not be sold, and a restart recovers.
+pub async fn serve(args: &ConfigArgs) -> Outcome {
+    let mut signals = Signals::install()?;
+    let sources = args.sources();
+    let configuration = settings::load(&sources, Clock::System.now())?;
+    let log = logging::install(&configuration.settings.log)?;
+    let metrics = metering::install()?;
+    let daemon =
+        Daemon::start(configuration, metrics).await.inspect_err(|failure| error!("cannot start: {failure}"))?;
+    // Without its store there is nothing to drain into: what was on its way is recovered at the next start.
+    daemon.run(&mut signals, &sources, &log).await.inspect_err(|failure| error!("{failure}"))?;
+    tokio::select! {
+        () = daemon.stop() => Ok(Exit::Done),
+        () = signals.stop() => Err(Failure::new("ended at once by a second signal; what was on its way is in doubt")),
+    }
+}
+
+/// The signals that the daemon knows. From their installation on, none of them kills.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    pub(super) fn install() -> Result<Signals, Failure> {
+        let on = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
+        Ok(Signals {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub(super) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Everything that runs.
+struct Daemon {
+    settings: Settings,
+    store: Store,
+    writer: GroupCommit,
+    gateway: Gateway,
+    api: Listener,
+    operations: Listener,
+}
+
+/// A listener's task, and how it is told to stop.
+struct Listener {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Daemon {
+    /// Opens everything, takes up what an earlier process left open, and listens. Carriers may still be coming up.
+    async fn start(configuration: Configuration, metrics: PrometheusHandle) -> Result<Daemon, Failure> {
+        let Configuration { settings, materials } = configuration;
+        // An address that is taken is found out before anything else is touched.
+        let api_listener = listen("api.listen", settings.api.listen).await?;
+        let operations_listener = listen("operations.listen", settings.operations.listen).await?;
+        let store = Store::open(&settings.store.url).await.map_err(store_failure)?;
+        let writer = GroupCommit::start(store.clone(), settings.store.group_commit());
+        let gateway = start_gateway(&settings, materials, store.clone(), writer.clone()).await?;
+        tokio::spawn(systemd::feed_watchdog(store.clone()));
+        tokio::spawn(keep_up(metrics.clone()));
+        let operations = Listener::spawn("operations", operations_listener, |listener, stop| {
+            api::serve_operations(listener, gateway.clone(), metrics, stop)
+        });
+        let api = Listener::spawn("api", api_listener, |listener, stop| {
+            api::serve(listener, settings.api.config.clone(), gateway.clone(), stop)
+        });
+        Ok(Daemon { settings, store, writer, gateway, api, operations })
+    }
+
+    /// Works until a signal ends it, or the loss of something that it cannot do without.
+    async fn run(&self, signals: &mut Signals, sources: &Sources, log: &logging::LogHandle) -> Result<(), Failure> {
+        let carriers = self.settings.carriers.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        let status = format!("selling through {carriers}");
+        info!(version = env!("CARGO_PKG_VERSION"), carriers, "ready");
+        systemd::ready(&status);
+        let mut store_lost = std::pin::pin!(self.store_lost());
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => return Ok(()),
+                _ = signals.interrupt.recv() => return Ok(()),
+                _ = signals.hang_up.recv() => {
+                    systemd::reloading();
+                    reload(sources, &self.settings, &self.gateway, log).await;
+                    systemd::ready(&status);
+                }
+                () = &mut store_lost => {
+                    return Err(Failure::new("the store's writer has ended, so nothing can be sold any more; the log says why"));
+                }
+                () = self.api.ended() => return Err(Failure::new("the API has stopped listening; the log says why")),
+                () = self.operations.ended() => {
+                    return Err(Failure::new("the operations listener has stopped; the log says why"));
+                }
+            }
+        }
+    }
+
+    /// Takes nothing new, lets what is on its way be answered, and closes the store. Within the configured limit.
+    async fn stop(&self) {
+        let limit = Duration::from_secs(self.settings.process.drain_seconds_max);
+        info!(limit_seconds = limit.as_secs(), "stopping: answers on their way are awaited");
+        systemd::stopping();
+        // Whoever waits for an outcome at the API gets it from the gateway while that drains.
+        tokio::join!(self.gateway.stop(limit), self.api.close(limit));
+        self.operations.close(Duration::from_secs(1)).await;
+        if tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await.is_err() {
+            error!("the store did not close in time");
+        }
+        info!("stopped");
+    }
+
+    /// Returns when nothing can be written any more: a writer has panicked.
+    async fn store_lost(&self) {
+        loop {
+            tokio::select! {
+                () = self.writer.ended() => return,
+                () = tokio::time::sleep(STORE_LOOK) => {
+                    if matches!(self.store.ping().await, Err(StoreError::Closed)) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Listener {
+    fn spawn<F>(
+        name: &'static str,
+        listener: TcpListener,
+        serve: impl FnOnce(TcpListener, CancellationToken) -> F,
+    ) -> Listener
+    where
+        F: Future<Output = std::io::Result<()>> + Send + 'static,
+    {
+        if let Ok(address) = listener.local_addr() {
+            info!(listener = name, %address, "listening");
+        }
+        let stop = CancellationToken::new();
+        let serving = serve(listener, stop.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                error!(listener = name, %error, "it serves no longer");
+            }
+        });
+        Listener { task, stop }
+    }
+
+    /// Returns when the task has ended without having been told to.
+    async fn ended(&self) {
+        while !self.task.is_finished() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        if self.stop.is_cancelled() {
+            pending().await
+        }
+    }
+
+    /// Takes no new connections, and waits until those that are there have ended.
+    async fn close(&self, limit: Duration) {
+        self.stop.cancel();
+        let finished = async {
+            while !self.task.is_finished() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // What is not answered by then is cut off; its charge goes on.
+        let _ = tokio::time::timeout(limit, finished).await;
+    }
+}
+
+async fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| Failure::new(format!("{key}: cannot listen on {address}: {error}")))
+}
+
+async fn start_gateway(
+    settings: &Settings,
+    materials: Materials,
+    store: Store,
+    writer: GroupCommit,
+) -> Result<Gateway, Failure> {
+    let (carriers, events) = open_carriers(&settings.carriers, &materials.passwords)?;
+    let parts = Parts {
+        config: settings.gateway.clone(),
+        clock: Clock::System,
+        store,
+        writer,
+        carriers,
+        books: materials.books,
+        subscribers: Subscribers::new(materials.lists, FactCache::new(settings.facts.clone())),
+        ticketing: settings.ticketing.clone(),
+        keyring: materials.keyring,
+        secrets: materials.secrets,
+    };
+    Gateway::start(parts, events).await.map_err(|error| match error {
+        StartError::Config(_) => Failure::configuration(error.to_string()),
+        StartError::Recovery(_) => Failure::new(error.to_string()),
+    })
+}
+
+type Events = Vec<(CarrierName, tokio::sync::mpsc::Receiver<CarrierEvent>)>;
+
+fn open_carriers(
+    configs: &BTreeMap<CarrierName, CarrierConfig>,
+    passwords: &BTreeMap<CarrierName, Zeroizing<String>>,
+) -> Result<(Vec<Carrier>, Events), Failure> {
+    let (mut carriers, mut events) = (Vec::new(), Vec::new());
+    for (name, config) in configs {
+        let password = passwords.get(name).map_or("", |password| password.as_str());
+        let (carrier, receiver) = SmppCarrier::open(name.clone(), config.clone(), password)
+            .map_err(|error| Failure::configuration(error.to_string()))?;
+        carriers.push(Carrier::Smpp(carrier));
+        events.push((name.clone(), receiver));
+    }
+    Ok((carriers, events))
+}
+
+async fn keep_up(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(METRICS_UPKEEP).await;
+        metrics.run_upkeep();
+    }
+}

@@ -1,0 +1,133 @@
+//! What single values cannot know: bounds, and whether the parts fit each other.
+
+use std::{collections::BTreeMap, path::Path};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{draft::Draft, origins::below};
+use crate::{
+    carrier::PrefixTable,
+    gateway::{Books, missing_tariffs},
+};
+
+/// Of tariffs that are missing at one carrier, so many are told; the rest are counted.
+const MISSING_TARIFFS_MAX: usize = 20;
+
+/// Notes in `draft` what is wrong.
+pub(super) fn check(draft: &mut Draft, books: Option<&Books>) {
+    bounds(draft);
+    listeners(draft);
+    store(draft);
+    carriers(draft);
+    if let Some(books) = books {
+        tariffs(draft, books);
+    }
+}
+
+fn bounds(draft: &mut Draft) {
+    let settings = &draft.settings;
+    let sections = [
+        ("gateway", settings.gateway.problems()),
+        ("ticketing", settings.ticketing.problems()),
+        ("api", settings.api.config.problems()),
+    ];
+    for (section, problems) in sections {
+        problems.iter().for_each(|problem| draft.problem_below(section, problem));
+    }
+    let within = [
+        ("store.queue", draft.settings.store.queue as u64, 1..=1_000_000),
+        ("store.batch", draft.settings.store.batch as u64, 1..=100_000),
+        ("process.drain_seconds_max", draft.settings.process.drain_seconds_max, 1..=3_600),
+    ];
+    for (key, value, range) in within {
+        if !range.contains(&value) {
+            draft.problem(key, format!("{value} is not between {} and {}", range.start(), range.end()));
+        }
+    }
+    if let Err(error) = EnvFilter::try_new(&draft.settings.log.filter) {
+        draft.problem("log.filter", error.to_string());
+    }
+}
+
+fn listeners(draft: &mut Draft) {
+    let (api, operations) = (draft.settings.api.listen, draft.settings.operations.listen);
+    if api == operations && api.port() != 0 {
+        draft.problem(
+            "operations.listen",
+            format!("{operations} is also api.listen; metrics have a listener of their own"),
+        );
+    }
+}
+
+pub(super) fn store(draft: &mut Draft) {
+    let url = draft.settings.store.url.clone();
+    match url.strip_prefix("sqlite://") {
+        Some(path) => {
+            let path = Path::new(path);
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            if path.file_name().is_none() {
+                draft
+                    .problem("store.url", format!("{url:?} names no file; write sqlite:///var/lib/smsbusd/smsbusd.db"));
+            } else if !folder.is_dir() {
+                draft.problem("store.url", format!("the folder {} is not there", folder.display()));
+            }
+        }
+        None if url == "memory:" => {}
+        None => draft.problem("store.url", format!("{url:?} is neither sqlite://PATH nor memory:")),
+    }
+}
+
+fn carriers(draft: &mut Draft) {
+    let carriers = draft.settings.carriers.clone();
+    if carriers.is_empty() && draft.is_sound("carriers") {
+        draft.problem("carriers", "there is none; config/examples/carriers shows two");
+    }
+    for (name, carrier) in &carriers {
+        let key = format!("carriers.{name}");
+        carrier.smpp.problems().iter().for_each(|problem| draft.problem_below(&below(&key, "smpp"), problem));
+        if let Err(problem) = carrier.zone() {
+            draft.problem_below(&key, &problem);
+        }
+        let is_address =
+            |text: &str| (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_address(&carrier.short_number) {
+            draft.problem(below(&key, "short_number"), "1 to 20 printable ASCII characters (SMPP 3.4, 5.2.8)");
+        }
+        if carrier.smpp.password_file.as_os_str().is_empty() {
+            draft.problem(below(&key, "smpp.password_file"), "it is empty; name the file that holds the password");
+        }
+    }
+    let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.prefixes.as_slice()));
+    if let Err(problem) = PrefixTable::new(prefixes) {
+        draft.problem_below("", &problem);
+    }
+    let known = |name: &str| carriers.keys().any(|known| known.as_str() == name);
+    let strangers: Vec<String> =
+        draft.settings.eligibility.carriers().filter(|name| !known(name)).map(str::to_owned).collect();
+    for name in strangers {
+        draft.problem(format!("eligibility.carriers.{name}"), "no carrier has this name");
+    }
+    for (n, list) in draft.settings.numbers.lists.clone().iter().enumerate() {
+        if let Some(name) = list.carrier.as_deref().filter(|name| !known(name)) {
+            draft.problem(format!("numbers.lists[{n}].carrier"), format!("no carrier has the name {name:?}"));
+        }
+    }
+}
+
+fn tariffs(draft: &mut Draft, books: &Books) {
+    let sound = draft.settings.carriers.iter().filter(|(name, _)| draft.is_sound(&format!("carriers.{name}")));
+    let missing = missing_tariffs(&books.catalogue, sound, draft.settings.gateway.passengers_max.min(50));
+    let mut told: BTreeMap<&str, usize> = BTreeMap::new();
+    for problem in &missing {
+        let count = told.entry(problem.split(": ").next().unwrap_or_default()).or_default();
+        *count += 1;
+        if *count <= MISSING_TARIFFS_MAX {
+            draft.problem_below("", problem);
+        }
+    }
+    for (key, count) in told {
+        if count > MISSING_TARIFFS_MAX {
+            draft.problem(key, format!("and {} more", count - MISSING_TARIFFS_MAX));
+        }
+    }
+}

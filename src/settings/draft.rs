@@ -1,0 +1,307 @@
+//! From TOML and environment to sections, with every problem on the way.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{
+    Problem, Problems, Settings, Sources,
+    origins::{ENVIRONMENT, Origins, below, folder_of},
+    sections::ApiSettings,
+};
+use crate::{api::ApiConfig, charge::CarrierName};
+
+/// No section is read again more often: so many of its problems are told at once.
+const PROBLEMS_PER_SECTION_MAX: usize = 100;
+
+/// What could be read. Sections with a problem hold what was left of them, or their defaults.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) settings: Settings,
+    pub(super) origins: Origins,
+    pub(super) problems: Problems,
+    faulty: BTreeSet<String>,
+}
+
+impl Draft {
+    /// Notes what is wrong with `key`.
+    pub(super) fn problem(&mut self, key: impl Into<String>, what: impl Into<String>) {
+        let key = key.into();
+        self.faulty.insert(section(&key).to_owned());
+        let file = self.origins.of(&key).map(str::to_owned);
+        self.problems.0.push(Problem { file, key, what: what.into() });
+    }
+
+    /// Notes what is wrong under `prefix`; `problem` begins with the rest of the key.
+    pub(super) fn problem_below(&mut self, prefix: &str, problem: &str) {
+        match problem.split_once(": ") {
+            Some((key, what)) => self.problem(below(prefix, key), what),
+            None => self.problem(prefix, problem),
+        }
+    }
+
+    /// Whether nothing is wrong with a section so far, so that it is worth looking further.
+    pub(super) fn is_sound(&self, section: &str) -> bool {
+        !self.faulty.contains(section)
+    }
+}
+
+/// The part of a key that is looked at as a whole: `gateway`, or `carriers.kcell`.
+fn section(key: &str) -> &str {
+    let dots = if key.starts_with("carriers.") { 1 } else { 0 };
+    key.match_indices(['.', '[']).nth(dots).map_or(key, |(at, _)| &key[..at])
+}
+
+/// Reads all sources. Errors: one that cannot be read at all; the rest would only seem wrong then.
+pub(super) fn read(sources: &Sources) -> Result<Draft, Problems> {
+    let mut problems = Problems::default();
+    let mut builder = Config::builder();
+    for file in &sources.files {
+        match Written::read(file) {
+            Ok(written) => builder = builder.add_source(written),
+            Err(what) => problems.0.push(Problem { file: Some(file.display().to_string()), key: String::new(), what }),
+        }
+    }
+    if sources.files.is_empty() {
+        let what = "no configuration file is named; give one with --config".to_owned();
+        problems.0.push(Problem { file: None, key: String::new(), what });
+    }
+    let environment = Environment::with_prefix("SMSBUSD")
+        .prefix_separator("__")
+        .separator("__")
+        .try_parsing(true)
+        .source(Some(sources.environment.clone().into_iter().collect()));
+    let written = builder.add_source(environment).build().and_then(|config| config.collect()).map_err(|error| {
+        Problems(vec![Problem { file: Some(ENVIRONMENT.into()), key: String::new(), what: error.to_string() }])
+    });
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut written = written?;
+    let mut draft = Draft::default();
+    draft.origins.first_folder = sources.files.first().map(|file| folder_of(file)).unwrap_or_default();
+    draft.origins.credentials_directory = sources.environment.get("CREDENTIALS_DIRECTORY").map(Into::into);
+    written.iter().for_each(|(key, value)| draft.origins.note(key, value));
+    read_sections(&mut draft, &mut written);
+    resolve_paths(&mut draft);
+    Ok(draft)
+}
+
+fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
+    macro_rules! sections {
+        ($($section:ident),*) => {$(
+            if let Some(value) = written.remove(stringify!($section))
+                && let Some(read) = read_section(draft, stringify!($section), value)
+            {
+                draft.settings.$section = read;
+            }
+        )*};
+    }
+    sections!(store, operations, process, log, gateway, ticketing, keys, transit, numbers, facts, eligibility, texts);
+    if let Some(api) = written.remove("api") {
+        read_api(draft, api);
+    }
+    if let Some(carriers) = written.remove("carriers") {
+        read_carriers(draft, carriers);
+    }
+    let known = serde_names(&Settings::default());
+    for stranger in written.keys() {
+        draft.problem(stranger, format!("unknown section; known are {}", known.join(", ")));
+    }
+}
+
+/// The names of a structure's fields.
+fn serde_names(settings: &Settings) -> Vec<String> {
+    let table = toml::Table::try_from(settings).unwrap_or_default();
+    table.keys().cloned().collect()
+}
+
+/// `listen` and `tokens_file` are ours; the rest of the section belongs to the API.
+fn read_api(draft: &mut Draft, api: Value) {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Ours {
+        listen: std::net::SocketAddr,
+        tokens_file: Option<std::path::PathBuf>,
+    }
+    impl Default for Ours {
+        fn default() -> Ours {
+            let ApiSettings { listen, tokens_file, .. } = ApiSettings::default();
+            Ours { listen, tokens_file }
+        }
+    }
+    let Ok(mut theirs) = api.into_table() else {
+        return draft.problem("api", "a table is expected");
+    };
+    let ours: Map<String, Value> =
+        ["listen", "tokens_file"].into_iter().filter_map(|key| theirs.remove_entry(key)).collect();
+    if let Some(Ours { listen, tokens_file }) = read_section(draft, "api", Value::new(None, ours)) {
+        draft.settings.api.listen = listen;
+        draft.settings.api.tokens_file = tokens_file;
+    }
+    if let Some(config) = read_section::<ApiConfig>(draft, "api", Value::new(None, theirs)) {
+        draft.settings.api.config = config;
+    }
+}
+
+fn read_carriers(draft: &mut Draft, carriers: Value) {
+    let Ok(carriers) = carriers.into_table() else {
+        return draft.problem("carriers", "a table per carrier is expected");
+    };
+    for (name, value) in carriers {
+        let key = below("carriers", &name);
+        match name.parse::<CarrierName>() {
+            Ok(name) => {
+                if let Some(carrier) = read_section(draft, &key, value) {
+                    draft.settings.carriers.insert(name, carrier);
+                }
+            }
+            Err(error) => draft.problem(key, error.to_string()),
+        }
+    }
+}
+
+/// Reads one section. What is wrong in it is noted, taken out, and the rest read again: so that all of it is told.
+fn read_section<T: DeserializeOwned>(draft: &mut Draft, section: &str, mut value: Value) -> Option<T> {
+    let mut taken_out: Vec<String> = Vec::new();
+    for _ in 0..PROBLEMS_PER_SECTION_MAX {
+        let error = match value.clone().try_deserialize::<T>() {
+            Ok(read) => return Some(read),
+            Err(error) => error,
+        };
+        let (inner, what) = key_and_reason(error);
+        // A key that is missing because it was taken out has been told already.
+        if !taken_out.contains(&inner) {
+            draft.problem(if inner.is_empty() { section.to_owned() } else { below(section, &inner) }, what);
+        }
+        if inner.is_empty() || !take_out(&mut value, &inner) {
+            return None;
+        }
+        taken_out.push(inner);
+    }
+    None
+}
+
+/// Where an error lies, seen from the section, and what it says.
+fn key_and_reason(error: ConfigError) -> (String, String) {
+    match error {
+        ConfigError::NotFound(key) => (key, "this key must be there".into()),
+        ConfigError::Type { unexpected, expected, key, .. } => {
+            (key.unwrap_or_default(), format!("{expected} is expected, not {unexpected}"))
+        }
+        ConfigError::At { error, key, .. } => {
+            let key = key.unwrap_or_default();
+            let what = error.to_string();
+            match unknown_field(&what) {
+                Some(field) => {
+                    (below(&key, field), what.replacen(&format!("unknown field `{field}`"), "unknown key", 1))
+                }
+                None => (key, what),
+            }
+        }
+        ConfigError::Message(what) => match unknown_field(&what) {
+            Some(field) => (field.to_owned(), what.replacen(&format!("unknown field `{field}`"), "unknown key", 1)),
+            None => (String::new(), what),
+        },
+        other => (String::new(), other.to_string()),
+    }
+}
+
+/// The name in serde's words for a field that must not be there.
+fn unknown_field(what: &str) -> Option<&str> {
+    what.strip_prefix("unknown field `")?.split('`').next()
+}
+
+/// Removes the value under `key`. Whether there was one.
+fn take_out(value: &mut Value, key: &str) -> bool {
+    let (name, rest) = match key.find(['.', '[']) {
+        Some(0) => {
+            let Some((index, rest)) = key[1..].split_once(']') else { return false };
+            let (ValueKind::Array(values), Ok(index)) = (&mut value.kind, index.parse::<usize>()) else { return false };
+            if index >= values.len() {
+                return false;
+            }
+            let rest = rest.strip_prefix('.').unwrap_or(rest);
+            // An element keeps its place, or the numbers of those after it would change.
+            return !rest.is_empty() && take_out(&mut values[index], rest);
+        }
+        Some(at) => (&key[..at], key[at..].strip_prefix('.').unwrap_or(&key[at..])),
+        None => (key, ""),
+    };
+    let ValueKind::Table(table) = &mut value.kind else { return false };
+    match rest {
+        "" => table.remove(name).is_some(),
+        // A list with an element that is no table is taken out whole.
+        rest if rest.starts_with('[') && rest.ends_with(']') => table.remove(name).is_some(),
+        rest => table.get_mut(name).is_some_and(|inner| take_out(inner, rest)),
+    }
+}
+
+/// Makes every path absolute, or relative to the working directory.
+fn resolve_paths(draft: &mut Draft) {
+    let mut settings = std::mem::take(&mut draft.settings);
+    let mut resolve = |key: String, path: &mut std::path::PathBuf| match draft.origins.path(&key, path) {
+        Ok(resolved) => *path = resolved,
+        Err(what) => draft.problem(key, what),
+    };
+    resolve("keys.directory".into(), &mut settings.keys.directory);
+    resolve("transit.directory".into(), &mut settings.transit.directory);
+    if let Some(file) = &mut settings.texts.file {
+        resolve("texts.file".into(), file);
+    }
+    if let Some(file) = &mut settings.api.tokens_file {
+        resolve("api.tokens_file".into(), file);
+    }
+    for (n, list) in settings.numbers.lists.iter_mut().enumerate() {
+        resolve(format!("numbers.lists[{n}].file"), &mut list.file);
+    }
+    for (name, carrier) in &mut settings.carriers {
+        resolve(format!("carriers.{name}.smpp.password_file"), &mut carrier.smpp.password_file);
+    }
+    if let Some(path) =
+        settings.store.url.strip_prefix("sqlite://").filter(|path| !path.starts_with('/') && !path.is_empty())
+    {
+        let mut path = path.into();
+        resolve("store.url".into(), &mut path);
+        settings.store.url = format!("sqlite://{}", path.display());
+    }
+    draft.settings = settings;
+}
+
+/// One file, its values marked with its name.
+#[derive(Clone, Debug)]
+struct Written(Map<String, Value>);
+
+impl Written {
+    fn read(file: &Path) -> Result<Written, String> {
+        let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?;
+        let table = File::from_str(&text, FileFormat::Toml).collect().map_err(|error| match error {
+            ConfigError::FileParse { cause, .. } => format!("not TOML: {}", cause.to_string().trim_end()),
+            other => other.to_string(),
+        })?;
+        let origin = file.display().to_string();
+        Ok(Written(table.into_iter().map(|(key, value)| (key, marked(value, &origin))).collect()))
+    }
+}
+
+fn marked(value: Value, origin: &String) -> Value {
+    let kind = match value.kind {
+        ValueKind::Table(table) => {
+            ValueKind::Table(table.into_iter().map(|(key, value)| (key, marked(value, origin))).collect())
+        }
+        ValueKind::Array(values) => ValueKind::Array(values.into_iter().map(|value| marked(value, origin)).collect()),
+        other => other,
+    };
+    Value::new(Some(origin), kind)
+}
+
+impl Source for Written {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}

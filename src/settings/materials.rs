@@ -1,0 +1,259 @@
+//! What the configuration refers to: books, number lists, keys, passwords, tokens.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fs,
+    io::Read,
+    path::Path,
+};
+
+use zeroize::Zeroizing;
+
+use super::draft::Draft;
+use crate::{
+    api::TokenConfig,
+    charge::CarrierName,
+    clock::Timestamp,
+    gateway::{Books, Secrets},
+    passenger::{Texts, TextsError},
+    subscriber::NumberLists,
+    ticket::{
+        Keyring,
+        keyfile::{self, Secret},
+    },
+    transit::{Catalogue, CatalogueText},
+};
+
+/// No file that is read whole is longer, in bytes; number lists have a bound of their own.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A password in a bind has eight characters at most (SMPP 3.4, 4.1.1).
+const PASSWORD_CHARS_MAX: usize = 8;
+
+/// What the files hold that the configuration names.
+#[derive(Debug)]
+pub struct Materials {
+    /// Vehicles and fares, the rules of who may pay, the texts.
+    pub books: Books,
+    /// The number lists.
+    pub lists: NumberLists,
+    /// The keys that sign tickets.
+    pub keyring: Keyring,
+    /// The secrets behind MSISDN tags and short codes.
+    pub secrets: Secrets,
+    /// The password of each carrier's bind.
+    pub passwords: BTreeMap<CarrierName, Zeroizing<String>>,
+}
+
+/// What of it could be read.
+pub(super) struct Found {
+    pub(super) books: Option<Books>,
+    lists: Option<NumberLists>,
+    keys: Option<(Keyring, Secrets)>,
+    passwords: BTreeMap<CarrierName, Zeroizing<String>>,
+}
+
+impl Found {
+    pub(super) fn complete(self) -> Option<Materials> {
+        let (keyring, secrets) = self.keys?;
+        Some(Materials { books: self.books?, lists: self.lists?, keyring, secrets, passwords: self.passwords })
+    }
+}
+
+/// Reads everything, and notes in `draft` what is wrong with it.
+pub(super) fn read(draft: &mut Draft, now: Timestamp) -> Found {
+    read_tokens(draft);
+    Found { books: books(draft), lists: lists(draft, now), keys: keys(draft, now), passwords: passwords(draft) }
+}
+
+fn books(draft: &mut Draft) -> Option<Books> {
+    let catalogue = if draft.is_sound("transit") { catalogue(draft) } else { None };
+    let texts = if draft.is_sound("texts") { texts(draft) } else { None };
+    Some(Books { catalogue: catalogue?, rules: draft.settings.eligibility.clone(), texts: texts? })
+}
+
+fn catalogue(draft: &mut Draft) -> Option<Catalogue> {
+    let directory = draft.settings.transit.directory.clone();
+    let mut file = |name: &str| match read_text(&directory.join(name)) {
+        Ok(text) => Some(text),
+        Err(what) => {
+            draft.problem("transit.directory", what);
+            None
+        }
+    };
+    let [cities, agencies, routes, vehicles, fares] =
+        ["cities.csv", "agencies.csv", "routes.csv", "vehicles.csv", "fares.csv"].map(|name| file(name));
+    let (cities, agencies, routes, vehicles, fares) = (cities?, agencies?, routes?, vehicles?, fares?);
+    let text =
+        CatalogueText { cities: &cities, agencies: &agencies, routes: &routes, vehicles: &vehicles, fares: &fares };
+    match Catalogue::read(&text) {
+        Ok(catalogue) => Some(catalogue),
+        Err(error) => {
+            for fault in &error.faults {
+                draft.problem("transit.directory", format!("{}/{fault}", directory.display()));
+            }
+            if error.more > 0 {
+                draft.problem("transit.directory", format!("and {} more faults", error.more));
+            }
+            None
+        }
+    }
+}
+
+fn texts(draft: &mut Draft) -> Option<Texts> {
+    let Some(file) = draft.settings.texts.file.clone() else { return Some(Texts::shipped()) };
+    let text = match read_text(&file) {
+        Ok(text) => text,
+        Err(what) => {
+            draft.problem("texts.file", what);
+            return None;
+        }
+    };
+    let file = file.display();
+    match Texts::load(&text) {
+        Ok(texts) => Some(texts),
+        Err(TextsError::Wrong(problems)) => {
+            problems.iter().for_each(|problem| draft.problem("texts.file", format!("{file}: {problem}")));
+            None
+        }
+        Err(error) => {
+            draft.problem("texts.file", format!("{file}: {error}"));
+            None
+        }
+    }
+}
+
+fn lists(draft: &mut Draft, now: Timestamp) -> Option<NumberLists> {
+    if !draft.is_sound("numbers") {
+        return None;
+    }
+    match NumberLists::load(&draft.settings.numbers, now) {
+        Ok(lists) => Some(lists),
+        Err(error) => {
+            draft.problem("numbers.lists", error.to_string());
+            None
+        }
+    }
+}
+
+/// The private keys: ticket keys of which one signs now, one key for short codes, one for MSISDN tags, and no root.
+fn keys(draft: &mut Draft, now: Timestamp) -> Option<(Keyring, Secrets)> {
+    const KEY: &str = "keys.directory";
+    if !draft.is_sound("keys") {
+        return None;
+    }
+    let directory = draft.settings.keys.directory.clone();
+    let listed = match keyfile::list(&directory) {
+        Ok(listed) => listed,
+        Err(error) => {
+            draft.problem(KEY, error.to_string());
+            return None;
+        }
+    };
+    let (mut ticket_keys, mut short_codes, mut msisdn_tags) = (Vec::new(), Vec::new(), Vec::new());
+    for key in listed {
+        match keyfile::load(&key.path) {
+            Ok(Secret::Ticket(key)) => ticket_keys.push(key),
+            Ok(Secret::ShortCode(key)) => short_codes.push(key),
+            Ok(Secret::MsisdnTag(key)) => msisdn_tags.push(key),
+            Ok(Secret::Root(_)) => {
+                draft.problem(KEY, format!("{}: the root belongs on a machine without a network", key.path.display()));
+            }
+            Err(error) => draft.problem(KEY, error.to_string()),
+        }
+    }
+    let place = directory.display();
+    let keyring = match Keyring::new(ticket_keys) {
+        Ok(keyring) => match keyring.signing_key(now, now) {
+            Ok(_) => Some(keyring),
+            Err(error) => {
+                draft.problem(KEY, format!("{place}: {error}; make one with `smsbusd keys generate --purpose ticket`"));
+                None
+            }
+        },
+        Err(error) => {
+            draft.problem(KEY, format!("{place}: {error}; make a key with `smsbusd keys generate --purpose ticket`"));
+            None
+        }
+    };
+    let mut only = |purpose: &str, count: usize| {
+        if count != 1 {
+            draft.problem(KEY, format!("{place}: {count} keys of purpose {purpose}, one is needed"));
+        }
+    };
+    only("short-code", short_codes.len());
+    only("msisdn-tag", msisdn_tags.len());
+    let (short_code, msisdn_tag) = (short_codes.pop()?, msisdn_tags.pop()?);
+    Some((keyring?, Secrets { msisdn_tag, short_code }))
+}
+
+fn passwords(draft: &mut Draft) -> BTreeMap<CarrierName, Zeroizing<String>> {
+    let mut passwords = BTreeMap::new();
+    let files: Vec<_> = draft
+        .settings
+        .carriers
+        .iter()
+        .map(|(name, carrier)| (name.clone(), carrier.smpp.password_file.clone()))
+        .collect();
+    for (name, file) in files {
+        let key = format!("carriers.{name}.smpp.password_file");
+        if file.as_os_str().is_empty() {
+            continue;
+        }
+        match password(&file) {
+            Ok(password) => {
+                passwords.insert(name, password);
+            }
+            Err(what) => draft.problem(key, what),
+        }
+    }
+    passwords
+}
+
+fn password(file: &Path) -> Result<Zeroizing<String>, String> {
+    let text = Zeroizing::new(read_text(file)?);
+    let password = text.trim_end_matches(['\r', '\n']);
+    let place = file.display();
+    if password.is_empty() || password.chars().count() > PASSWORD_CHARS_MAX {
+        // The length is no secret; the text is.
+        return Err(format!("{place}: a password has 1 to {PASSWORD_CHARS_MAX} characters (SMPP 3.4, 4.1.1)"));
+    }
+    if !password.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Err(format!("{place}: a password is printable ASCII on one line"));
+    }
+    Ok(Zeroizing::new(password.to_owned()))
+}
+
+/// Adds the tokens of `api.tokens_file` to those of the section.
+fn read_tokens(draft: &mut Draft) {
+    let Some(file) = draft.settings.api.tokens_file.clone() else { return };
+    let place = file.display();
+    let read = read_text(&file).and_then(|text| {
+        // The parser's own message would show the line.
+        toml::from_str(&text).map_err(|error: toml::de::Error| format!("{place}: {}", error.message()))
+    });
+    let tokens: BTreeMap<String, TokenConfig> = match read {
+        Ok(tokens) => tokens,
+        Err(what) => return draft.problem("api.tokens_file", what),
+    };
+    for (name, token) in tokens {
+        match draft.settings.api.config.tokens.entry(name) {
+            Entry::Vacant(free) => drop(free.insert(token)),
+            Entry::Occupied(taken) => {
+                let what = format!("{place}: {} is also under api.tokens", taken.key());
+                draft.problem("api.tokens_file", what);
+            }
+        }
+    }
+}
+
+fn read_text(file: &Path) -> Result<String, String> {
+    let place = file.display();
+    let mut text = String::new();
+    let opened = fs::File::open(file).map_err(|error| format!("{place}: {error}"))?;
+    let read =
+        opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| format!("{place}: {error}"))?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(format!("{place}: longer than {FILE_BYTES_MAX} bytes"));
+    }
+    Ok(text)
+}

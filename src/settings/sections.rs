@@ -1,0 +1,187 @@
+//! The sections of the configuration that belong to no other module, and the whole of them.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::ApiConfig,
+    carrier::CarrierConfig,
+    charge::CarrierName,
+    eligibility::Rules,
+    gateway::{GatewayConfig, TicketingConfig},
+    store::GroupCommitConfig,
+    subscriber::{CacheSettings, NumberListsSettings},
+};
+
+/// The whole configuration. Paths in it are absolute, or relative to the working directory: a path in a file was relative
+/// to the file's folder.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Settings {
+    /// What is durable.
+    pub store: StoreSettings,
+    /// The HTTP API.
+    pub api: ApiSettings,
+    /// Health and metrics.
+    pub operations: OperationsSettings,
+    /// The process as a whole.
+    pub process: ProcessSettings,
+    /// What is logged.
+    pub log: LogSettings,
+    /// The engine.
+    pub gateway: GatewayConfig,
+    /// How tickets are made.
+    pub ticketing: TicketingConfig,
+    /// The private keys.
+    pub keys: KeysSettings,
+    /// Vehicles, routes and fares.
+    pub transit: TransitSettings,
+    /// Number lists.
+    pub numbers: NumberListsSettings,
+    /// What is remembered of subscribers.
+    pub facts: CacheSettings,
+    /// Who may pay.
+    pub eligibility: Rules,
+    /// What passengers are told.
+    pub texts: TextsSettings,
+    /// The carriers, by name.
+    pub carriers: BTreeMap<CarrierName, CarrierConfig>,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// `sqlite://PATH`, or `memory:` for one that is gone with the process.
+    pub url: String,
+    /// Writes that may wait; further callers wait for room.
+    pub queue: usize,
+    /// Writes in one transaction.
+    pub batch: usize,
+}
+
+/// `[api]`
+#[derive(Clone, Debug, Serialize)]
+pub struct ApiSettings {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// A TOML file of further tokens: a table per caller, as under `[api.tokens]`.
+    pub tokens_file: Option<PathBuf>,
+    /// Who may call, and within which bounds.
+    #[serde(flatten)]
+    pub config: ApiConfig,
+}
+
+/// `[operations]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OperationsSettings {
+    /// Where `/healthz`, `/readyz` and `/metrics` listen. They ask for no token.
+    pub listen: SocketAddr,
+}
+
+/// `[process]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessSettings {
+    /// How long a stop may wait for answers on their way, in seconds. Less than systemd's `TimeoutStopSec`.
+    pub drain_seconds_max: u64,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// How a line is written.
+    pub format: LogFormat,
+    /// What is logged: `LEVEL` or `LEVEL,MODULE=LEVEL,…`.
+    pub filter: String,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For reading.
+    Human,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeysSettings {
+    /// The folder of the private keys: ticket keys, the short-code key and the MSISDN-tag key.
+    pub directory: PathBuf,
+}
+
+/// `[transit]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TransitSettings {
+    /// The folder of `agencies.csv`, `cities.csv`, `fares.csv`, `routes.csv` and `vehicles.csv`.
+    pub directory: PathBuf,
+}
+
+/// `[texts]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TextsSettings {
+    /// A TOML file of texts that replace the shipped ones.
+    pub file: Option<PathBuf>,
+}
+
+impl StoreSettings {
+    /// The bounds of the group commit.
+    pub fn group_commit(&self) -> GroupCommitConfig {
+        GroupCommitConfig { queue_max: self.queue, batch_max: self.batch }
+    }
+}
+
+impl Default for StoreSettings {
+    fn default() -> StoreSettings {
+        let GroupCommitConfig { queue_max, batch_max } = GroupCommitConfig::default();
+        StoreSettings { url: "sqlite:///var/lib/smsbusd/smsbusd.db".into(), queue: queue_max, batch: batch_max }
+    }
+}
+
+impl Default for ApiSettings {
+    fn default() -> ApiSettings {
+        ApiSettings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tokens_file: None,
+            config: ApiConfig::default(),
+        }
+    }
+}
+
+impl Default for OperationsSettings {
+    fn default() -> OperationsSettings {
+        OperationsSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9080)) }
+    }
+}
+
+impl Default for ProcessSettings {
+    fn default() -> ProcessSettings {
+        ProcessSettings { drain_seconds_max: 40 }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> LogSettings {
+        LogSettings { format: LogFormat::Json, filter: "info".into() }
+    }
+}
+
+impl Default for KeysSettings {
+    fn default() -> KeysSettings {
+        KeysSettings { directory: "keys".into() }
+    }
+}
+
+impl Default for TransitSettings {
+    fn default() -> TransitSettings {
+        TransitSettings { directory: "transit".into() }
+    }
+}
