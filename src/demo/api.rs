@@ -1,0 +1,145 @@
+//! The daemon's HTTP API, as a ticket service uses it.
+
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, Response, StatusCode, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{DemoError, cast::Passenger};
+use crate::{charge::Reference, clock::Timestamp, money::Money};
+
+/// No request takes longer; a purchase waits for its outcome for [`WAIT_SECONDS`] within this.
+const REQUEST_MAX: Duration = Duration::from_secs(15);
+/// How long a purchase waits for its outcome.
+const WAIT_SECONDS: u64 = 10;
+/// Pages of a list; a morning has one or two.
+const PAGES_MAX: usize = 100;
+
+/// A client. Clones share its connections.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    http: reqwest::Client,
+    address: String,
+    token: String,
+}
+
+/// What of a charge's representation the demo looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct ApiCharge {
+    pub(super) reference: Reference,
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+    pub(super) amount: Money,
+    pub(super) vehicle: String,
+    pub(super) received_at: Timestamp,
+    #[serde(default)]
+    pub(super) charged_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) repeat_of: Option<Reference>,
+}
+
+impl ApiCharge {
+    /// Whether nothing but a refund can change it any more.
+    pub(super) fn is_final(&self) -> bool {
+        !matches!(self.state.as_str(), "processing" | "awaiting_otp" | "in_doubt")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct ChargePage {
+    charges: Vec<ApiCharge>,
+    #[serde(default)]
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CarrierList {
+    carriers: Vec<ApiCarrier>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ApiCarrier {
+    up: bool,
+}
+
+impl Api {
+    /// Errors: the client cannot be made.
+    pub(super) fn new(address: String, token: String) -> Result<Api, DemoError> {
+        // Loopback never goes through a proxy of the surroundings.
+        let http = reqwest::Client::builder().no_proxy().timeout(REQUEST_MAX).build()?;
+        Ok(Api { http, address, token })
+    }
+
+    /// `POST /v1/charges`: the charge as soon as its outcome is known or it is in doubt.
+    pub(super) async fn buy(&self, passenger: Passenger, vehicle: &str, key: &str) -> Result<ApiCharge, DemoError> {
+        let body = json!({ "msisdn": passenger.msisdn(), "vehicle": vehicle });
+        let request = self.http.post(self.url("/v1/charges")).json(&body);
+        self.json(request.header("idempotency-key", key).header("prefer", format!("wait={WAIT_SECONDS}"))).await
+    }
+
+    /// `GET /v1/charges`: all of them, or those that `filter` (a query without `?`) leaves, newest first.
+    pub(super) async fn charges(&self, filter: &str) -> Result<Vec<ApiCharge>, DemoError> {
+        let mut charges = Vec::new();
+        let mut path = format!("/v1/charges?limit=50&{filter}");
+        for _ in 0..PAGES_MAX {
+            let page: ChargePage = self.json(self.get(&path)).await?;
+            charges.extend(page.charges);
+            let Some(cursor) = page.next_cursor else { return Ok(charges) };
+            path = format!("/v1/charges?limit=50&{filter}&cursor={cursor}");
+        }
+        Err(DemoError::Otherwise(format!("the list of charges has more than {PAGES_MAX} pages")))
+    }
+
+    /// The charges of one passenger, newest first.
+    pub(super) async fn charges_of(&self, passenger: Passenger) -> Result<Vec<ApiCharge>, DemoError> {
+        self.charges(&format!("msisdn={}", passenger.msisdn().e164())).await
+    }
+
+    /// `GET /v1/tickets/{reference}` as the text of its QR code, if there is a ticket.
+    pub(super) async fn ticket(&self, reference: Reference) -> Result<Option<String>, DemoError> {
+        let request = self.get(&format!("/v1/tickets/{reference}")).header(header::ACCEPT, "text/plain");
+        match self.send(request).await {
+            Ok(response) => Ok(Some(response.text().await?)),
+            Err(DemoError::Refused { status, .. }) if status == StatusCode::NOT_FOUND.as_u16() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `GET /v1/keys`: a JWKS.
+    pub(super) async fn keys(&self) -> Result<serde_json::Value, DemoError> {
+        self.json(self.get("/v1/keys")).await
+    }
+
+    /// How many carriers can be sent to, by `GET /v1/carriers`.
+    pub(super) async fn carriers_up(&self) -> Result<usize, DemoError> {
+        let list: CarrierList = self.json(self.get("/v1/carriers")).await?;
+        Ok(list.carriers.iter().filter(|carrier| carrier.up).count())
+    }
+
+    fn get(&self, path: &str) -> RequestBuilder {
+        self.http.get(self.url(path))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, DemoError> {
+        Ok(self.send(request).await?.json().await?)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, DemoError> {
+        let (client, request) = request.bearer_auth(&self.token).build_split();
+        let request = request?;
+        let asked = format!("{} {}", request.method(), request.url().path());
+        let response = client.execute(request).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.text().await.unwrap_or_default();
+        Err(DemoError::Refused { request: asked, status: status.as_u16(), body })
+    }
+}

@@ -1,0 +1,226 @@
+//! What the morning is played on: two carriers, a daemon, and somebody who tells what happens.
+
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use tokio::time::Instant;
+
+use super::{
+    DemoError,
+    api::{Api, ApiCharge},
+    carriers::{Carriers, SHORT_NUMBER},
+    cast::{CarrierId, Passenger},
+    daemon::{Daemon, last_lines},
+    files::Files,
+    story::Story,
+};
+use crate::{
+    clock::Clock,
+    money::Money,
+    simulator::{Fault, FaultRule, MoOutcome, Simulator, Traffic},
+};
+
+/// Nothing that is waited for takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked whether it is there.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The world of one morning. The daemon is killed and the folder removed when it goes.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) story: Story,
+    pub(super) carriers: Carriers,
+    pub(super) api: Api,
+    pub(super) daemon: Daemon,
+    token: String,
+    /// Last, so that the daemon has lost its folder only when it is gone.
+    pub(super) files: Files,
+}
+
+impl Stage {
+    /// Starts the carriers and the daemon, and waits until it can send to both.
+    pub(super) async fn set(story: Story) -> Result<Stage, DemoError> {
+        let (password, token) = (secret::<4>(), secret::<32>());
+        let carriers = Carriers::start(&password).await?;
+        let files = Files::write(&password, Clock::System.now())?;
+        let configured = files.configure(&carriers.profiles(), &token)?;
+        let daemon = Daemon::start(&configured, files.log())?;
+        let api = Api::new(configured.api, token.clone())?;
+        let mut stage = Stage { story, carriers, api, daemon, token, files };
+        stage.ready().await?;
+        Ok(stage)
+    }
+
+    /// Starts the daemon anew, on the same database.
+    pub(super) async fn restart(&mut self) -> Result<(), DemoError> {
+        let configured = self.files.configure(&self.carriers.profiles(), &self.token)?;
+        self.daemon = Daemon::start(&configured, self.files.log())?;
+        self.api = Api::new(configured.api, self.token.clone())?;
+        self.ready().await
+    }
+
+    async fn ready(&mut self) -> Result<(), DemoError> {
+        let began = Instant::now();
+        loop {
+            // It does not listen yet, or its links are not up: both pass.
+            if matches!(self.api.carriers_up().await, Ok(up) if up == CarrierId::ALL.len()) {
+                return Ok(());
+            }
+            self.daemon.check_running().map_err(|error| self.with_log(error))?;
+            if began.elapsed() > PATIENCE {
+                let error = DemoError::InVain { what: "the daemon is ready".into(), limit: PATIENCE };
+                return Err(self.with_log(error));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The error with what the daemon has to say about it.
+    pub(super) fn with_log(&self, error: DemoError) -> DemoError {
+        match error {
+            DemoError::WithLog { .. } => error,
+            error => DemoError::WithLog { error: Box::new(error), log: last_lines(self.daemon.log_file()) },
+        }
+    }
+
+    pub(super) fn carrier(&self, passenger: Passenger) -> &Simulator {
+        self.carriers.of(passenger.carrier())
+    }
+
+    /// The next charged message to this passenger meets `fault`.
+    pub(super) fn fault(&self, passenger: Passenger, times: u32, fault: Fault) -> Result<(), DemoError> {
+        let rule = FaultRule::for_number(passenger.msisdn(), times, fault).only(Traffic::Charged);
+        Ok(self.carrier(passenger).set_fault(rule)?)
+    }
+
+    /// A passenger writes to the short number, and gets `answers` messages back.
+    pub(super) async fn writes(
+        &self,
+        passenger: Passenger,
+        text: &str,
+        answers: usize,
+    ) -> Result<Vec<String>, DemoError> {
+        let before = self.inbox(passenger).len();
+        self.story.from_passenger(passenger.name, text);
+        send(self.carrier(passenger), passenger, text).await?;
+        self.hears(passenger, before, answers).await
+    }
+
+    /// Waits until a phone shows `answers` messages after the first `before`, and shows them.
+    pub(super) async fn hears(
+        &self,
+        passenger: Passenger,
+        before: usize,
+        answers: usize,
+    ) -> Result<Vec<String>, DemoError> {
+        let what = format!("{} has {answers} answers", passenger.name);
+        let heard = until(&what, async || {
+            let inbox = self.inbox(passenger);
+            Ok((inbox.len() >= before + answers).then(|| inbox[before..].to_vec()))
+        });
+        let heard = heard.await?;
+        for text in &heard {
+            self.story.to_passenger(passenger.name, text);
+        }
+        Ok(heard)
+    }
+
+    /// What a phone shows, the oldest first.
+    pub(super) fn inbox(&self, passenger: Passenger) -> Vec<String> {
+        self.carrier(passenger).inbox(passenger.msisdn()).into_iter().map(|message| message.text).collect()
+    }
+
+    /// A passenger presses *pay* in an app: `POST /v1/charges` with a new key. The charge as the answer shows it.
+    pub(super) async fn pays(&self, passenger: Passenger, vehicle: &str) -> Result<ApiCharge, DemoError> {
+        self.story.from_passenger(passenger.name, &format!("[pay] in the app, on bus {vehicle}: POST /v1/charges"));
+        let charge = self.api.buy(passenger, vehicle, &secret::<16>()).await?;
+        self.tell(&charge);
+        Ok(charge)
+    }
+
+    /// The newest charge of a passenger, once it is `state`.
+    pub(super) async fn ends(&self, passenger: Passenger, state: &str) -> Result<ApiCharge, DemoError> {
+        let what = format!("the charge of {} is {state}", passenger.name);
+        let charge = until(&what, async || {
+            let newest = self.api.charges_of(passenger).await?.into_iter().next();
+            match newest {
+                Some(charge) if charge.is_final() && charge.state != state => Err(DemoError::Otherwise(format!(
+                    "the charge of {} is {}, not {state}",
+                    passenger.name, charge.state
+                ))),
+                newest => Ok(newest.filter(|charge| charge.state == state)),
+            }
+        });
+        let charge = charge.await?;
+        self.tell(&charge);
+        Ok(charge)
+    }
+
+    /// Says where a charge stands.
+    pub(super) fn tell(&self, charge: &ApiCharge) {
+        let mut text = format!("{} {}", charge.state, charge.amount);
+        if let Some(reason) = &charge.reason {
+            text = format!("{}: {reason}, nothing is taken", charge.state);
+        }
+        if let Some(charged_at) = charge.charged_at {
+            text = format!("{text}, {} ms after the request", charged_at.since(charge.received_at).as_millis());
+        }
+        if charge.repeat_of.is_some() {
+            text = format!("{text}; a repeat, so nothing more is taken");
+        }
+        match charge.state.as_str() {
+            "in_doubt" => self.story.mishap("gateway", &text),
+            _ => self.story.said("gateway", &text),
+        }
+    }
+
+    /// What a carrier's own books say it took from a passenger.
+    pub(super) fn taken(&self, passenger: Passenger) -> Money {
+        self.carrier(passenger).ledger().total_of(passenger.msisdn())
+    }
+
+    /// Errors: the carrier took another amount than `tenge` from this passenger.
+    pub(super) fn expect_taken(&self, passenger: Passenger, tenge: i64) -> Result<(), DemoError> {
+        let (taken, expected) = (self.taken(passenger), Money::kzt(100 * tenge));
+        match taken == expected {
+            true => Ok(()),
+            false => Err(DemoError::Otherwise(format!("{} was taken from {}, not {expected}", taken, passenger.name))),
+        }
+    }
+}
+
+/// Sends a passenger's message, and waits until the gateway has taken it.
+pub(super) async fn send(carrier: &Simulator, passenger: Passenger, text: &str) -> Result<(), DemoError> {
+    let report = carrier.send_mo(passenger.msisdn(), SHORT_NUMBER, text).await?;
+    match report.outcome {
+        MoOutcome::Acknowledged => Ok(()),
+        outcome => Err(DemoError::MoNotTaken { passenger: passenger.name, outcome }),
+    }
+}
+
+/// Looks again and again until `look` finds something. Errors: its own; nothing in time.
+pub(super) async fn until<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, DemoError>,
+) -> Result<T, DemoError> {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(DemoError::InVain { what: what.into(), limit: PATIENCE });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Errors: what should hold does not.
+pub(super) fn expect(holds: bool, what: impl FnOnce() -> String) -> Result<(), DemoError> {
+    if holds { Ok(()) } else { Err(DemoError::Otherwise(what())) }
+}
+
+/// Random bytes in hex.
+pub(super) fn secret<const BYTES: usize>() -> String {
+    HEXLOWER.encode(&rand::random::<[u8; BYTES]>())
+}
