@@ -28,6 +28,13 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# in_turn COMMAND…: waits for it, but is not deaf to signals meanwhile.
+in_turn() {
+    "$@" &
+    background+=("$!")
+    wait "$!"
+}
+
 fail() {
     echo "FAILED: $*" >&2
     exit 1

@@ -192,6 +192,8 @@ async function main() {
     }
   }
   console.table(table);
+  const submitted = Object.values(table).reduce((sum, row) => sum + (row.submit_sm ?? 0), 0);
+  console.log(`${submitted} submit_sm in all`);
   console.log(`${SCENARIOS.length - failed} of ${SCENARIOS.length} scenarios passed: smpp ${version('smpp')}, Node ${process.version}`);
   return failed === 0 ? 0 : 1;
 }
