@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{CARRIER, SHORT_NUMBER, Setting, World, msisdn};
 use crate::{
     carrier::CarrierReceipt,
-    charge::{Charge, Finding, Reason, State},
+    charge::{Charge, Finding, Reason, Retry, State},
     clock::Timestamp,
     gateway::Resolution,
     simulator::{ChargingMoment, Fault, FaultRule, Traffic},
@@ -48,6 +48,10 @@ fn receipt_of(charge: &Charge, carrier_id: &str, finding: Finding) -> CarrierRec
 
 fn paid(carrier_id: &str) -> Finding {
     Finding::Charged { carrier_id: Some(carrier_id.into()), amount: None }
+}
+
+fn undelivered() -> Finding {
+    Finding::Rejected { reason: Reason::NotDelivered, retry: Retry::Never, detail: "UNDELIV".into() }
 }
 
 fn take(world: &World, receipt: CarrierReceipt) {
@@ -106,11 +110,13 @@ fn a_receipt_that_waited_for_a_texts_id_settles_its_charge_once_the_text_has_one
 fn m08_proof_of_payment_after_a_refusal_counts_also_where_the_response_was_lost() {
     let world = world();
     world.fault(ANNA, Fault::DropResponse);
-    world.fault(ANNA, Fault::UndeliveredFirst);
-    let charge = world.purchase(ANNA, "1234", 1, "k").expect("a charge").charge().clone();
-    let charge = world.until("the second receipt counts", |world| {
-        Some(world.charge(charge.reference)).filter(|charge| !charge.refunds.is_empty())
-    });
+    world.fault(ANNA, Fault::NoReceipt);
+    let charge = world.bought(ANNA, "1234", "k");
+    assert_eq!(charge.state, State::InDoubt);
+    take(&world, receipt_of(&charge, "777", undelivered()));
+    take(&world, receipt_of(&charge, "777", paid("777")));
+    let charge = world.charge(charge.reference);
+    assert_eq!(charge.refunds.len(), 1, "{charge:?}");
     assert_eq!(charge.state, State::Rejected(Reason::NotDelivered));
     assert_eq!(breaks(&world), ["charged_after_rejection"]);
     world.audit();
