@@ -71,7 +71,7 @@ impl Memory {
         msisdn: Msisdn,
         vehicle: &VehicleCode,
     ) -> Result<Option<Slot>, StoreError> {
-        Ok(self.state().slots.get(&(msisdn, vehicle.clone())).cloned())
+        Ok(self.state().slots.get(&(msisdn, *vehicle)).cloned())
     }
 
     pub(in crate::store) async fn spent(
