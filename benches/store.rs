@@ -9,8 +9,6 @@ mod charges;
 #[path = "store/raw.rs"]
 mod raw;
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
-
 use std::{
     fs::File,
     io::Write as _,

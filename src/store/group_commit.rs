@@ -3,7 +3,7 @@
 //! A task drains a bounded queue into batches and commits one after another. Nobody is made to wait for company: a batch is
 //! what has gathered while the one before was being committed. Each caller is answered only after the commit.
 
-use std::{collections::VecDeque, future::Future, pin::Pin, time::Instant};
+use std::{collections::VecDeque, future::Future, time::Instant};
 
 use metrics::{gauge, histogram};
 use tokio::sync::{mpsc, oneshot};
@@ -150,12 +150,12 @@ impl Writer {
     }
 }
 
-/// One for each write of a batch, in order.
-type Results = Vec<Result<Outcome, StoreError>>;
-
 /// Commits the batch. If one write is at fault, tries the halves, so that in the end it fails alone: at most as many
 /// levels as the batch has bits. Any other error, such as a full disk, is every caller's.
-fn commit_or_bisect(store: &Store, batch: Vec<Write>) -> Pin<Box<dyn Future<Output = Results> + Send + '_>> {
+fn commit_or_bisect(
+    store: &Store,
+    batch: Vec<Write>,
+) -> std::pin::Pin<Box<dyn Future<Output = Vec<Result<Outcome, StoreError>>> + Send + '_>> {
     Box::pin(async move {
         let rows = batch.len();
         let (mut batch, result) = store.commit_checked(batch).await;
