@@ -89,7 +89,7 @@ pub struct Settlement {
     pub carrier_id: Option<NewCarrierId>,
     /// The entries of this transition.
     pub entries: Vec<Entry>,
-    /// The ticket.
+    /// The ticket; it takes the place of the one before, if the charge has one.
     pub ticket: Option<StoredTicket>,
     /// Whether the ticket ceases to be valid.
     pub revoke_ticket: bool,
@@ -113,7 +113,8 @@ pub struct KeyGuard {
 }
 
 /// A wish for the slot of the charge's subscriber and vehicle. It is granted if there is none, if its time is over, or if
-/// `replaces` holds it.
+/// `replaces` holds it. A charge that is still open and not past its ticket deadline keeps its slot even when the slot's
+/// time is over: both could take the money.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotClaim {
     /// The charge that may be replaced, because this one adds passengers to it.
@@ -198,9 +199,9 @@ pub enum Outcome {
         /// They stay parked until [`Write::Unpark`].
         parked: Vec<ParkedReceipt>,
     },
-    /// The charge has moved on since it was read; nothing was written. Read it again and step again.
+    /// The charge has moved on since it was read, or does not exist; nothing was written. Read it again and step again.
     Stale,
-    /// This piece of evidence was counted before; nothing was written (M9).
+    /// This piece of evidence was counted before; nothing was written (M9). Outranks [`Outcome::Stale`].
     EvidenceKnown,
     /// The message is kept and waits for its answer.
     MoKept,

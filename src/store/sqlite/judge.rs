@@ -11,7 +11,7 @@ use sqlx::{
 
 use super::{
     decode::{body, owner, parked_receipt, reference, slot, small},
-    rows::Hex,
+    tables::Hex,
     writer::select_set,
 };
 use crate::{
