@@ -81,7 +81,7 @@ fn catalogue(draft: &mut Draft) -> Option<Catalogue> {
         }
     };
     let [cities, agencies, routes, vehicles, fares] =
-        ["cities.csv", "agencies.csv", "routes.csv", "vehicles.csv", "fares.csv"].map(|name| file(name));
+        ["cities.csv", "agencies.csv", "routes.csv", "vehicles.csv", "fares.csv"].map(&mut file);
     let (cities, agencies, routes, vehicles, fares) = (cities?, agencies?, routes?, vehicles?, fares?);
     let text =
         CatalogueText { cities: &cities, agencies: &agencies, routes: &routes, vehicles: &vehicles, fares: &fares };
