@@ -85,7 +85,7 @@ fn configuration(smsc: SocketAddr) -> String {
         system_id = "smsbus"
         password_file = "password"
         charged_at = "delivery"
-        message_id = {{ response = "hex", receipt_text = "decimal", receipt_tlv = "hex" }}
+        message_id = {{ response = "hex", receipt_text = "decimal", receipt_tlv = "decimal" }}
         tariffs = [{{ tlvs = [{{ tag = 0x1401, type = "c_octet_string", value = "BUS_{{major}}" }}] }}]
         "#
     )
