@@ -91,6 +91,10 @@ pub(super) async fn charges_are_listed_newest_first_by_every_filter_and_paged(st
     let charged = ChargeFilter { state: Some("charged".into()), ..all.clone() };
     assert_eq!(list(charged.clone(), 9).await, [reference(4)]);
     assert_eq!(list(ChargeFilter { msisdn: Some(msisdn(2)), ..charged }, 9).await, []);
+    let open = ChargeFilter { state: Some("processing".into()), ..all.clone() };
+    assert_eq!(list(open.clone(), 2).await, [3, 2].map(reference));
+    assert_eq!(list(ChargeFilter { vehicle: Some(vehicle(1)), ..open.clone() }, 9).await, [2, 1].map(reference));
+    assert_eq!(list(ChargeFilter { msisdn: Some(msisdn(1)), ..open }, 9).await, [3, 1].map(reference));
     let between = ChargeFilter { from: Some(at(20)), until: Some(at(40)), ..all };
     assert_eq!(list(between.clone(), 9).await, [3, 2].map(reference));
     assert_eq!(list(ChargeFilter { msisdn: Some(msisdn(1)), ..between }, 9).await, [reference(3)]);

@@ -348,3 +348,6 @@ fn place(row: &SqliteRow) -> Result<usize, StoreError> {
 fn outside_the_batch() -> StoreError {
     StoreError::Refused("the database spoke of a write that it was not asked about".into())
 }
+
+#[cfg(test)]
+pub(super) const ALL: &[&str] = &[OBJECTIONS, KNOWN_KEYS, HELD_SLOTS, KNOWN_MOS, OWNERS, PARKED, NEEDLESS_ANSWERS];
