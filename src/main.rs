@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use smsbusd::{
     cli::{
-        self, ConfigArgs, Exit, Outcome, SimulateArgs,
+        self, ConfigArgs, Exit, Failure, Outcome, SimulateArgs,
         carrier::{CarrierArgs, carrier},
         charge::{ChargeArgs, charge},
         check_config::check_config,
@@ -62,18 +62,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Kill points by name, from the environment variable FAILPOINTS; only in builds for crash tests.
+    #[cfg(feature = "failpoints")]
+    let _kill_points = fail::FailScenario::setup();
     cli::finish(run(CommandLine::parse().command))
 }
 
-fn run(command: Command) -> Outcome {
-    match command {
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    let exit = match command {
         Command::Serve(args) => cli::run(serve(&args)),
-        Command::Demo { json } => cli::run(async {
-            let passed = demo::run(DemoOptions { json }).await;
-            passed
-                .map(|balanced| if balanced { Exit::Done } else { Exit::Failed })
-                .map_err(|error| cli::Failure::new(error.to_string()))
-        }),
+        Command::Demo { json } => cli::run(demonstrate(json)),
         Command::Simulate(args) => cli::run(cli::simulate(&args)),
         Command::Migrate(args) => cli::run(cli::migrate(&args)),
         Command::CheckConfig(args) => check_config(&args),
@@ -81,5 +79,15 @@ fn run(command: Command) -> Outcome {
         Command::Ticket(args) => ticket(&args),
         Command::Charge(args) => cli::run(charge(&args)),
         Command::Carrier(args) => cli::run(carrier(&args)),
+    };
+    exit.map(ExitCode::from)
+}
+
+/// Its exit status is the verdict of the audit.
+async fn demonstrate(json: bool) -> Outcome {
+    match demo::run(DemoOptions { json }).await {
+        Ok(true) => Ok(Exit::Done),
+        Ok(false) => Err(Failure::new("the morning ended with books that differ, or with something in doubt")),
+        Err(error) => Err(Failure::new(error.to_string())),
     }
 }

@@ -235,7 +235,7 @@ impl ChargeAnswer {
     }
 
     /// As the answer to a purchase that was a repeat.
-    pub(super) fn as_repeat(mut self) -> ChargeAnswer {
+    pub(super) fn marked_as_repeat(mut self) -> ChargeAnswer {
         self.repeat_of = Some(self.reference);
         self
     }

@@ -96,9 +96,8 @@ fn set_paused(
 ) -> Result<Json<CarrierAnswer>, Problem> {
     let carrier = name.ok().and_then(|Path(name)| gateway.carrier(&name));
     let carrier = carrier.ok_or_else(|| Problem::new(Code::NotFound, "no carrier has this name"))?;
-    if carrier.is_paused() != paused {
-        carrier.set_paused(paused);
-        warn!(carrier = %carrier.name(), by = caller.name(), paused, "a carrier was paused or resumed by hand");
-    }
-    Ok(Json(CarrierAnswer::new(carrier)))
+    carrier.set_paused(paused);
+    warn!(carrier = %carrier.name(), by = caller.name(), paused, "a carrier was paused or resumed by hand");
+    // The link has been told, and will say so itself in a moment.
+    Ok(Json(CarrierAnswer { paused, ..CarrierAnswer::new(carrier) }))
 }

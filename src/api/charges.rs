@@ -8,7 +8,7 @@ use super::{
     Role,
     answer::{AttemptSummary, ChargeAnswer, StateCode},
     auth::Caller,
-    error::{Code, FieldError, Problem, ProblemDocument},
+    error::{Code, Problem, ProblemDocument},
     reading::{Cursor, JsonBody, PageLimit, QueryOf, ReferenceInPath},
 };
 use crate::{
@@ -175,7 +175,7 @@ pub(super) async fn read_journal(
 
 /// What a person found out about a charge in doubt.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct NewResolution {
     /// Whether the money was taken.
     #[serde(rename = "as")]
@@ -216,11 +216,7 @@ pub(super) async fn resolve_charge(
 ) -> Result<Json<ChargeAnswer>, Problem> {
     let because = body.because.trim();
     if !(1..=BECAUSE_CHARS_MAX).contains(&because.chars().count()) {
-        return Err(Problem::fields(vec![FieldError {
-            pointer: Some("/because".into()),
-            parameter: None,
-            detail: format!("from 1 to {BECAUSE_CHARS_MAX} characters"),
-        }]));
+        return Err(Problem::field("/because", format!("from 1 to {BECAUSE_CHARS_MAX} characters")));
     }
     let resolution = Resolution {
         charged: body.outcome == ResolvedAs::Charged,

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -49,21 +49,21 @@ pub(super) struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     logged: Option<String>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What is wrong with one part of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct FieldError {
+struct FieldError {
     /// Where in the body, as a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/msisdn")]
-    pub(super) pointer: Option<String>,
+    pointer: Option<String>,
     /// Which parameter of the query.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) parameter: Option<String>,
+    parameter: Option<String>,
     /// What is wrong.
-    pub(super) detail: String,
+    detail: String,
 }
 
 /// An error (RFC 9457).
@@ -170,13 +170,22 @@ impl Problem {
 
     /// An error that needs no words.
     pub(super) fn bare(code: Code) -> Problem {
-        Problem { code, detail: None, errors: Vec::new(), logged: None, headers: HeaderMap::new() }
+        Problem { code, detail: None, errors: Vec::new(), logged: None, headers: Vec::new() }
     }
 
-    /// Fields or parameters that are wrong.
-    pub(super) fn fields(errors: Vec<FieldError>) -> Problem {
-        let detail = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        Problem { errors, ..Problem::new(Code::BadRequest, detail) }
+    /// One field of the body that is wrong.
+    pub(super) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Problem {
+        Problem::of_part(FieldError { pointer: Some(pointer.into()), parameter: None, detail: detail.into() })
+    }
+
+    /// One parameter of the query that is wrong.
+    pub(super) fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Problem {
+        Problem::of_part(FieldError { pointer: None, parameter: Some(name.into()), detail: detail.into() })
+    }
+
+    fn of_part(error: FieldError) -> Problem {
+        let detail = error.to_string();
+        Problem { errors: vec![error], ..Problem::new(Code::BadRequest, detail) }
     }
 
     /// Our fault; what happened goes into the log and nowhere else.
@@ -191,7 +200,7 @@ impl Problem {
 
     /// With another header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Problem {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
@@ -217,7 +226,8 @@ impl Problem {
             errors: self.errors,
             trace_id,
         };
-        let mut answer = (status, self.headers, Json(document)).into_response();
+        let mut answer = (status, Json(document)).into_response();
+        answer.headers_mut().extend(self.headers);
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         answer
     }
@@ -252,11 +262,7 @@ impl From<PurchaseError> for Problem {
     fn from(error: PurchaseError) -> Problem {
         match error {
             PurchaseError::Impossible(reason) => Problem::bare(Code::Impossible(reason)),
-            PurchaseError::Passengers { .. } => Problem::fields(vec![FieldError {
-                pointer: Some("/passengers".into()),
-                parameter: None,
-                detail: error.to_string(),
-            }]),
+            PurchaseError::Passengers { .. } => Problem::field("/passengers", error.to_string()),
             PurchaseError::KeyConflict(_) => Problem::new(Code::IdempotencyKeyConflict, error.to_string()),
             PurchaseError::Overloaded | PurchaseError::Stopping => {
                 Problem::later(Code::Overloaded).logging(error.to_string())

@@ -16,7 +16,7 @@ use super::{
     answer::ChargeAnswer,
     auth::Caller,
     charges::with_ticket,
-    error::{Code, FieldError, Problem, ProblemDocument},
+    error::{Code, Problem, ProblemDocument},
     headers::{IdempotencyKey, PREFERENCE_APPLIED, preferred_wait, visible},
     reading::JsonBody,
     routes::Api,
@@ -40,7 +40,7 @@ const TRIP_CHARS_MAX: usize = 64;
 /// number and plate make no other body. A field that comes later must be left out of the JSON where it is absent, or the
 /// keys of yesterday would conflict.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct NewCharge {
     /// Whose balance pays: `+7707…`, `8707…`, `7707…` or ten digits.
     #[schema(value_type = String, example = "+77051234567")]
@@ -66,7 +66,7 @@ pub(super) struct NewCharge {
 
 /// The trip that the passenger rides on.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct NewTrip {
     /// The caller's id of it, 1 to 64 characters.
     #[schema(min_length = 1, max_length = 64)]
@@ -115,18 +115,11 @@ impl NewCharge {
     /// What no type can say.
     fn check(&self) -> Result<(), Problem> {
         let Some(trip) = &self.trip else { return Ok(()) };
-        let wrong = |pointer: &str, detail: &str| {
-            Err(Problem::fields(vec![FieldError {
-                pointer: Some(pointer.into()),
-                parameter: None,
-                detail: detail.into(),
-            }]))
-        };
         if !(1..=TRIP_CHARS_MAX).contains(&trip.id.chars().count()) {
-            return wrong("/trip/id", "from 1 to 64 characters");
+            return Err(Problem::field("/trip/id", format!("from 1 to {TRIP_CHARS_MAX} characters")));
         }
         if trip.next_arrives_at.is_some_and(|next| next <= trip.arrives_at) {
-            return wrong("/trip/next_arrives_at", "must be after arrives_at");
+            return Err(Problem::field("/trip/next_arrives_at", "must be after arrives_at"));
         }
         Ok(())
     }
@@ -236,7 +229,7 @@ async fn respond(gateway: &Gateway, charge: Charge, is_new: bool, is_repeat: boo
     };
     let location = visible(&format!("/v1/charges/{}", charge.reference));
     let answer = with_ticket(gateway, charge).await?;
-    let answer = if is_repeat { answer.as_repeat() } else { answer };
+    let answer = if is_repeat { answer.marked_as_repeat() } else { answer };
     Ok((status, [(header::LOCATION, location)], Json(answer)).into_response())
 }
 
@@ -280,7 +273,7 @@ mod tests {
                 r#"{"msisdn": "+77051234567", "vehicle": "1234", "passengers": 2, "fare_class": "reduced", "language": "ru",
                 "trip": {"id": "92-17", "arrives_at": "2026-03-01T12:30:00+05:00"}}"#
             ),
-            ""
+            "21102ff96d7de5ee59b7c4a293c6dd49f04369aa73997f6573e9b7311ec8c664"
         );
     }
 }

@@ -11,7 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
-use super::error::{Code, FieldError, Problem};
+use super::error::{Code, Problem};
 use crate::charge::Reference;
 
 /// A body of JSON. Unknown fields are refused if `T` refuses them.
@@ -38,13 +38,18 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for a struct, with its fields in order.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Problem::new(Code::BadRequest, "the body must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = pointer(error.path());
         let error = error.into_inner();
         let detail = without_position(&error);
         if error.is_data() {
-            Problem::fields(vec![FieldError { pointer: Some(place), parameter: None, detail }.at_the_missing_field()])
+            let (place, detail) = placed(place, detail);
+            Problem::field(place, detail)
         } else {
             let place = format!("line {}, column {}", error.line(), error.column());
             Problem::new(Code::BadRequest, format!("the body is not JSON: {detail}, {place}"))
@@ -78,19 +83,12 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
-impl FieldError {
-    /// A field that is missing has no place of its own: the reader names the object around it.
-    fn at_the_missing_field(mut self) -> FieldError {
-        let missing = self.detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-        if let (Some(field), Some(pointer)) = (missing, &mut self.pointer) {
-            pointer.push('/');
-            pointer.push_str(field);
-            self.detail = "must be there".into();
-        } else {
-            // An unknown field is quoted; it is the caller's own text.
-            self.detail = self.detail.chars().take(300).collect();
-        }
-        self
+/// A field that is missing has no place of its own: the reader names the object around it.
+fn placed(place: String, detail: String) -> (String, String) {
+    match detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        Some(field) => (format!("{place}/{field}"), "must be there".into()),
+        // What is unknown is quoted, and it is the caller's own text.
+        None => (place, detail.chars().take(300).collect()),
     }
 }
 
@@ -106,20 +104,14 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
         let mut object = serde_json::Map::new();
         for (name, value) in pairs.0 {
             if object.insert(name.clone(), value.into()).is_some() {
-                return Err(wrong_parameter(&name, "must come once"));
+                return Err(Problem::parameter(name, "must come once"));
             }
         }
         serde_path_to_error::deserialize(serde_json::Value::Object(object)).map(QueryOf).map_err(|error| {
-            let place = pointer(error.path());
-            let fault = FieldError { pointer: Some(place), parameter: None, detail: error.into_inner().to_string() };
-            let FieldError { pointer, detail, .. } = fault.at_the_missing_field();
-            wrong_parameter(pointer.as_deref().unwrap_or_default().trim_start_matches('/'), &detail)
+            let (place, detail) = placed(pointer(error.path()), error.into_inner().to_string());
+            Problem::parameter(place.trim_start_matches('/'), detail)
         })
     }
-}
-
-fn wrong_parameter(name: &str, detail: &str) -> Problem {
-    Problem::fields(vec![FieldError { pointer: None, parameter: Some(name.into()), detail: detail.into() }])
 }
 
 /// The `{reference}` of the path. What is no reference names nothing.
@@ -234,7 +226,50 @@ mod tests {
                 "",
             ]
             .map(refused),
-            @r#""#
+            @r#"
+        [
+          [
+            {
+              "detail": "must be there",
+              "pointer": "/name"
+            }
+          ],
+          [
+            {
+              "detail": "invalid type: integer `7`, expected a string",
+              "pointer": "/name"
+            }
+          ],
+          [
+            {
+              "detail": "unknown field `a/b~c`, expected `name` or `inner`",
+              "pointer": "/a~1b~0c"
+            }
+          ],
+          [
+            {
+              "detail": "invalid value: integer `300`, expected u8",
+              "pointer": "/inner/numbers/2"
+            }
+          ],
+          [
+            {
+              "detail": "must be there",
+              "pointer": "/inner/numbers"
+            }
+          ],
+          [
+            {
+              "detail": "duplicate field `name`",
+              "pointer": ""
+            }
+          ],
+          "the body must be a JSON object",
+          "the body is not JSON: EOF while parsing an object, line 1, column 12",
+          "something follows the JSON of the body",
+          "the body is not JSON: EOF while parsing a value, line 1, column 0"
+        ]
+        "#
         );
     }
 
@@ -242,8 +277,7 @@ mod tests {
     fn a_body_nested_without_end_is_refused_and_does_not_overflow_the_stack() {
         let deep = format!("{}{}", r#"{"inner":"#, "[".repeat(100_000));
         assert!(read_json::<Sample>(deep.as_bytes()).is_err());
-        let value = read_json::<serde_json::Value>(deep.as_bytes());
-        assert!(value.is_err());
+        assert!(read_json::<serde_json::Value>(deep.as_bytes()).is_err());
     }
 
     #[test]

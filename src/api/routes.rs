@@ -35,6 +35,16 @@ struct Shared {
 }
 
 impl Api {
+    /// Errors: what is wrong with the configuration.
+    pub(super) fn new(config: ApiConfig, gateway: Gateway) -> Result<Api, String> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(problems.join("; "));
+        }
+        let openapi = openapi::document().to_json().map_err(|error| format!("openapi.json: {error}"))?.into();
+        Ok(Api(Arc::new(Shared { callers: Callers::new(&config), config, gateway, openapi })))
+    }
+
     /// The bounds.
     pub(super) fn config(&self) -> &ApiConfig {
         &self.0.config
@@ -97,14 +107,8 @@ impl Route {
     }
 }
 
-/// The whole API. Errors: what is wrong with the configuration.
-pub(super) fn router(config: ApiConfig, gateway: Gateway) -> Result<Router, String> {
-    let problems = config.problems();
-    if !problems.is_empty() {
-        return Err(problems.join("; "));
-    }
-    let openapi = openapi::document().to_json().map_err(|error| format!("openapi.json: {error}"))?.into();
-    let api = Api(Arc::new(Shared { callers: Callers::new(&config), config, gateway, openapi }));
+/// The whole API.
+pub(super) fn router(api: Api) -> Router {
     let mut router = Router::new();
     for Route { path, access, handler, .. } in table() {
         let handler = handler
@@ -112,7 +116,7 @@ pub(super) fn router(config: ApiConfig, gateway: Gateway) -> Result<Router, Stri
             .route_layer(middleware::from_fn_with_state((api.clone(), access), authorise));
         router = router.route(path, handler);
     }
-    Ok(finish(router.with_state(api)))
+    finish(router.with_state(api))
 }
 
 /// What every listener has: an answer for what is not there, and the access log around everything.

@@ -26,7 +26,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use super::{ApiConfig, operations, routes};
+use super::{
+    ApiConfig, operations,
+    routes::{self, Api},
+};
 use crate::gateway::Gateway;
 
 /// Requests of one HTTP/2 connection at once.
@@ -55,7 +58,7 @@ pub async fn serve(
         first_request: Duration::from_secs(config.header_seconds_max),
         drain: Duration::from_secs(config.request_seconds_max),
     };
-    let router = routes::router(config, gateway).map_err(io::Error::other)?;
+    let router = routes::router(Api::new(config, gateway).map_err(io::Error::other)?);
     accept(listener, router, bounds, stop).await;
     Ok(())
 }

@@ -14,6 +14,8 @@ mod refund;
 mod step;
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;
 
 pub use attempt::{Attempt, AttemptState, Contract, QuerySchedule, Rejection};

@@ -3,7 +3,6 @@ use std::time::Duration;
 use proptest::{prelude::*, sample::subsequence};
 
 use super::*;
-use crate::language::Language;
 
 const T0: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
 const FARE: Money = Money::kzt(8_000);
@@ -14,24 +13,6 @@ fn at(seconds: u64) -> Timestamp {
 
 fn reference(n: u8) -> Reference {
     Reference::new(T0, [n; 10])
-}
-
-fn order() -> Order {
-    Order {
-        msisdn: "77011234567".parse().expect("a number"),
-        vehicle: "1234".parse().expect("a code"),
-        city: "almaty".into(),
-        route: "92".into(),
-        agency: "green-bus".into(),
-        fare_class: "standard".into(),
-        passengers: 1,
-        amount: FARE,
-        trip: None,
-        channel: Channel::Api { caller: "ticket-service".into() },
-        language: Language::Ru,
-        extends: None,
-        received_at: T0,
-    }
 }
 
 fn carrier() -> CarrierName {
@@ -47,7 +28,7 @@ fn contract() -> Contract {
 }
 
 fn opened_with(late_success: LateSuccess) -> Charge {
-    Charge::new(reference(1), order(), Terms { ticket_deadline: at(60), late_success })
+    Charge::new(reference(1), samples::order(T0), Terms { ticket_deadline: at(60), late_success })
 }
 
 fn opened() -> Charge {

@@ -15,8 +15,6 @@ pub enum Exit {
     ExpiredOrOtherVehicle,
     /// 5: `ticket verify`: cannot tell.
     CannotTell,
-    /// 1: the command ran, and its own verdict is no; it has said why.
-    Failed,
 }
 
 /// Why a command could not do its work: for the person at the terminal, with what to do about it.
@@ -37,11 +35,16 @@ impl Exit {
     pub const fn status(self) -> u8 {
         match self {
             Exit::Done => 0,
-            Exit::Failed => 1,
             Exit::Invalid => 3,
             Exit::ExpiredOrOtherVehicle => 4,
             Exit::CannotTell => 5,
         }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.status())
     }
 }
 
@@ -80,9 +83,9 @@ impl From<Problems> for Failure {
 }
 
 /// Tells why a command failed, and gives the exit status of the process.
-pub fn finish(outcome: Outcome) -> ExitCode {
+pub fn finish(outcome: Result<ExitCode, Failure>) -> ExitCode {
     match outcome {
-        Ok(exit) => ExitCode::from(exit.status()),
+        Ok(exit) => exit,
         Err(failure) => {
             for line in failure.message.lines() {
                 eprintln!("smsbusd: {line}");

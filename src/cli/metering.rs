@@ -72,7 +72,8 @@ pub const METRICS: &[Metric] = &[
     ("store_queue_depth", Gauge, "Writes that wait for their commit"),
     // The API.
     ("http_requests_total", Counter, "Requests by route, method and status"),
-    ("http_request_seconds", Histogram, "From a request to its answer, by route and method"),
+    ("http_request_seconds", Histogram, "From a request to its answer, by route"),
+    ("http_connections", Gauge, "Open connections, by listener"),
     // The process.
     ("build_info", Gauge, "1, with the version as label"),
     ("panics_total", Counter, "Panics: mistakes of the program"),
@@ -102,4 +103,118 @@ pub(super) fn install() -> Result<PrometheusHandle, Failure> {
     }
     gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    fn sources(folder: PathBuf, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                sources(path, found);
+            } else if !path.ends_with("cli/metering.rs") && path.extension().is_some_and(|extension| extension == "rs")
+            {
+                found.push(fs::read_to_string(path).expect("a source file"));
+            }
+        }
+    }
+
+    fn daemon() -> Vec<String> {
+        let mut found = Vec::new();
+        sources(root().join("src"), &mut found);
+        assert!(found.len() > 50, "this is not the crate's folder");
+        found
+    }
+
+    fn described() -> BTreeSet<&'static str> {
+        METRICS.iter().map(|(name, ..)| *name).collect()
+    }
+
+    /// What follows `macro!(` in the sources, as far as it is a name.
+    fn measured(sources: &[String]) -> BTreeSet<&str> {
+        let macros = ["counter!(", "gauge!(", "histogram!("];
+        let after = sources.iter().flat_map(|text| macros.iter().flat_map(|start| text.split(start).skip(1)));
+        after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next()).collect()
+    }
+
+    #[test]
+    fn every_metric_in_the_source_is_described_and_every_described_one_is_in_the_source() {
+        let sources = daemon();
+        let undescribed: Vec<&str> = measured(&sources).difference(&described()).copied().collect();
+        assert_eq!(undescribed, [""; 0]);
+        let here = include_str!("metering.rs");
+        let quoted = |name: &str| sources.iter().any(|text| text.contains(&format!("\"{name}\"")));
+        let gone: Vec<&str> = described()
+            .into_iter()
+            .filter(|name| !quoted(name) && !here.contains(&format!("gauge!(\"{name}\"")))
+            .collect();
+        assert_eq!(gone, [""; 0]);
+        assert_eq!(described().len(), METRICS.len(), "one is described twice");
+    }
+
+    /// The words of a PromQL expression that can be metrics: not a label, a function, or what follows `by`.
+    fn metrics_in(expression: &str) -> Vec<&str> {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let mut words = Vec::new();
+        let mut rest = expression;
+        while let Some(start) = rest.find(is_word) {
+            let before = rest[..start].chars().next_back();
+            let word = rest[start..].split(|c| !is_word(c)).next().unwrap_or_default();
+            rest = &rest[start + word.len()..];
+            let is_name = word.contains('_') && !rest.trim_start().starts_with(['(', '=']) && before != Some('"');
+            if is_name && word != "humanizeDuration" {
+                let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix));
+                words.push(base.unwrap_or(word));
+            }
+        }
+        words
+    }
+
+    fn unknown(expressions: &[String]) -> Vec<String> {
+        let known = described();
+        let named = expressions.iter().flat_map(|expression| metrics_in(expression));
+        named.filter(|name| !known.contains(name)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_metric_of_the_alerts_is_measured_and_what_is_in_doubt_comes_first() {
+        let rules = fs::read_to_string(root().join("config/alerts.yml")).expect("the alerts");
+        let expressions: Vec<String> =
+            rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).map(str::to_owned).collect();
+        assert_eq!(expressions.len(), rules.matches("- alert: ").count());
+        assert_eq!(unknown(&expressions), [""; 0]);
+        for (expression, metric) in
+            expressions.iter().zip(["in_doubt_oldest_seconds", "in_doubt_charges", "in_doubt_minor"])
+        {
+            assert!(expression.starts_with(metric), "M16: {expression}");
+        }
+        assert_eq!(unknown(&["sum by (le) (rate(no_such_bucket[5m]))".into()]), ["no_such"]);
+    }
+
+    #[test]
+    fn every_metric_of_the_dashboard_is_measured_and_what_is_in_doubt_comes_first() {
+        let dashboard = fs::read_to_string(root().join("config/dashboard.json")).expect("the dashboard");
+        let dashboard: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
+        let panels = dashboard["panels"].as_array().expect("panels");
+        let expressions: Vec<String> = panels
+            .iter()
+            .flat_map(|panel| panel["targets"].as_array().into_iter().flatten())
+            .map(|target| target["expr"].as_str().expect("an expression").to_owned())
+            .collect();
+        assert!(expressions.len() > 20);
+        assert_eq!(unknown(&expressions), [""; 0]);
+        assert_eq!(expressions[0], "in_doubt_charges", "M16");
+    }
 }

@@ -49,7 +49,7 @@ impl ConfigArgs {
 /// Runs a command on the runtime of the process. What it leaves behind is not waited for.
 ///
 /// Errors: the command's own; the system refuses threads.
-pub fn run(command: impl Future<Output = Outcome>) -> Outcome {
+pub fn run<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("smsbusd").build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
     let outcome = runtime.block_on(command);

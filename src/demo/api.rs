@@ -38,6 +38,15 @@ pub(super) struct ApiCharge {
     pub(super) charged_at: Option<Timestamp>,
     #[serde(default)]
     pub(super) repeat_of: Option<Reference>,
+    /// Not in lists.
+    #[serde(default)]
+    pub(super) ticket: Option<ApiTicket>,
+}
+
+/// What of a charge's ticket the demo looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct ApiTicket {
+    pub(super) short_code: String,
 }
 
 impl ApiCharge {
@@ -77,6 +86,11 @@ impl Api {
         let body = json!({ "msisdn": passenger.msisdn(), "vehicle": vehicle });
         let request = self.http.post(self.url("/v1/charges")).json(&body);
         self.json(request.header("idempotency-key", key).header("prefer", format!("wait={WAIT_SECONDS}"))).await
+    }
+
+    /// `GET /v1/charges/{reference}`, with its ticket.
+    pub(super) async fn charge(&self, reference: Reference) -> Result<ApiCharge, DemoError> {
+        self.json(self.get(&format!("/v1/charges/{reference}"))).await
     }
 
     /// `GET /v1/charges`: all of them, or those that `filter` (a query without `?`) leaves, newest first.

@@ -12,7 +12,7 @@ pub(super) const SHORT_NUMBER: &str = "2505";
 /// The name under which the gateway binds.
 const SYSTEM_ID: &str = "smsbus";
 /// After so long without a response the gateway holds a charge to be in doubt. Short, so that the demo is.
-pub(super) const RESPONSE_TIMEOUT_MS: u64 = 500;
+pub(super) const RESPONSE_TIMEOUT_MS: u64 = 800;
 
 /// Both carriers, running.
 #[derive(Debug)]

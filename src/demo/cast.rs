@@ -1,5 +1,7 @@
 //! Who rides this morning. The numbers are examples; nobody is called.
 
+use std::fmt;
+
 use crate::msisdn::Msisdn;
 
 /// Somebody with a phone.
@@ -24,6 +26,12 @@ impl Passenger {
             701 => CarrierId::Kcell,
             _ => CarrierId::Beeline,
         }
+    }
+}
+
+impl fmt::Display for Passenger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.carrier().name())
     }
 }
 
@@ -71,7 +79,7 @@ pub(super) const DURING_THE_OUTAGE: Passenger = Passenger::new("Karlygash", 77_0
 
 /// Those who pay in the moment of the kill, half of them at each carrier.
 pub(super) fn crowd() -> Vec<Passenger> {
-    let numbers = |first: u64| (first..first + 6).map(|number| Passenger::new("somebody", number));
+    let numbers = |first: u64| (first..first + 6).map(|number| Passenger::new("Somebody", number));
     numbers(77_010_000_401).chain(numbers(77_050_000_401)).collect()
 }
 

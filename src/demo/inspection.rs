@@ -54,7 +54,7 @@ pub(super) fn play(
 fn in_words(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Valid(ticket) => format!(
-            "valid: bus {}, route {}, {} passenger(s), {}",
+            "valid: bus {}, route {}, passengers {}, {}",
             ticket.vehicle, ticket.route, ticket.passengers, ticket.amount
         ),
         Verdict::Expired(ticket) => format!("expired at {}", ticket.expires_at),

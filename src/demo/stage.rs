@@ -101,7 +101,7 @@ impl Stage {
         answers: usize,
     ) -> Result<Vec<String>, DemoError> {
         let before = self.inbox(passenger).len();
-        self.story.from_passenger(passenger.name, text);
+        self.story.passenger_says(passenger, text);
         send(self.carrier(passenger), passenger, text).await?;
         self.hears(passenger, before, answers).await
     }
@@ -120,7 +120,7 @@ impl Stage {
         });
         let heard = heard.await?;
         for text in &heard {
-            self.story.to_passenger(passenger.name, text);
+            self.story.passenger_reads(passenger, text);
         }
         Ok(heard)
     }
@@ -130,48 +130,57 @@ impl Stage {
         self.carrier(passenger).inbox(passenger.msisdn()).into_iter().map(|message| message.text).collect()
     }
 
-    /// A passenger presses *pay* in an app: `POST /v1/charges` with a new key. The charge as the answer shows it.
+    /// A passenger presses *pay* in an app: `POST /v1/charges` with a new key. The charge as the answer shows it: its outcome,
+    /// or that it is in doubt.
     pub(super) async fn pays(&self, passenger: Passenger, vehicle: &str) -> Result<ApiCharge, DemoError> {
-        self.story.from_passenger(passenger.name, &format!("[pay] in the app, on bus {vehicle}: POST /v1/charges"));
+        self.story.passenger_says(passenger, &format!("[pay] in the app, on bus {vehicle}: POST /v1/charges"));
         let charge = self.api.buy(passenger, vehicle, &secret::<16>()).await?;
         self.tell(&charge);
         Ok(charge)
     }
 
-    /// The newest charge of a passenger, once it is `state`.
+    /// The newest charge of a passenger, once it has ended. Errors: it ends in another state than `state`.
     pub(super) async fn ends(&self, passenger: Passenger, state: &str) -> Result<ApiCharge, DemoError> {
-        let what = format!("the charge of {} is {state}", passenger.name);
-        let charge = until(&what, async || {
+        let what = format!("a charge of {} has ended", passenger.name);
+        let newest = until(&what, async || {
             let newest = self.api.charges_of(passenger).await?.into_iter().next();
-            match newest {
-                Some(charge) if charge.is_final() && charge.state != state => Err(DemoError::Otherwise(format!(
-                    "the charge of {} is {}, not {state}",
-                    passenger.name, charge.state
-                ))),
-                newest => Ok(newest.filter(|charge| charge.state == state)),
-            }
+            Ok(newest.filter(ApiCharge::is_final))
         });
+        let charge = self.api.charge(newest.await?.reference).await?;
+        self.tell(&charge);
+        ended_as(charge, state)
+    }
+
+    /// A charge that the API showed, once it has ended. Errors: it ends in another state than `state`.
+    pub(super) async fn settles(&self, shown: ApiCharge, state: &str) -> Result<ApiCharge, DemoError> {
+        if shown.is_final() {
+            return ended_as(shown, state);
+        }
+        let what = format!("the charge {} has ended", shown.reference);
+        let charge =
+            until(&what, async || Ok(Some(self.api.charge(shown.reference).await?).filter(ApiCharge::is_final)));
         let charge = charge.await?;
         self.tell(&charge);
-        Ok(charge)
+        ended_as(charge, state)
     }
 
     /// Says where a charge stands.
-    pub(super) fn tell(&self, charge: &ApiCharge) {
-        let mut text = format!("{} {}", charge.state, charge.amount);
-        if let Some(reason) = &charge.reason {
-            text = format!("{}: {reason}, nothing is taken", charge.state);
-        }
-        if let Some(charged_at) = charge.charged_at {
-            text = format!("{text}, {} ms after the request", charged_at.since(charge.received_at).as_millis());
-        }
-        if charge.repeat_of.is_some() {
-            text = format!("{text}; a repeat, so nothing more is taken");
-        }
-        match charge.state.as_str() {
-            "in_doubt" => self.story.mishap("gateway", &text),
-            _ => self.story.said("gateway", &text),
-        }
+    fn tell(&self, charge: &ApiCharge) {
+        let ApiCharge { state, amount, .. } = charge;
+        let text = match (state.as_str(), charge.charged_at, &charge.reason) {
+            ("in_doubt", ..) => {
+                return self.story.mishap("gateway", "in_doubt: nobody knows yet whether the money was taken");
+            }
+            (_, Some(_), _) if charge.repeat_of.is_some() => "repeat_of that charge: nothing more is taken".to_owned(),
+            (_, Some(charged_at), _) => {
+                let ms = charged_at.since(charge.received_at).as_millis();
+                let ticket = charge.ticket.as_ref().map(|ticket| format!(", ticket {}", ticket.short_code));
+                format!("{state}: {amount} in {ms} ms{}", ticket.unwrap_or_default())
+            }
+            (_, None, Some(reason)) => format!("{state}: {reason}; nothing is taken"),
+            (_, None, None) => state.clone(),
+        };
+        self.story.said("gateway", &text);
     }
 
     /// What a carrier's own books say it took from a passenger.
@@ -187,6 +196,11 @@ impl Stage {
             false => Err(DemoError::Otherwise(format!("{} was taken from {}, not {expected}", taken, passenger.name))),
         }
     }
+}
+
+fn ended_as(charge: ApiCharge, state: &str) -> Result<ApiCharge, DemoError> {
+    expect(charge.state == state, || format!("the charge {} is {}, not {state}", charge.reference, charge.state))?;
+    Ok(charge)
 }
 
 /// Sends a passenger's message, and waits until the gateway has taken it.

@@ -6,10 +6,12 @@ use std::{
     time::Instant,
 };
 
+use super::cast::Passenger;
+
 /// The width that everything but long words stays within.
 const COLUMNS: usize = 100;
 /// Where the text of a line begins, after the time and who speaks.
-const TEXT_COLUMN: usize = 32;
+const TEXT_COLUMN: usize = 35;
 
 /// Prints what happens, each line with the seconds since the beginning.
 #[derive(Debug)]
@@ -77,13 +79,13 @@ impl Story {
     }
 
     /// A message from a passenger's phone, or a request of the passenger's app.
-    pub(super) fn from_passenger(&self, name: &str, text: &str) {
-        self.line(Look::Cyan, &format!("{name} →"), text);
+    pub(super) fn passenger_says(&self, passenger: Passenger, text: &str) {
+        self.line(Look::Cyan, &format!("{passenger} →"), text);
     }
 
     /// A message to a passenger's phone.
-    pub(super) fn to_passenger(&self, name: &str, text: &str) {
-        self.line(Look::Green, &format!("→ {name}"), text);
+    pub(super) fn passenger_reads(&self, passenger: Passenger, text: &str) {
+        self.line(Look::Green, &format!("→ {passenger}"), text);
     }
 
     /// What the gateway or a carrier says.

@@ -377,8 +377,9 @@ pub fn missing_tariffs<'a>(
                 let tariffs = format!("carriers.{name}.smpp.tariffs");
                 match fare.checked_mul(passengers.into()) {
                     Ok(amount) if amount.currency == carrier.currency && carrier.has_tariff(amount) => {}
-                    Ok(amount) => missing
-                        .push(format!("{tariffs}: no tariff for {amount} ({city}, {fare_class}, {passengers} passengers)")),
+                    Ok(amount) => missing.push(format!(
+                        "{tariffs}: no tariff for {amount} ({city}, {fare_class}, {passengers} passengers)"
+                    )),
                     Err(e) => missing.push(format!("{tariffs}: {e} ({city}, {fare_class}, {passengers} passengers)")),
                 }
             }
@@ -387,11 +388,7 @@ pub fn missing_tariffs<'a>(
     missing
 }
 
-fn check_books(
-    books: &Books,
-    carriers: &BTreeMap<CarrierName, Carrier>,
-    passengers_max: u8,
-) -> Result<(), StartError> {
+fn check_books(books: &Books, carriers: &BTreeMap<CarrierName, Carrier>, passengers_max: u8) -> Result<(), StartError> {
     let configs = carriers.iter().map(|(name, carrier)| (name, carrier.config()));
     match missing_tariffs(&books.catalogue, configs, passengers_max).into_iter().next() {
         Some(problem) => Err(StartError::Config(problem)),

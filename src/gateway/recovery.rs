@@ -15,7 +15,7 @@ use crate::charge::{AttemptState, Charge, Doubt, Event, Evidence, EvidenceSource
 const PAGE: u32 = 512;
 
 impl Inner {
-    /// Runs once, before any carrier is connected and before any request is taken.
+    /// Runs once, before any event of a carrier and before any request is taken.
     ///
     /// Errors: the store fails; then the gateway must not start.
     pub(super) async fn recover(self: &Arc<Self>) -> Result<(), ApplyError> {

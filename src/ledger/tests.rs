@@ -3,33 +3,16 @@ use std::time::Duration;
 use super::*;
 use crate::{
     charge::{
-        Channel, Contract, Doubt, Event, Evidence, EvidenceSource, Finding, LateSuccess, Order, Reason, Retry, Terms,
-        step,
+        Contract, Doubt, Event, Evidence, EvidenceSource, Finding, LateSuccess, Reason, Retry, Terms, samples, step,
     },
-    language::Language,
     money::Money,
 };
 
 const T0: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
 
 fn charge() -> Charge {
-    let order = Order {
-        msisdn: "77011234567".parse().expect("a number"),
-        vehicle: "1234".parse().expect("a code"),
-        city: "almaty".into(),
-        route: "92".into(),
-        agency: "green-bus".into(),
-        fare_class: "standard".into(),
-        passengers: 1,
-        amount: Money::kzt(8_000),
-        trip: None,
-        channel: Channel::Api { caller: "ticket-service".into() },
-        language: Language::Ru,
-        extends: None,
-        received_at: T0,
-    };
     let terms = Terms { ticket_deadline: T0.plus(Duration::from_secs(60)), late_success: LateSuccess::Refund };
-    Charge::new(Reference::new(T0, [1; 10]), order, terms)
+    Charge::new(Reference::new(T0, [1; 10]), samples::order(T0), terms)
 }
 
 fn open() -> Event {

@@ -1,5 +1,7 @@
 //! One spelling for what phones and people write in many.
 
+use crate::transit::latin_look_alike;
+
 /// `text` without what cannot be seen, in upper case, full-width forms made plain, every run of blanks one space, none at the
 /// ends.
 pub(super) fn plain(text: &str) -> String {
@@ -16,31 +18,19 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// `text` with capitals that look alike in Cyrillic and Latin made Latin, so that it does not matter on which keyboard each letter was
-/// typed. The first twelve are those of state plates.
+/// typed.
 pub(super) fn look_alikes_folded(text: &str) -> String {
     text.chars().map(latin).collect()
 }
 
 const fn latin(c: char) -> char {
     match c {
-        'А' => 'A',
-        'В' => 'B',
-        'Е' => 'E',
-        'К' => 'K',
-        'М' => 'M',
-        'Н' => 'H',
-        'О' => 'O',
-        'Р' => 'P',
-        'С' => 'C',
-        'Т' => 'T',
-        'У' => 'Y',
-        'Х' => 'X',
         // Kazakh; and what is typed for it on a keyboard that lacks it.
         'І' => 'I',
         'Қ' => 'K',
         'Ө' => 'O',
         'Ә' => 'A',
-        other => other,
+        other => latin_look_alike(other),
     }
 }
 

@@ -166,8 +166,14 @@ fn read_carriers(draft: &mut Draft, carriers: Value) {
 fn read_section<T: DeserializeOwned>(draft: &mut Draft, section: &str, mut value: Value) -> Option<T> {
     let mut taken_out: Vec<String> = Vec::new();
     for _ in 0..PROBLEMS_PER_SECTION_MAX {
-        let error = match value.clone().try_deserialize::<T>() {
-            Ok(read) => return Some(read),
+        let mut passed_over = Vec::new();
+        // Some structures are kept in the store as well, and there they pass over what they do not know. Not here.
+        let note = |path: serde_ignored::Path<'_>| passed_over.push(path.to_string().replace(".?", ""));
+        let error = match serde_ignored::deserialize::<_, _, T>(value.clone(), note) {
+            Ok(read) => {
+                passed_over.iter().for_each(|stranger| draft.problem(below(section, stranger), "unknown key"));
+                return Some(read);
+            }
             Err(error) => error,
         };
         let (inner, what) = key_and_reason(error);

@@ -63,7 +63,7 @@ pub fn load(sources: &Sources, now: Timestamp) -> Result<Configuration, Problems
     check::check(&mut draft, materials.books.as_ref());
     match (draft.problems.is_empty(), materials.complete()) {
         (true, Some(materials)) => Ok(Configuration { settings: draft.settings, materials }),
-        _ => Err(draft.problems),
+        _ => Err(draft.problems.in_order()),
     }
 }
 

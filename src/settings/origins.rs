@@ -36,15 +36,24 @@ impl Origins {
         }
     }
 
-    /// Where `key` is written, or else what it would stand in.
+    /// The file that `key` is written in. Of a table: a file that some of it is written in. Of a key that is missing: the
+    /// file of the table that it would stand in.
     pub(super) fn of(&self, key: &str) -> Option<&str> {
         let mut key = key;
         loop {
-            if let Some(origin) = self.written.get(key) {
+            if let Some(origin) = self.written.get(key).or_else(|| self.of_table(key)) {
                 return Some(origin);
             }
             key = &key[..key.rfind(['.', '['])?];
         }
+    }
+
+    fn of_table(&self, key: &str) -> Option<&String> {
+        let is_inside = |inner: &str| inner.strip_prefix(key).is_some_and(|rest| rest.starts_with(['.', '[']));
+        let inside = || self.written.range(key.to_owned()..).take_while(|(inner, _)| inner.starts_with(key));
+        let mut origins = inside().filter(|(inner, _)| is_inside(inner)).map(|(_, origin)| origin);
+        let first = origins.next()?;
+        Some(std::iter::once(first).chain(origins).find(|origin| *origin != ENVIRONMENT).unwrap_or(first))
     }
 
     /// The path that `written` under `key` means. Errors: it wants systemd's credentials, and there are none.

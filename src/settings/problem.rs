@@ -32,6 +32,12 @@ impl Problems {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// By file and key; what is said of one key keeps its order.
+    pub(super) fn in_order(mut self) -> Problems {
+        self.0.sort_by(|a, b| (&a.file, &a.key).cmp(&(&b.file, &b.key)));
+        self
+    }
 }
 
 impl fmt::Display for Problems {

@@ -28,8 +28,8 @@ pub enum Write {
     },
     /// A message from a passenger, before it is acknowledged. Answered by [`Outcome::MoKept`] or [`Outcome::MoKnown`].
     KeepMo(IncomingSms),
-    /// A message from a passenger is answered without a charge. Answered by [`Outcome::Done`], also if it was answered before:
-    /// then nothing is written.
+    /// A message from a passenger is answered without a charge. Answered by [`Outcome::Done`], or by [`Outcome::MoKnown`] if it
+    /// was answered before or was never kept.
     AnswerMo(MoAnswer),
     /// A receipt whose owner is looked for under the same lock under which it would be parked, so that a response that comes
     /// in at the same time cannot be missed. Answered by [`Outcome::Owned`] or [`Outcome::Parked`].
@@ -204,9 +204,9 @@ pub enum Outcome {
     EvidenceKnown,
     /// The message is kept and waits for its answer.
     MoKept,
-    /// The same message was kept within the window; nothing was written.
+    /// The same message was kept within the window, or the message has its answer; nothing was written.
     MoKnown {
-        /// The id of the message that was kept.
+        /// The id of the message that was kept, or that has its answer.
         id: Reference,
     },
     /// The receipt's carrier id is known; nothing was parked.

@@ -15,5 +15,5 @@ mod vehicle_code;
 
 pub use catalogue::{Agency, Catalogue, CatalogueText, City, CityName, Route, Vehicle};
 pub use faults::{CatalogueError, Fault, FaultReason};
-pub use plate::{Plate, PlateError};
+pub use plate::{Plate, PlateError, latin_look_alike};
 pub use vehicle_code::{VehicleCode, VehicleCodeError};

@@ -29,7 +29,7 @@ impl FromStr for Plate {
     fn from_str(text: &str) -> Result<Plate, PlateError> {
         let mut plate = String::with_capacity(*Plate::LENGTH.end());
         for c in text.chars().filter(|c| !c.is_whitespace() && *c != '-').flat_map(char::to_uppercase) {
-            let c = latin(c);
+            let c = latin_look_alike(c);
             if !c.is_ascii_alphanumeric() || plate.len() == *Plate::LENGTH.end() {
                 return Err(PlateError);
             }
@@ -41,8 +41,8 @@ impl FromStr for Plate {
     }
 }
 
-/// The Latin letter that a Cyrillic capital looks like on a plate.
-const fn latin(c: char) -> char {
+/// The Latin letter that a Cyrillic capital looks like: the twelve that stand on state plates. Any other character is itself.
+pub const fn latin_look_alike(c: char) -> char {
     match c {
         'А' => 'A',
         'В' => 'B',

@@ -1,1 +1,11 @@
+//! The whole API, called in-process over a real gateway and a simulated carrier.
+
+mod access;
+mod charges;
+mod connections;
+mod documents;
+mod operations;
+mod purchases;
+mod requests;
+mod tickets;
 mod world;

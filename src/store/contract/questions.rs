@@ -118,6 +118,12 @@ pub(super) async fn messages_of_a_passenger_are_counted_since_a_moment(store: St
     assert_eq!(store.messages_since(msisdn(1), at(7)).await.unwrap(), 2);
     assert_eq!(store.messages_since(msisdn(1), at(0)).await.unwrap(), 3);
     assert_eq!(store.messages_since(msisdn(1), at(10)).await.unwrap(), 0);
+    let to = async |since, limit| {
+        let found = store.messages_to(msisdn(1), at(since), limit).await.unwrap();
+        found.into_iter().map(|kept| kept.message).collect::<Vec<_>>()
+    };
+    assert_eq!(to(7, 9).await, [about(3, 9), sms(2, 1, 7)]);
+    assert_eq!(to(0, 1).await, [about(3, 9)]);
     let about_it: Vec<_> =
         store.messages_of(reference(1)).await.unwrap().into_iter().map(|kept| kept.message).collect();
     assert_eq!(about_it, [about(1, 5), about(3, 9)]);

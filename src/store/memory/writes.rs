@@ -45,8 +45,11 @@ impl State {
             Write::Settle(settlement) => self.judge_settlement(settlement).map(Verdict::from),
             Write::RecordRepeat { guard, reference, mo, .. } => self.judge_repeat(guard, *reference, mo.as_ref()),
             Write::KeepMo(message) => self.judge_mo(message).map(Verdict::from),
+            Write::AnswerMo(answer) if self.mos.get(&answer.mo).is_none_or(|mo| mo.answered) => {
+                Ok(Outcome::MoKnown { id: answer.mo }.into())
+            }
             Write::AnswerMo(answer) => {
-                self.refuse_known_messages(self.messages_of_answer(answer))?;
+                self.refuse_known_messages(&answer.messages)?;
                 Ok(Outcome::Done.into())
             }
             Write::Park(receipt) => Ok(self.judge_receipt(receipt).into()),
@@ -187,7 +190,7 @@ impl State {
                 self.fingerprints.insert(message.fingerprint, (message.id, message.received_at));
                 self.mos.insert(message.id, KeptMo { message: message.clone(), answered: false });
             }
-            (Write::AnswerMo(answer), _) => self.answer(answer),
+            (Write::AnswerMo(answer), Outcome::Done) => self.answer(answer),
             (Write::Park(receipt), Outcome::Parked) => {
                 self.parked.entry(receipt.id.clone()).or_insert_with(|| receipt.clone());
             }

@@ -55,7 +55,7 @@ pub(super) async fn judge(db: &mut SqliteConnection, batch: &[Write]) -> Result<
     verdicts.judge_mos(select_set(db, KNOWN_MOS, &guards.mos).await?)?;
     verdicts.judge_receipts(select_set(db, OWNERS, &guards.receipts).await?)?;
     verdicts.collect_parked(select_set(db, PARKED, &guards.learned).await?)?;
-    verdicts.collect_needless(select_set(db, NEEDLESS_ANSWERS, &guards.answers).await?)?;
+    verdicts.collect_needless(select_set(db, NEEDLESS_ANSWERS, &guards.answers).await?, batch)?;
     verdicts.lease(db, batch).await?;
     Ok(verdicts)
 }
@@ -299,8 +299,11 @@ impl Verdicts {
         Ok(())
     }
 
-    fn collect_needless(&mut self, rows: Vec<SqliteRow>) -> Result<(), StoreError> {
+    fn collect_needless(&mut self, rows: Vec<SqliteRow>, batch: &[Write]) -> Result<(), StoreError> {
         for row in rows {
+            if let Some(Write::AnswerMo(answer)) = batch.get(place(&row)?) {
+                *self.at(&row)? = Outcome::MoKnown { id: answer.mo };
+            }
             self.needless_answers.insert(place(&row)?);
         }
         Ok(())

@@ -161,10 +161,12 @@ impl Sqlite {
     ) -> Result<Vec<ParkedReceipt>, StoreError> {
         let query = sqlx::query(
             "SELECT id, carrier, carrier_id, msisdn, received_at, body FROM parked
-             WHERE carrier = ?1 AND msisdn = ?2 ORDER BY received_at, id LIMIT ?3",
+             WHERE carrier = ?1 AND msisdn = ?2 ORDER BY received_at DESC, id DESC LIMIT ?3",
         );
         let query = query.bind(carrier.as_str()).bind(number(msisdn)).bind(limit);
-        all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))
+        let mut newest = all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))?;
+        newest.reverse();
+        Ok(newest)
     }
 
     pub(in crate::store) async fn parked_count(&self) -> Result<u64, StoreError> {
@@ -235,6 +237,20 @@ impl Sqlite {
              FROM messages WHERE reference = ?1 ORDER BY created_at, id",
         );
         all(query.bind(bytes(&reference)).fetch_all(&self.readers).await?, decode::queued)
+    }
+
+    pub(in crate::store) async fn messages_to(
+        &self,
+        msisdn: Msisdn,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<QueuedSms>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at
+             FROM messages WHERE msisdn = ?1 AND created_at >= ?2 ORDER BY created_at DESC, id DESC LIMIT ?3",
+        );
+        let query = query.bind(number(msisdn)).bind(since.unix_ms()).bind(limit);
+        all(query.fetch_all(&self.readers).await?, decode::queued)
     }
 
     pub(in crate::store) async fn messages_since(&self, msisdn: Msisdn, since: Timestamp) -> Result<u64, StoreError> {

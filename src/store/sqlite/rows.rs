@@ -1,7 +1,6 @@
 //! What a batch writes, table by table: each list becomes one set statement.
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
 use super::judge::{Superseded, Verdicts};
 use crate::{
@@ -19,8 +18,8 @@ use crate::{
 /// The rows of a batch, in the order of its writes.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
-    pub(super) opened: Vec<OpenedRow<'a>>,
-    pub(super) changed: Vec<ChangedRow<'a>>,
+    pub(super) opened: WithBodies<OpenedRow<'a>>,
+    pub(super) changed: WithBodies<ChangedRow>,
     pub(super) keys: Vec<KeyRow<'a>>,
     pub(super) slots: Vec<SlotRow<'a>>,
     pub(super) held: Vec<HeldRow<'a>>,
@@ -28,7 +27,7 @@ pub(super) struct Rows<'a> {
     pub(super) attempts: Vec<AttemptRow<'a>>,
     pub(super) evidence: Vec<EvidenceRow<'a>>,
     pub(super) carrier_ids: Vec<CarrierIdRow<'a>>,
-    pub(super) journal: Vec<JournalRow<'a>>,
+    pub(super) journal: WithBodies<JournalRow>,
     pub(super) ledger: Vec<LedgerRow<'a>>,
     pub(super) tickets: Vec<TicketRow<'a>>,
     pub(super) revoked: Vec<MomentRow>,
@@ -36,7 +35,7 @@ pub(super) struct Rows<'a> {
     pub(super) moved: Vec<MovedRow>,
     pub(super) mos: Vec<MoRow<'a>>,
     pub(super) answered: Vec<MomentRow>,
-    pub(super) parked: Vec<ParkedRow<'a>>,
+    pub(super) parked: WithBodies<ParkedRow<'a>>,
     pub(super) unparked: Vec<&'a str>,
     pub(super) breaks: Vec<BreakRow>,
     pub(super) languages: Vec<LanguageRow>,
@@ -57,8 +56,10 @@ impl<'a> Rows<'a> {
                     mo.iter().filter(|_| !needless).for_each(|answer| rows.answer(answer));
                 }
                 (Write::KeepMo(message), Outcome::MoKept) => rows.mos.push(MoRow::new(message)),
-                (Write::AnswerMo(answer), Outcome::Done) if !needless => rows.answer(answer),
-                (Write::Park(receipt), Outcome::Parked) => rows.parked.push(ParkedRow::new(receipt)),
+                (Write::AnswerMo(answer), Outcome::Done) => rows.answer(answer),
+                (Write::Park(receipt), Outcome::Parked) => {
+                    rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
+                }
                 (Write::Unpark { id }, _) => rows.unparked.push(id),
                 (Write::MoveMessage(progress), _) => rows.move_message(progress),
                 (Write::SetLanguage { msisdn, language }, _) => {
@@ -71,14 +72,14 @@ impl<'a> Rows<'a> {
     }
 
     fn supersede(&mut self, old: &'a Superseded) {
-        self.changed.push(ChangedRow::new(old.from_version, &old.charge));
-        self.journal.push(JournalRow::new(&old.entry));
+        self.changed.push(&old.charge, |body| ChangedRow::new(old.from_version, &old.charge, body));
+        self.append(&old.entry);
     }
 
     fn open(&mut self, opening: &'a Opening) {
         let charge = &opening.charge;
         let order = &charge.order;
-        self.opened.push(OpenedRow::new(charge));
+        self.opened.push(charge, |body| OpenedRow::new(charge, body));
         self.keys.push(KeyRow::new(&opening.guard, charge.reference, false, order.received_at));
         self.slots.extend(opening.slot.iter().map(|wish| SlotRow {
             msisdn: order.msisdn.e164(),
@@ -88,7 +89,7 @@ impl<'a> Rows<'a> {
             held_until: wish.held_until.unix_ms(),
         }));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));
-        self.journal.extend(opening.journal.iter().map(JournalRow::new));
+        opening.journal.iter().for_each(|entry| self.append(entry));
         self.messages.extend(opening.messages.iter().map(MessageRow::new));
         self.answered.extend(opening.mo.map(|mo| MomentRow::new(mo, charge.updated_at)));
     }
@@ -96,7 +97,7 @@ impl<'a> Rows<'a> {
     fn settle(&mut self, settlement: &'a Settlement) {
         let charge = &settlement.charge;
         let (reference, at) = (charge.reference, settlement.journal.at);
-        self.changed.push(ChangedRow::new(settlement.from_version, charge));
+        self.changed.push(charge, |body| ChangedRow::new(settlement.from_version, charge, body));
         self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow { reference, id }));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));
         self.carrier_ids.extend(settlement.carrier_id.iter().map(|new| CarrierIdRow {
@@ -105,7 +106,7 @@ impl<'a> Rows<'a> {
             reference,
             attempt: Some(new.attempt),
         }));
-        self.journal.push(JournalRow::new(&settlement.journal));
+        self.append(&settlement.journal);
         self.ledger.extend(settlement.entries.iter().map(LedgerRow::new));
         self.tickets.extend(settlement.ticket.iter().map(TicketRow::new));
         self.revoked.extend(settlement.revoke_ticket.then(|| MomentRow::new(reference, at)));
@@ -144,6 +145,11 @@ impl<'a> Rows<'a> {
         }
     }
 
+    fn append(&mut self, entry: &JournalEntry) {
+        let (reference, at) = (entry.reference, entry.at.unix_ms());
+        self.journal.push(entry, |body| JournalRow { reference, at, body });
+    }
+
     fn answer(&mut self, answer: &'a MoAnswer) {
         self.answered.push(MomentRow::new(answer.mo, answer.at));
         self.messages.extend(answer.messages.iter().map(MessageRow::new));
@@ -162,6 +168,34 @@ impl<'a> Rows<'a> {
             reference: progress.id,
             attempt: None,
         }));
+    }
+}
+
+/// Rows with a JSON body each. The bodies stand one after another in one blob beside the rows, so that SQLite need not read
+/// them in order to pass them on; a row says where its own is.
+pub(super) struct WithBodies<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) bodies: Vec<u8>,
+}
+
+/// The place of a body, as `substr` counts: the first byte is 1.
+#[derive(Serialize)]
+pub(super) struct Body {
+    body_at: usize,
+    body_bytes: usize,
+}
+
+impl<T> Default for WithBodies<T> {
+    fn default() -> WithBodies<T> {
+        WithBodies { rows: Vec::new(), bodies: Vec::new() }
+    }
+}
+
+impl<T> WithBodies<T> {
+    fn push<B: Serialize>(&mut self, body: &B, row: impl FnOnce(Body) -> T) {
+        let before = self.bodies.len();
+        serde_json::to_writer(&mut self.bodies, body).expect("bodies have text keys and finite numbers");
+        self.rows.push(row(Body { body_at: before + 1, body_bytes: self.bodies.len() - before }));
     }
 }
 
@@ -187,11 +221,12 @@ pub(super) struct OpenedRow<'a> {
     in_doubt_since: Option<i64>,
     amount_minor: i64,
     currency: &'static str,
-    body: &'a Charge,
+    #[serde(flatten)]
+    body: Body,
 }
 
 impl<'a> OpenedRow<'a> {
-    fn new(charge: &'a Charge) -> OpenedRow<'a> {
+    fn new(charge: &'a Charge, body: Body) -> OpenedRow<'a> {
         let order = &charge.order;
         OpenedRow {
             reference: charge.reference,
@@ -205,25 +240,26 @@ impl<'a> OpenedRow<'a> {
             in_doubt_since: charge.in_doubt_since.map(Timestamp::unix_ms),
             amount_minor: order.amount.minor,
             currency: order.amount.currency.code(),
-            body: charge,
+            body,
         }
     }
 }
 
 /// The order and the terms of a charge never change, so their columns stay as they are.
 #[derive(Serialize)]
-pub(super) struct ChangedRow<'a> {
+pub(super) struct ChangedRow {
     reference: Reference,
     from_version: u32,
     version: u32,
     state: &'static str,
     due_at: Option<i64>,
     in_doubt_since: Option<i64>,
-    body: &'a Charge,
+    #[serde(flatten)]
+    body: Body,
 }
 
-impl<'a> ChangedRow<'a> {
-    fn new(from_version: u32, charge: &'a Charge) -> ChangedRow<'a> {
+impl ChangedRow {
+    fn new(from_version: u32, charge: &Charge, body: Body) -> ChangedRow {
         ChangedRow {
             reference: charge.reference,
             from_version,
@@ -231,7 +267,7 @@ impl<'a> ChangedRow<'a> {
             state: charge.state.code(),
             due_at: charge.due_at().map(Timestamp::unix_ms),
             in_doubt_since: charge.in_doubt_since.map(Timestamp::unix_ms),
-            body: charge,
+            body,
         }
     }
 }
@@ -324,16 +360,11 @@ pub(super) struct CarrierIdRow<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct JournalRow<'a> {
+pub(super) struct JournalRow {
     reference: Reference,
     at: i64,
-    body: &'a JournalEntry,
-}
-
-impl<'a> JournalRow<'a> {
-    fn new(entry: &'a JournalEntry) -> JournalRow<'a> {
-        JournalRow { reference: entry.reference, at: entry.at.unix_ms(), body: entry }
-    }
+    #[serde(flatten)]
+    body: Body,
 }
 
 #[derive(Serialize)]
@@ -468,18 +499,19 @@ pub(super) struct ParkedRow<'a> {
     carrier_id: Option<&'a str>,
     msisdn: u64,
     received_at: i64,
-    body: &'a Value,
+    #[serde(flatten)]
+    body: Body,
 }
 
 impl<'a> ParkedRow<'a> {
-    fn new(receipt: &'a ParkedReceipt) -> ParkedRow<'a> {
+    fn new(receipt: &'a ParkedReceipt, body: Body) -> ParkedRow<'a> {
         ParkedRow {
             id: &receipt.id,
             carrier: receipt.carrier.as_str(),
             carrier_id: receipt.carrier_id.as_deref(),
             msisdn: receipt.msisdn.e164(),
             received_at: receipt.received_at.unix_ms(),
-            body: &receipt.body,
+            body,
         }
     }
 }

@@ -1,18 +1,22 @@
 //! The set statements that write a batch. Each reads its rows from one JSON array; references travel as UUID text and
-//! other bytes as hex.
+//! other bytes as hex. Bodies stand in a blob of their own.
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::{rows::Rows, writer::write_set};
+use super::{
+    rows::Rows,
+    writer::{write_bodies, write_set},
+};
 use crate::store::StoreError;
 
 impl Rows<'_> {
     /// Writes everything inside the transaction that is open. Charges come first, because others refer to them.
-    pub(super) async fn write(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        write_set(db, OPEN_CHARGES, &self.opened).await?;
-        let changed = write_set(db, CHANGE_CHARGES, &self.changed).await?;
-        if usize::try_from(changed) != Ok(self.changed.len()) {
-            let why = format!("{} charges were judged to be in the right version, {changed} were", self.changed.len());
+    pub(super) async fn write(self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        write_bodies(db, OPEN_CHARGES, self.opened).await?;
+        let expected = self.changed.rows.len();
+        let changed = write_bodies(db, CHANGE_CHARGES, self.changed).await?;
+        if usize::try_from(changed) != Ok(expected) {
+            let why = format!("{expected} charges were judged to be in the right version, {changed} were");
             return Err(StoreError::Refused(why));
         }
         write_set(db, KEEP_KEYS, &self.keys).await?;
@@ -22,7 +26,7 @@ impl Rows<'_> {
         write_set(db, KEEP_ATTEMPTS, &self.attempts).await?;
         write_set(db, COUNT_EVIDENCE, &self.evidence).await?;
         write_set(db, LEARN_CARRIER_IDS, &self.carrier_ids).await?;
-        write_set(db, APPEND_JOURNAL, &self.journal).await?;
+        write_bodies(db, APPEND_JOURNAL, self.journal).await?;
         write_set(db, APPEND_LEDGER, &self.ledger).await?;
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
         write_set(db, REVOKE_TICKETS, &self.revoked).await?;
@@ -31,7 +35,7 @@ impl Rows<'_> {
         write_set(db, MOVE_MESSAGES, &self.moved).await?;
         write_set(db, KEEP_MOS, &self.mos).await?;
         write_set(db, KEEP_FINGERPRINTS, &self.mos).await?;
-        write_set(db, PARK, &self.parked).await?;
+        write_bodies(db, PARK, self.parked).await?;
         write_set(db, UNPARK, &self.unparked).await?;
         write_set(db, KEEP_BREAKS, &self.breaks).await?;
         write_set(db, SET_LANGUAGES, &self.languages).await?;
@@ -44,13 +48,13 @@ INSERT INTO charges (reference, version, state, msisdn, vehicle, received_at, ti
                      amount_minor, currency, body)
 SELECT unhex(value->>'reference', '-'), value->>'version', value->>'state', value->>'msisdn', value->>'vehicle',
        value->>'received_at', value->>'ticket_deadline', value->>'due_at', value->>'in_doubt_since',
-       value->>'amount_minor', value->>'currency', value->'body'
+       value->>'amount_minor', value->>'currency', CAST(substr(?2, value->>'body_at', value->>'body_bytes') AS TEXT)
 FROM jsonb_each(?1)";
 
 const CHANGE_CHARGES: &str = "
 UPDATE charges
 SET version = new.value->>'version', state = new.value->>'state', due_at = new.value->>'due_at',
-    in_doubt_since = new.value->>'in_doubt_since', body = new.value->'body'
+    in_doubt_since = new.value->>'in_doubt_since', body = CAST(substr(?2, new.value->>'body_at', new.value->>'body_bytes') AS TEXT)
 FROM jsonb_each(?1) AS new
 WHERE charges.reference = unhex(new.value->>'reference', '-') AND charges.version = new.value->>'from_version'";
 
@@ -102,7 +106,7 @@ ON CONFLICT (carrier, id) DO UPDATE SET reference = excluded.reference, attempt 
 
 const APPEND_JOURNAL: &str = "
 INSERT INTO journal (reference, at, body)
-SELECT unhex(value->>'reference', '-'), value->>'at', value->'body' FROM jsonb_each(?1) ORDER BY key";
+SELECT unhex(value->>'reference', '-'), value->>'at', CAST(substr(?2, value->>'body_at', value->>'body_bytes') AS TEXT) FROM jsonb_each(?1) ORDER BY key";
 
 const APPEND_LEDGER: &str = "
 INSERT INTO ledger (reference, version, account, minor, currency, posted_at)
@@ -155,7 +159,7 @@ ON CONFLICT (fingerprint) DO UPDATE SET mo = excluded.mo, received_at = excluded
 
 const PARK: &str = "
 INSERT INTO parked (id, carrier, carrier_id, msisdn, received_at, body)
-SELECT value->>'id', value->>'carrier', value->>'carrier_id', value->>'msisdn', value->>'received_at', value->'body'
+SELECT value->>'id', value->>'carrier', value->>'carrier_id', value->>'msisdn', value->>'received_at', CAST(substr(?2, value->>'body_at', value->>'body_bytes') AS TEXT)
 FROM jsonb_each(?1)
 WHERE true
 ON CONFLICT (id) DO NOTHING";

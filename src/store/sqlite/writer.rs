@@ -9,7 +9,10 @@ use sqlx::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::{judge, rows::Rows};
+use super::{
+    judge,
+    rows::{Rows, WithBodies},
+};
 use crate::store::{Outcome, StoreError, Write};
 
 /// What the writer is asked to do.
@@ -107,6 +110,18 @@ pub(super) async fn write_set<T: Serialize>(
         return Ok(0);
     }
     Ok(sqlx::query(sql).bind(json(rows)).execute(connection).await?.rows_affected())
+}
+
+/// Runs a statement as [`write_set`] does, with the bodies of the rows as its second parameter.
+pub(super) async fn write_bodies<T: Serialize>(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    WithBodies { rows, bodies }: WithBodies<T>,
+) -> Result<u64, StoreError> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    Ok(sqlx::query(sql).bind(json(&rows)).bind(bodies).execute(connection).await?.rows_affected())
 }
 
 fn json<T: Serialize>(rows: &[T]) -> String {

@@ -1,0 +1,142 @@
+//! Charges to write, made before the clock starts.
+
+use std::time::Duration;
+
+use smsbusd::{
+    charge::{
+        Channel, Charge, Contract, Event, Evidence, EvidenceSource, Finding, LateSuccess, Order, QuerySchedule,
+        Reference, Terms, step,
+    },
+    clock::Timestamp,
+    ledger,
+    money::Money,
+    msisdn::Msisdn,
+    passenger::Language,
+    store::{
+        JournalEntry, KeyGuard, NewCarrierId, Opening, OutgoingSms, Settlement, SlotChange, SlotClaim, StoredTicket,
+        Write,
+    },
+};
+
+const T0: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
+
+/// `count` charges, each as its opening and its settlement. Names, numbers and keys are spread as they would be.
+pub(crate) fn make(count: usize) -> Vec<[Write; 2]> {
+    (0..u64::try_from(count).unwrap()).map(writes).collect()
+}
+
+fn writes(n: u64) -> [Write; 2] {
+    let asked_at = T0.plus(Duration::from_millis(n / 8));
+    let charge = Charge::new(
+        reference(n, asked_at),
+        order(n, asked_at),
+        Terms { ticket_deadline: asked_at.plus(Duration::from_secs(60)), late_success: LateSuccess::Refund },
+    );
+    let contract = Contract {
+        in_flight_delay_ms: 30_000,
+        queries: Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 }),
+        can_refund: true,
+    };
+    let attempt = Event::OpenAttempt {
+        carrier: "beeline".parse().unwrap(),
+        wire_reference: format!("{:08x}", scattered(n) >> 32),
+        contract,
+    };
+    let sent = step(&charge, attempt.clone(), asked_at).unwrap().next;
+    let opening = Opening {
+        guard: KeyGuard {
+            caller: "ticket-service".into(),
+            key: format!("{:016x}{n:016x}", scattered(n)),
+            body_sha256: [u8::try_from(n % 251).unwrap(); 32],
+        },
+        slot: Some(SlotClaim { replaces: None, held_until: sent.terms.ticket_deadline, passengers: 1 }),
+        mo: None,
+        journal: vec![journal(None, &charge, None), journal(Some(&charge), &sent, Some(attempt))],
+        messages: Vec::new(),
+        charge: sent.clone(),
+    };
+    [Write::Open(Box::new(opening)), Write::Settle(Box::new(settlement(&sent, n)))]
+}
+
+fn settlement(sent: &Charge, n: u64) -> Settlement {
+    let id = format!("{:016x}", scattered(n));
+    let finding = Finding::Charged { carrier_id: Some(id.clone()), amount: None };
+    let evidence = Evidence { id: format!("response {id}"), attempt: 1, source: EvidenceSource::Response, finding };
+    let paid = Event::Evidence(evidence);
+    let at = sent.order.received_at.plus(Duration::from_millis(400));
+    let next = step(sent, paid.clone(), at).unwrap().next;
+    let expires_at = at.plus(Duration::from_secs(5_400));
+    Settlement {
+        from_version: sent.version,
+        journal: journal(Some(sent), &next, Some(paid)),
+        carrier_id: Some(NewCarrierId { carrier: "beeline".parse().unwrap(), id, attempt: 1 }),
+        entries: ledger::entries(Some(sent), &next),
+        ticket: Some(StoredTicket {
+            reference: next.reference,
+            msisdn: next.order.msisdn,
+            vehicle: next.order.vehicle.clone(),
+            short_code: "7K3M9QXA".into(),
+            cwt: vec![0xa5; 153],
+            issued_at: at,
+            expires_at,
+            revoked_at: None,
+        }),
+        revoke_ticket: false,
+        messages: vec![OutgoingSms {
+            id: next.reference.derive("ticket", 0),
+            reference: Some(next.reference),
+            carrier: "beeline".parse().unwrap(),
+            msisdn: next.order.msisdn,
+            text: "Билет 92, автобус 1234, 80 тг, до 09:00. Код 7K3M9QXA".into(),
+            ticket: true,
+            created_at: at,
+            expires_at,
+        }],
+        slot: SlotChange::HoldUntil(expires_at),
+        breaks: Vec::new(),
+        charge: next,
+    }
+}
+
+fn order(n: u64, received_at: Timestamp) -> Order {
+    Order {
+        msisdn: Msisdn::from_e164(77_000_000_000 + scattered(n) % 999_999_999).unwrap(),
+        vehicle: format!("{}", 1_000 + n % 3_000).parse().unwrap(),
+        city: "almaty".into(),
+        route: "92".into(),
+        agency: "green-bus".into(),
+        fare_class: "standard".into(),
+        passengers: 1,
+        amount: Money::kzt(8_000),
+        trip: None,
+        channel: Channel::Api { caller: "ticket-service".into() },
+        language: Language::Ru,
+        extends: None,
+        received_at,
+    }
+}
+
+fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>) -> JournalEntry {
+    JournalEntry {
+        reference: after.reference,
+        version: after.version,
+        at: after.updated_at,
+        event,
+        from: before.map(|charge| charge.state),
+        to: after.state,
+    }
+}
+
+fn reference(n: u64, at: Timestamp) -> Reference {
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&scattered(n).to_be_bytes());
+    Reference::new(at, random)
+}
+
+/// A number for `n` that no other has, far from those of its neighbours (the finaliser of SplitMix64).
+fn scattered(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}

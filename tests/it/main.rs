@@ -1,0 +1,7 @@
+//! The program as it is used: the built binary, its files, its ports. A module per area.
+
+mod cli;
+mod daemon;
+mod demo;
+mod deployment;
+mod serve;

@@ -1,0 +1,167 @@
+//! The daemon as a process: from its start to its last answer.
+
+use std::{os::unix::net::UnixDatagram, process::Output, time::Duration};
+
+use serde_json::Value;
+use smsbusd::simulator::{Simulator, SimulatorConfig};
+
+use crate::{
+    daemon::Daemon,
+    deployment::{Deployment, TOKEN, run, smsbusd, stderr, stdout},
+};
+
+async fn get(url: &str) -> (u16, String) {
+    let answer = reqwest::get(url).await.expect("an answer");
+    (answer.status().as_u16(), answer.text().await.expect("a text"))
+}
+
+#[tokio::test]
+async fn it_listens_answers_and_drains_on_sigterm() {
+    let deployment = Deployment::new();
+    let daemon = Daemon::start(&deployment);
+    let addresses = daemon.addresses();
+    let operations = &addresses["operations"];
+    assert_eq!(get(&format!("{operations}/healthz")).await.0, 200);
+    assert_eq!(get(&format!("{operations}/readyz")).await.0, 503, "no carrier is up");
+    let (_, metrics) = get(&format!("{operations}/metrics")).await;
+    assert!(metrics.contains(concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1")), "{metrics}");
+    assert!(metrics.contains("# HELP in_doubt_charges Charges in doubt"), "{metrics}");
+    assert_eq!(get(&format!("{}/v1/carriers", addresses["api"])).await.0, 401);
+    assert!(deployment.path("smsbusd.db").is_file());
+    daemon.signal("TERM");
+    daemon.wait_for("stopped");
+    assert_eq!(daemon.end().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_reload_puts_new_fares_in_force_and_a_bad_one_changes_nothing() {
+    let deployment = Deployment::new();
+    let daemon = Daemon::start(&deployment);
+    deployment.append("[gateway]\npassengers_max = 3");
+    daemon.signal("HUP");
+    daemon.wait_for("reloaded: ");
+    let later = daemon.wait_for("these have changed and take effect with a restart");
+    assert_eq!(later["sections"], "gateway");
+    deployment.write("transit/fares.csv", "nonsense\n");
+    daemon.signal("HUP");
+    let refused = daemon.wait_for("not reloaded");
+    assert!(refused["problem"].as_str().is_some_and(|problem| problem.contains("fares.csv")), "{refused}");
+    let (_, metrics) = get(&format!("{}/metrics", daemon.addresses()["operations"])).await;
+    assert!(metrics.contains("config_reloads_total{result=\"reloaded\"} 1"), "{metrics}");
+    assert!(metrics.contains("config_reloads_total{result=\"refused\"} 1"), "{metrics}");
+    daemon.signal("INT");
+    assert_eq!(daemon.end().code(), Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_by_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let deployment = Deployment::new();
+    let output = smsbusd()
+        .args(["serve", "--config", deployment.config().to_str().expect("UTF-8")])
+        .env("SMSBUSD__OPERATIONS__LISTEN", &address)
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&format!("operations.listen: cannot listen on {address}")), "{}", stderr(&output));
+}
+
+#[test]
+fn the_service_manager_is_told_what_the_daemon_does() {
+    let deployment = Deployment::new();
+    let socket = UnixDatagram::bind(deployment.path("notify")).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+    let wait_for = |wanted: &str| {
+        let mut bytes = [0; 4_096];
+        for _ in 0..1_000 {
+            let length = socket.recv(&mut bytes).unwrap_or_else(|error| panic!("{wanted}: {error}"));
+            let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            if text.lines().any(|line| line.starts_with(wanted)) {
+                return text;
+            }
+        }
+        panic!("{wanted} does not come")
+    };
+    let daemon = Daemon::start_with(&deployment, |command| {
+        command.env("NOTIFY_SOCKET", deployment.path("notify")).env("WATCHDOG_USEC", "400000");
+    });
+    assert!(wait_for("READY=1").contains("STATUS=selling through kcell"));
+    wait_for("WATCHDOG=1");
+    wait_for("WATCHDOG=1");
+    daemon.signal("HUP");
+    assert!(wait_for("RELOADING=1").contains("MONOTONIC_USEC="));
+    wait_for("READY=1");
+    daemon.signal("TERM");
+    wait_for("STOPPING=1");
+    assert_eq!(daemon.end().code(), Some(0));
+}
+
+/// Asks the daemon as an operator does.
+fn ask(daemon: &Daemon, args: &[&str]) -> Output {
+    let (command, rest) = args.split_first().expect("a command");
+    let server = daemon.addresses()["api"].clone();
+    smsbusd()
+        .arg(command)
+        .args(["--server", &server])
+        .args(rest)
+        .env("SMSBUSD_TOKEN", TOKEN)
+        .output()
+        .expect("the program runs")
+}
+
+fn answered(daemon: &Daemon, args: &[&str]) -> Value {
+    let output = ask(daemon, args);
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_buys_a_ticket_looks_at_it_and_pauses_the_carrier() {
+    let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/examples/simulator.toml"));
+    let mut config = SimulatorConfig::from_toml(&example.expect("the example")).expect("sound");
+    config.smpp_listen = "127.0.0.1:0".parse().expect("an address");
+    config.control_listen = None;
+    config.faults.clear();
+    let simulator = Simulator::start(config).await.expect("started");
+    let deployment = Deployment::with_smsc(simulator.smpp_address());
+    let daemon = Daemon::start(&deployment);
+    daemon.wait_for("bound");
+
+    let create =
+        ["charge", "create", "--msisdn", "+77010000001", "--vehicle", "1234", "--wait", "60", "--key", "first"];
+    let charge = answered(&daemon, &create);
+    assert_eq!(charge["state"], "charged", "{charge:#}");
+    assert_eq!(answered(&daemon, &create)["reference"], charge["reference"], "the same key charges once");
+    let reference = charge["reference"].as_str().expect("a reference");
+    let shown = answered(&daemon, &["charge", "show", reference, "--journal"]);
+    assert_eq!(shown["reference"], charge["reference"]);
+    assert!(!shown["journal"].is_null());
+    let resolved = ask(&daemon, &["charge", "resolve", reference, "--as", "not-charged", "--because", "a test"]);
+    assert_eq!(resolved.status.code(), Some(1), "it is not in doubt: {}", stdout(&resolved));
+    assert!(stderr(&resolved).contains("docs/errors/conflict.md"), "{}", stderr(&resolved));
+    assert_eq!(simulator.ledger().entries().len(), 1);
+
+    assert_eq!(ask(&daemon, &["carrier", "pause", "kcell"]).status.code(), Some(0));
+    let carriers = answered(&daemon, &["carrier", "list"]).to_string();
+    assert!(carriers.contains("\"paused\":true"), "{carriers}");
+    assert_eq!(ask(&daemon, &["carrier", "resume", "kcell"]).status.code(), Some(0));
+    let unknown = ask(&daemon, &["carrier", "pause", "moon"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", stderr(&unknown));
+
+    daemon.signal("TERM");
+    assert_eq!(daemon.end().code(), Some(0));
+    simulator.shutdown().await;
+}
+
+#[test]
+fn what_a_daemon_left_in_its_store_is_there_for_the_next() {
+    let deployment = Deployment::new();
+    for _ in 0..2 {
+        let daemon = Daemon::start(&deployment);
+        daemon.signal("TERM");
+        assert_eq!(daemon.end().code(), Some(0));
+    }
+    let migrated = run(&["migrate", "--config", deployment.config().to_str().expect("UTF-8")]);
+    assert!(migrated.status.success(), "{}", stderr(&migrated));
+}
