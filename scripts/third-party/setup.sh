@@ -110,3 +110,36 @@ statuses.0x450 = { rejected = "insufficient_balance" }
 errs.050 = "insufficient_balance"
 END
 }
+
+# start_simulator: `smsbusd simulate` on free ports, with a price for every fare of one bus in Almaty. Sets smpp and control.
+start_simulator() {
+    local n
+    {
+        printf 'smpp_listen = "127.0.0.1:0"\ncontrol_listen = "127.0.0.1:0"\n'
+        printf 'system_id = "smsbus"\npassword = "secret"\nmessage_id = "decimal"\nreceipt_form = "both"\n'
+        printf 'delivery_delay_ms = { min = 20, max = 60 }\ncharging.at = "delivery"\n[tariffs]\n'
+        for n in 1 2 3 4 5 6 7 8 9; do printf 'BUS_%d = %d\n' $((80 * n)) $((8000 * n)); done
+        cat
+    } >"$scratch/simulator.toml"
+    "$smsbusd" simulate --config "$scratch/simulator.toml" >"$scratch/simulator.json" 2>"$scratch/simulator.log" &
+    background+=("$!")
+    await "the simulator says where it listens" test -s "$scratch/simulator.json"
+    smpp=$(json_field "$scratch/simulator.json" smpp)
+    control=$(json_field "$scratch/simulator.json" control)
+}
+
+# await WHAT COMMAND…: tries it for 20 s.
+await() {
+    local what=$1 tries
+    shift
+    for ((tries = 0; tries < 200; tries++)); do
+        "$@" >/dev/null 2>&1 && return
+        sleep 0.1
+    done
+    fail "waited 20 s in vain until $what"
+}
+
+# json_field FILE KEY
+json_field() {
+    "${PYTHON:-python3}" -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$1" "$2"
+}
