@@ -46,6 +46,8 @@ const LATE_MAX: usize = 10_000;
 const EVENTS_MAX: usize = 256;
 /// How long a status query may take, place in the window included.
 const QUERY_PATIENCE: Duration = Duration::from_secs(10);
+/// The most that `short_message` holds (SMPP 3.4, 5.2.22).
+const SHORT_MESSAGE_OCTETS_MAX: usize = 254;
 /// `registered_delivery`: a receipt for success and failure (SMPP 3.4, 5.2.17).
 const RECEIPT_WANTED: u8 = 1;
 
@@ -252,7 +254,12 @@ impl SmppCarrier {
         let mut message = SubmitSm::new(Address::short_code(config.short_number.clone()), destination);
         let (data_coding, octets) = encoded(text);
         message.data_coding = data_coding;
-        message.short_message = octets.into();
+        // What is too long for the field goes into the parameter made for it (SMPP 3.4, 5.3.2.32).
+        if octets.len() <= SHORT_MESSAGE_OCTETS_MAX {
+            message.short_message = octets.into();
+        } else {
+            message = message.with_message_payload(octets);
+        }
         message.registered_delivery = RECEIPT_WANTED;
         if with_validity {
             message.validity_period = relative_time(until.since(now));

@@ -84,7 +84,7 @@ impl Default for GatewayConfig {
             repeat_window_seconds: 900,
             passengers_max: 9,
             flights_max: 4_096,
-            mo_repeat_seconds: 120,
+            mo_repeat_seconds: 30,
             mo_stale_seconds: 300,
             replies_per_hour_max: 20,
             reply_ttl_seconds: 3_600,

@@ -37,6 +37,13 @@ impl Default for Outbox {
     }
 }
 
+/// Whether a message comes straight from its commit, or was found in the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    Yes,
+    No,
+}
+
 impl Outbox {
     fn sending(&self) -> std::sync::MutexGuard<'_, HashSet<Reference>> {
         self.sending.lock().unwrap_or_else(|e| e.into_inner())
@@ -53,7 +60,7 @@ impl Inner {
                 tries: 0,
                 due_at: message.created_at,
             };
-            self.send_later(queued);
+            self.send_later(queued, Fresh::Yes);
         }
     }
 
@@ -65,13 +72,13 @@ impl Inner {
                 continue;
             }
             for queued in self.store.due_messages(name, self.now(), room).await? {
-                self.send_later(queued);
+                self.send_later(queued, Fresh::No);
             }
         }
         Ok(())
     }
 
-    fn send_later(self: &Arc<Self>, queued: QueuedSms) {
+    fn send_later(self: &Arc<Self>, queued: QueuedSms, fresh: Fresh) {
         let name = &queued.message.carrier;
         let (Some(carrier), Some(outbox)) = (self.carriers.get(name).cloned(), self.outboxes.get(name)) else {
             warn!(carrier = %name, message = %queued.message.id, "a message for a carrier that is not configured any more");
@@ -84,12 +91,25 @@ impl Inner {
         }
         let inner = self.clone();
         self.tasks.spawn(async move {
-            inner.send(&carrier, queued).await;
+            if fresh == Fresh::Yes || inner.is_still_pending(id).await {
+                inner.send(&carrier, queued).await;
+            }
             if let Some(outbox) = inner.outboxes.get(carrier.name()) {
                 outbox.sending().remove(&id);
             }
             drop(permit);
         });
+    }
+
+    /// Between the look into the store and the mark that it is on its way, a message can have been sent.
+    async fn is_still_pending(&self, id: Reference) -> bool {
+        match self.store.message(id).await {
+            Ok(found) => found.is_some_and(|queued| queued.state == MessageState::Pending),
+            Err(error) => {
+                warn!(message = %id, %error, "a message cannot be looked at; it is tried again later");
+                false
+            }
+        }
     }
 
     async fn send(self: &Arc<Self>, carrier: &Carrier, queued: QueuedSms) {
