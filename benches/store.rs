@@ -3,6 +3,7 @@
 //!
 //! Compare only within one run: disks of this kind change their mind about the cost of an fdatasync.
 #![allow(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "rates and ratios are for reading")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that fails stops, and prints what it found")]
 
 #[path = "store/charges.rs"]
 mod charges;
@@ -48,16 +49,16 @@ fn main() {
     println!("fdatasync of 4 KiB: {:.2} ms (median of 100)", fdatasync(folder.path()).as_secs_f64() * 1e3);
 
     let mut found = Vec::new();
-    found.push(runtime.block_on(one_by_one(folder.path(), 1_500)));
-    for (in_flight, count) in [(1, 1_500), (64, 12_000)] {
+    found.push(runtime.block_on(one_by_one(folder.path(), 500)));
+    for (in_flight, count) in [(1, 500), (64, 3_000)] {
         found.push(runtime.block_on(group_commit(folder.path(), in_flight, count)));
     }
     // The two that are compared take turns, so that a change of the disk's mood hits both.
     let mut raw = Vec::new();
     let mut group = Vec::new();
     for _ in 0..3 {
-        raw.push(runtime.block_on(raw::batches(folder.path(), 1_024, 24 * 1_024)));
-        group.push(runtime.block_on(group_commit(folder.path(), 1_024, 24 * 1_024)));
+        raw.push(runtime.block_on(raw::batches(folder.path(), 1_024, 8 * 1_024)));
+        group.push(runtime.block_on(group_commit(folder.path(), 1_024, 8 * 1_024)));
     }
     found.push(median(group));
     found.push(median(raw));

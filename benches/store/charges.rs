@@ -74,7 +74,7 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
         ticket: Some(StoredTicket {
             reference: next.reference,
             msisdn: next.order.msisdn,
-            vehicle: next.order.vehicle.clone(),
+            vehicle: next.order.vehicle,
             short_code: "7K3M9QXA".into(),
             cwt: vec![0xa5; 153],
             issued_at: at,

@@ -1,18 +1,26 @@
 #!/usr/bin/env python3
 """Verifies our tickets with other people's software.
 
+    scripts/third-party/tickets
+
+buys tickets from a running daemon and calls this. The samples of the unit tests, the longest ticket among them, need no daemon:
+
     SMSBUSD_TICKET_SAMPLES=DIR cargo test --lib a_verifier_needs_nothing_but_the_published_files
-    python3 -m venv VENV && VENV/bin/pip install cwt pycose base45 cairosvg opencv-python-headless
+    python3 -m venv VENV && VENV/bin/pip install cwt pycose base45 cairosvg opencv-python-headless zxing-cpp
     VENV/bin/python scripts/third-party/ticket-verify.py DIR
 
 What is checked: the key set under its pinned root and the tickets under its keys (pycose and cwt, two implementations
-of COSE), the JWS under the JWKS (cryptography), the QR codes from their SVG (cairo draws, OpenCV reads), the text in
-them (base45). Every check that fails ends the run with a message and exit status 1.
+of COSE), the JWS under the JWKS (cryptography), the QR codes from their SVG (cairo draws, OpenCV and ZXing read), the text
+in them (base45), and the claims against what the API answered, if it was asked. Every check that fails ends the run with a
+message and exit status 1.
 """
 
 import base64
 import json
 import sys
+import uuid
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import base45
@@ -21,13 +29,17 @@ import cbor2
 import cv2
 import cwt
 import numpy
+import zxingcpp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pycose.keys import OKPKey
 from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
 
 PRIVATE_CLAIM = -65537
-CWT_CLAIMS_HEADER, EXP, COSE_KEY_SET = 15, 4, 102
+PRIVATE_FIELDS = {"fare_class": 1, "passengers": 2, "city": 5, "vehicle": 6, "route": 7}
+AMOUNT = 3
+CWT_CLAIMS_HEADER, EXP, CTI, COSE_KEY_SET = 15, 4, 7, 102
+SOFTWARE = ["pycose", "cwt", "cryptography", "base45", "cairosvg", "opencv-python-headless", "zxing-cpp"]
 
 
 def unbase64url(text: str) -> bytes:
@@ -61,7 +73,7 @@ def key_set(folder: Path) -> dict[bytes, bytes]:
     return keys
 
 
-def verify_ticket(name: str, message: bytes, keys: dict[bytes, bytes]) -> None:
+def verify_ticket(name: str, message: bytes, keys: dict[bytes, bytes]) -> dict:
     kid = cbor2.loads(cbor2.loads(message).value[0])[4]
     must(kid in keys, f"{name}: its key is in the key set")
     must(pycose_verifies(message, keys[kid]), f"{name}: pycose verifies it")
@@ -71,21 +83,39 @@ def verify_ticket(name: str, message: bytes, keys: dict[bytes, bytes]) -> None:
 
     cose_key = cwt.COSEKey.new({1: 1, 2: kid, 3: -8, -1: 6, -2: keys[kid]})
     claims = cbor2.loads(cwt.COSE.new().decode(message, cose_key))
-    must(len(claims[7]) == 16 and PRIVATE_CLAIM in claims, f"{name}: cwt verifies it and reads its claims")
+    must(len(claims[CTI]) == 16 and PRIVATE_CLAIM in claims, f"{name}: cwt verifies it and reads its claims")
     print(f"    {len(message)} bytes: {claims}")
+    return claims
 
 
-def verify_jws(folder: Path, keys: dict[bytes, bytes]) -> None:
-    head, body, signature = (folder / "ticket.jws").read_text().split(".")
+def verify_jws(name: str, jws: str, keys: dict[bytes, bytes], reference: bytes) -> None:
+    head, body, signature = jws.split(".")
     kid = unbase64url(json.loads(unbase64url(head))["kid"])
     Ed25519PublicKey.from_public_bytes(keys[kid]).verify(unbase64url(signature), f"{head}.{body}".encode())
-    must(True, f"JWS: cryptography verifies it, {json.loads(unbase64url(body))['jti']}")
+    named = uuid.UUID(json.loads(unbase64url(body))["jti"])
+    must(named.bytes == reference, f"{name}: cryptography verifies the JWS, which is of the same ticket")
 
 
-def scan(svg: Path, pixels: int) -> str:
+def compare(name: str, message: bytes, claims: dict, charge: dict) -> None:
+    """The ticket says what the API says of its charge, and not whose phone paid."""
+    must(charge["state"] == "charged", f"{name}: the charge is charged")
+    must(claims[CTI] == uuid.UUID(charge["reference"]).bytes, f"{name}: it has the charge's reference")
+    expires_at = datetime.fromisoformat(charge["ticket"]["expires_at"]).timestamp()
+    must(claims[EXP] == int(expires_at), f"{name}: it expires when the API says, {charge['ticket']['expires_at']}")
+    ours = claims[PRIVATE_CLAIM]
+    for field, key in PRIVATE_FIELDS.items():
+        must(ours[key] == charge[field], f"{name}: {field} {charge[field]}")
+    must(ours[AMOUNT] == charge["amount"]["minor"], f"{name}: amount {charge['amount']}")
+    number = charge["msisdn"].removeprefix("+")
+    must(number.encode() not in message and int(number) not in ours.values(), f"{name}: no MSISDN in it")
+
+
+def readings(svg: Path, pixels: int) -> dict[str, str]:
+    """What each reader finds in the drawing."""
     png = cairosvg.svg2png(url=str(svg), output_width=pixels, output_height=pixels)
     picture = cv2.imdecode(numpy.frombuffer(png, dtype=numpy.uint8), cv2.IMREAD_GRAYSCALE)
-    return cv2.QRCodeDetector().detectAndDecode(picture)[0]
+    found = zxingcpp.read_barcode(picture)
+    return {"OpenCV": cv2.QRCodeDetector().detectAndDecode(picture)[0], "ZXing": found.text if found else ""}
 
 
 def main() -> None:
@@ -93,14 +123,21 @@ def main() -> None:
         sys.exit(__doc__)
     folder = Path(sys.argv[1])
     keys = key_set(folder)
-    for name in ["ticket", "worst"]:
-        message = (folder / f"{name}.cose").read_bytes()
-        verify_ticket(name, message, keys)
-        text = (folder / f"{name}.txt").read_text()
+    for file in sorted(folder.glob("*.cose")):
+        name, message = file.stem, file.read_bytes()
+        if name == "key-set":
+            continue
+        claims = verify_ticket(name, message, keys)
+        text = file.with_suffix(".txt").read_text()
         must(base45.b45decode(text.removeprefix("SB1:")) == message, f"{name}: base45 of another make agrees")
         for pixels in [400, 800]:
-            must(scan(folder / f"{name}.svg", pixels) == text, f"{name}: OpenCV reads the QR code at {pixels} pixels")
-    verify_jws(folder, keys)
+            for reader, read in readings(file.with_suffix(".svg"), pixels).items():
+                must(read == text, f"{name}: {reader} reads the QR code at {pixels} pixels")
+        if (jws := file.with_suffix(".jws")).exists():
+            verify_jws(name, jws.read_text(), keys, claims[CTI])
+        if (charge := file.with_suffix(".json")).exists():
+            compare(name, message, claims, json.loads(charge.read_text()))
+    print("all verified:", ", ".join(f"{name} {version(name)}" for name in SOFTWARE))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,20 @@ impl CarrierReceipt {
         Evidence { id, attempt, source: EvidenceSource::Receipt, finding: self.finding.clone() }
     }
 
+    /// That the carrier took the attempt, and under which id: evidence where no response said so, and where the receipt's own
+    /// finding does not say it too. The receipts that follow find their owner by that id.
+    pub fn evidence_of_id(&self, attempt: u16) -> Option<Evidence> {
+        let id = self.carrier_id.as_ref().filter(|_| !matches!(self.finding, Finding::Charged { .. }))?;
+        let finding = Finding::Accepted { carrier_id: Some(id.clone()) };
+        Some(Evidence { id: format!("receipt:{attempt}:id:{id}"), attempt, source: EvidenceSource::Receipt, finding })
+    }
+
+    /// Whether the receipt, which came at `received_at`, can be about a message to this phone that did not leave before `since`.
+    /// Carriers use ids again, for other phones and at other times.
+    pub fn can_be_about(&self, msisdn: Msisdn, since: Timestamp, received_at: Timestamp) -> bool {
+        msisdn == self.msisdn && since <= received_at.plus(CLOCK_TOLERANCE)
+    }
+
     /// Names the receipt while its owner is not known.
     pub fn parked_id(&self) -> String {
         let owner = match (&self.carrier_id, self.user_message_reference) {

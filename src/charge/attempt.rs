@@ -103,6 +103,17 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Whether the carrier may have given it an id that we never learned: it may have arrived, and no answer named one.
+    pub fn may_have_unknown_id(&self) -> bool {
+        let may_have_arrived = match self.state {
+            AttemptState::NotSent => false,
+            // Refused in its own response; but after a doubt, perhaps in spite of having arrived.
+            AttemptState::Rejected(_) => self.in_doubt_since.is_some(),
+            _ => true,
+        };
+        may_have_arrived && self.carrier_id.is_none()
+    }
+
     /// The delay before query number `self.queries + 1`, in milliseconds: doubling, bounded.
     pub(super) fn query_interval_ms(&self) -> Option<u64> {
         let schedule = self.contract.queries?;

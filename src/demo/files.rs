@@ -99,7 +99,6 @@ format = "human"
 # Passengers of this morning send the same code twice within a second, and mean it.
 mo_repeat_seconds = 0
 retry_pause_ms = 50
-sweep_interval_ms = 50
 
 [keys]
 directory = "keys"

@@ -93,36 +93,33 @@ impl Stage {
         Ok(self.carrier(passenger).set_fault(rule)?)
     }
 
-    /// A passenger writes to the short number, and gets `answers` messages back.
-    pub(super) async fn writes(
-        &self,
-        passenger: Passenger,
-        text: &str,
-        answers: usize,
-    ) -> Result<Vec<String>, DemoError> {
+    /// A passenger writes to the short number, and gets an answer with `expected` in it.
+    pub(super) async fn writes(&self, passenger: Passenger, text: &str, expected: &str) -> Result<(), DemoError> {
         let before = self.inbox(passenger).len();
         self.story.passenger_says(passenger, text);
         send(self.carrier(passenger), passenger, text).await?;
-        self.hears(passenger, before, answers).await
+        self.reads(passenger, before, expected).await
     }
 
-    /// Waits until a phone shows `answers` messages after the first `before`, and shows them.
-    pub(super) async fn hears(
-        &self,
-        passenger: Passenger,
-        before: usize,
-        answers: usize,
-    ) -> Result<Vec<String>, DemoError> {
-        let what = format!("{} has {answers} answers", passenger.name);
-        let heard = until(&what, async || {
-            let inbox = self.inbox(passenger);
-            Ok((inbox.len() >= before + answers).then(|| inbox[before..].to_vec()))
+    /// A passenger buys by SMS. The charge, which ends as `state`; the passenger is told.
+    pub(super) async fn buys(&self, passenger: Passenger, text: &str, state: &str) -> Result<ApiCharge, DemoError> {
+        let (before, known) = (self.inbox(passenger).len(), self.api.charges_of(passenger).await?);
+        self.story.passenger_says(passenger, text);
+        send(self.carrier(passenger), passenger, text).await?;
+        let charge = self.ends(passenger, known.len(), state).await?;
+        self.reads(passenger, before, short_code(&charge)).await?;
+        Ok(charge)
+    }
+
+    /// Waits until a phone shows an answer with `expected` in it, after the first `before` messages. A text may come twice,
+    /// which costs nobody anything: so they are not counted.
+    pub(super) async fn reads(&self, passenger: Passenger, before: usize, expected: &str) -> Result<(), DemoError> {
+        let what = format!("{} reads {expected:?}", passenger.name);
+        let read = until(&what, async || {
+            Ok(self.inbox(passenger).into_iter().skip(before).find(|text| text.contains(expected)))
         });
-        let heard = heard.await?;
-        for text in &heard {
-            self.story.passenger_reads(passenger, text);
-        }
-        Ok(heard)
+        self.story.passenger_reads(passenger, &read.await?);
+        Ok(())
     }
 
     /// What a phone shows, the oldest first.
@@ -139,19 +136,19 @@ impl Stage {
         Ok(charge)
     }
 
-    /// The newest charge of a passenger, once it has ended. Errors: it ends in another state than `state`.
-    pub(super) async fn ends(&self, passenger: Passenger, state: &str) -> Result<ApiCharge, DemoError> {
+    /// The next charge of a passenger after `known` earlier ones, once it has ended. Errors: it ends otherwise than as `state`.
+    pub(super) async fn ends(&self, passenger: Passenger, known: usize, state: &str) -> Result<ApiCharge, DemoError> {
         let what = format!("a charge of {} has ended", passenger.name);
-        let newest = until(&what, async || {
-            let newest = self.api.charges_of(passenger).await?.into_iter().next();
-            Ok(newest.filter(ApiCharge::is_final))
+        let next = until(&what, async || {
+            let newest_first = self.api.charges_of(passenger).await?;
+            Ok(newest_first.into_iter().rev().nth(known).filter(ApiCharge::is_final))
         });
-        let charge = self.api.charge(newest.await?.reference).await?;
+        let charge = self.api.charge(next.await?.reference).await?;
         self.tell(&charge);
         ended_as(charge, state)
     }
 
-    /// A charge that the API showed, once it has ended. Errors: it ends in another state than `state`.
+    /// A charge that the API showed, once it has ended. Errors: it ends otherwise than as `state`.
     pub(super) async fn settles(&self, shown: ApiCharge, state: &str) -> Result<ApiCharge, DemoError> {
         if shown.is_final() {
             return ended_as(shown, state);
@@ -196,6 +193,11 @@ impl Stage {
             false => Err(DemoError::Otherwise(format!("{} was taken from {}, not {expected}", taken, passenger.name))),
         }
     }
+}
+
+/// The code of a charge's ticket, as the ticket's SMS shows it; nothing if there is no ticket.
+pub(super) fn short_code(charge: &ApiCharge) -> &str {
+    charge.ticket.as_ref().map_or("", |ticket| &ticket.short_code)
 }
 
 fn ended_as(charge: ApiCharge, state: &str) -> Result<ApiCharge, DemoError> {

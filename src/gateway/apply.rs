@@ -46,9 +46,14 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// Whether the same event may succeed later.
+    /// Whether the same event may succeed later. What the store refuses for what it says, it refuses for ever: then the attempt
+    /// stays open, and its deadline makes it a doubt that a person sees.
     pub fn is_passing(&self) -> bool {
-        matches!(self, ApplyError::Store(_) | ApplyError::Ticketing(_) | ApplyError::Contended(_))
+        match self {
+            ApplyError::Store(StoreError::Refused(_) | StoreError::Corrupt { .. }) => false,
+            ApplyError::Store(_) | ApplyError::Ticketing(_) | ApplyError::Contended(_) => true,
+            ApplyError::UnknownCharge(_) | ApplyError::Illegal(_) => false,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fail::fail_point;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::Inner;
@@ -36,10 +36,12 @@ impl Inner {
 
     async fn flight(self: &Arc<Self>, mut charge: Charge, carrier: &Carrier, mut slot: Option<SendSlot>) {
         let mut pause = Duration::from_millis(self.config.retry_pause_ms);
+        // The wall clock may jump back; the passenger does not wait longer for that.
+        let until = Instant::now() + charge.terms.ticket_deadline.since(self.now());
         loop {
             let (opened, held) = match slot.take() {
                 Some(slot) => (charge, slot),
-                None => match self.open_attempt(charge, carrier).await {
+                None => match self.open_attempt(charge, carrier, until).await {
                     Some(opened) => opened,
                     None => return,
                 },
@@ -64,13 +66,19 @@ impl Inner {
         }
     }
 
-    /// Waits for a send slot, then makes the next attempt durable. `None` once the charge has ended without: out of time, or
-    /// the process is stopping, and then recovery takes it up.
-    async fn open_attempt(self: &Arc<Self>, charge: Charge, carrier: &Carrier) -> Option<(Charge, SendSlot)> {
+    /// Waits for a send slot, `until` at the latest, then makes the next attempt durable. `None` once the charge will have no
+    /// other: out of time, and then its deadline ends it; or the process is stopping, and then recovery takes it up.
+    async fn open_attempt(
+        self: &Arc<Self>,
+        charge: Charge,
+        carrier: &Carrier,
+        until: Instant,
+    ) -> Option<(Charge, SendSlot)> {
         let reference = charge.reference;
         let mut known = Some(charge.clone());
         loop {
-            let patience = charge.terms.ticket_deadline.since(self.now());
+            let left = until.saturating_duration_since(Instant::now());
+            let patience = charge.terms.ticket_deadline.since(self.now()).min(left);
             if patience.is_zero() {
                 // One millisecond later the deadline has passed for the step as well.
                 tokio::time::sleep(Duration::from_millis(1)).await;

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::{Inner, Purchase, PurchaseError, Purchased};
 use crate::{
     carrier::{Carrier, CarrierEvent},
-    charge::{Channel, Event, Reason, Reference, State},
+    charge::{Channel, Charge, Event, Reason, Reference, State},
     msisdn::Msisdn,
     passenger::{self, Command, Message},
     store::{IncomingSms, KeyGuard, Outcome, StoreError, TicketFilter, Write},
@@ -149,8 +149,7 @@ impl Inner {
             Ok(Purchased::New(_) | Purchased::Replayed { repeat: false, .. }) => Ok(()),
             // A repeat is answered apart from its key; a process can have ended between the two.
             Ok(Purchased::Repeat(charge) | Purchased::Replayed { charge, .. }) if charge.state == State::Charged => {
-                let first = charge.order.extends.as_ref().map(|extends| extends.reference);
-                let references: Vec<Reference> = [Some(charge.reference), first].into_iter().flatten().collect();
+                let references = self.paid_together(charge).await?;
                 self.reply_with_tickets(sms, &references).await
             }
             Ok(Purchased::Repeat(_) | Purchased::Replayed { .. }) => {
@@ -167,6 +166,22 @@ impl Inner {
             // It stays unanswered, and is taken up again or told that it came too late.
             Err(PurchaseError::Overloaded | PurchaseError::Stopping) => Ok(()),
         }
+    }
+}
+
+impl Inner {
+    /// The charges whose passengers ride together: this one, and those that it adds to.
+    async fn paid_together(&self, newest: Charge) -> Result<Vec<Reference>, StoreError> {
+        let mut references = vec![newest.reference];
+        let mut extends = newest.order.extends;
+        // Each adds at least one passenger, so there are no more than passengers.
+        while let Some(before) = extends.take()
+            && references.len() < usize::from(self.config.passengers_max)
+        {
+            references.push(before.reference);
+            extends = self.store.charge(before.reference).await?.and_then(|charge| charge.order.extends);
+        }
+        Ok(references)
     }
 }
 

@@ -138,7 +138,10 @@ impl Inner {
             carrier_id: carrier_id.map(|id| (message.carrier.clone(), id)),
         };
         match self.writer.write(Write::MoveMessage(progress)).await {
-            Ok(Outcome::MessageMoved { parked }) if !parked.is_empty() => {
+            // A receipt can have waited for this text to have an id, so that it cannot be the text's.
+            Ok(Outcome::MessageMoved { parked })
+                if !parked.is_empty() || (to == MessageState::Submitted && !message.ticket) =>
+            {
                 self.settle_parked_later(message.carrier.clone(), message.msisdn);
             }
             Ok(_) => {}

@@ -261,10 +261,22 @@ impl Inner {
     /// What the slot of this subscriber and vehicle says (M12, M13).
     async fn claim(&self, purchase: &Purchase) -> Result<Claim, StoreError> {
         let Some(slot) = self.store.slot(purchase.msisdn, &purchase.vehicle).await? else { return Ok(Claim::Free) };
-        if slot.held_until <= purchase.received_at {
-            return Ok(Claim::Free);
-        }
         let Some(holder) = self.store.charge(slot.reference).await? else { return Ok(Claim::Free) };
+        let over = slot.held_until <= purchase.received_at;
+        let (slot, holder) = match &holder.order.extends {
+            // What it adds to is paid for, whatever becomes of the addition.
+            Some(before)
+                if holder.state != State::Charged
+                    && before.held_until > purchase.received_at
+                    && (over || purchase.passengers <= before.passengers) =>
+            {
+                let Some(paid) = self.store.charge(before.reference).await? else { return Ok(Claim::Free) };
+                let Extends { reference, passengers, held_until } = *before;
+                (Slot { reference, passengers, held_until }, paid)
+            }
+            _ if over => return Ok(Claim::Free),
+            _ => (slot, holder),
+        };
         let Slot { reference, passengers: paid, held_until } = slot;
         match purchase.passengers.checked_sub(paid) {
             Some(more @ 1..) if holder.state == State::Charged => {
@@ -278,7 +290,11 @@ impl Inner {
     async fn repeat(&self, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
         counter!("charge_repeats_total", "state" => holder.state.code()).increment(1);
         if holder.state.is_open() {
-            return Ok(Purchased::Repeat(holder));
+            // The key may stand for a charge already: for this one, or for one that has ended.
+            return match self.store.key(&purchase.guard).await? {
+                Some((reference, same_body, repeat)) => self.replay(reference, same_body, repeat).await,
+                None => Ok(Purchased::Repeat(holder)),
+            };
         }
         let write = Write::RecordRepeat {
             guard: purchase.guard.clone(),

@@ -1,20 +1,27 @@
 //! Delivery receipts: each finds its owner, or is parked until it does (M9).
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use metrics::counter;
 use tracing::{debug, warn};
 
 use super::{ApplyError, Inner};
 use crate::{
-    carrier::{Ack, CarrierReceipt},
-    charge::{AttemptState, CarrierName, Event, Finding, Reference},
+    carrier::{Ack, Carrier, CarrierReceipt},
+    charge::{Attempt, AttemptState, CarrierName, Charge, Event, Finding, Reference},
+    clock::Timestamp,
     msisdn::Msisdn,
-    store::{MessageProgress, MessageState, Outcome, Owner, ParkedReceipt, StoreError, Write},
+    store::{ChargeFilter, MessageProgress, MessageState, Outcome, Owner, ParkedReceipt, StoreError, Write},
 };
 
 /// Receipts looked at for one passenger at a time, and charges that a receipt without a known id may be about.
 const CANDIDATES_MAX: u32 = 32;
+/// Texts to one passenger that a receipt without a known id may be about.
+const TEXTS_MAX: u32 = 256;
+/// No text is worth sending for longer than a ticket can last.
+const TEXT_AGE_MAX: Duration = Duration::from_secs(6 * 3_600);
+/// How far the moment of a text may be from that of the attempt whose submit date the receipt has: both clocks' tolerances.
+const TEXT_TOLERANCE: Duration = Duration::from_secs(240);
 
 impl Inner {
     /// Takes in a receipt, and acknowledges it once what it says is durable.
@@ -27,12 +34,8 @@ impl Inner {
     }
 
     pub(super) async fn weigh_or_park(self: &Arc<Self>, receipt: CarrierReceipt) -> Result<(), ApplyError> {
-        if let Some(id) = &receipt.carrier_id
-            && let Some(owner) = self.store.owner(&receipt.carrier, id).await?
-        {
-            return self.weigh_receipt(&owner, &receipt).await;
-        }
-        let parked = ParkedReceipt {
+        let received_at = self.now();
+        let mut parked = ParkedReceipt {
             id: receipt.parked_id(),
             carrier: receipt.carrier.clone(),
             carrier_id: receipt.carrier_id.clone(),
@@ -42,43 +45,78 @@ impl Inner {
                 row: receipt.parked_id(),
                 why: e.to_string(),
             })?,
-            received_at: self.now(),
+            received_at,
         };
-        match self.writer.write(Write::Park(parked)).await? {
-            Outcome::Owned(owner) => self.weigh_receipt(&owner, &receipt).await,
-            _ => {
-                counter!("receipts_parked_total", "carrier" => receipt.carrier.to_string()).increment(1);
-                self.settle_parked(&receipt.carrier, receipt.msisdn).await
+        if let Some(owner) = self.owner(&receipt).await? {
+            if self.weigh_receipt(&owner, &receipt, received_at).await? {
+                return Ok(());
             }
+            // The id is another message's; the phone is all that is left to find the owner by.
+            parked.carrier_id = None;
+        }
+        if let Outcome::Owned(owner) = self.writer.write(Write::Park(parked.clone())).await? {
+            if self.weigh_receipt(&owner, &receipt, received_at).await? {
+                return Ok(());
+            }
+            parked.carrier_id = None;
+            self.writer.write(Write::Park(parked)).await?;
+        }
+        counter!("receipts_parked_total", "carrier" => receipt.carrier.to_string()).increment(1);
+        self.settle_parked(&receipt.carrier, receipt.msisdn).await
+    }
+
+    /// What the receipt's id names.
+    async fn owner(&self, receipt: &CarrierReceipt) -> Result<Option<Owner>, StoreError> {
+        match &receipt.carrier_id {
+            Some(id) => self.store.owner(&receipt.carrier, id).await,
+            None => Ok(None),
         }
     }
 
-    /// What a receipt says of its owner. Durable on return.
-    async fn weigh_receipt(self: &Arc<Self>, owner: &Owner, receipt: &CarrierReceipt) -> Result<(), ApplyError> {
-        match owner {
-            Owner::Attempt { reference, attempt } => {
-                if receipt.finding == Finding::Nothing {
-                    return Ok(());
-                }
-                let event = Event::Evidence(receipt.evidence(*attempt));
-                self.apply(*reference, None, event).await.map(drop)
-            }
-            Owner::Message(id) => self.message_delivered(*id, receipt.delivered).await.map_err(ApplyError::from),
+    /// What a receipt says of the owner of its id. Durable on return. `false` if it cannot be about that owner, because the
+    /// carrier has used the id for another message too; then nothing was written.
+    async fn weigh_receipt(
+        self: &Arc<Self>,
+        owner: &Owner,
+        receipt: &CarrierReceipt,
+        received_at: Timestamp,
+    ) -> Result<bool, ApplyError> {
+        let (reference, number) = match owner {
+            Owner::Attempt { reference, attempt } => (*reference, *attempt),
+            Owner::Message(id) => return Ok(self.message_delivered(*id, receipt, received_at).await?),
+        };
+        let charge = self.store.charge(reference).await?.ok_or(ApplyError::UnknownCharge(reference))?;
+        let opened_at = charge.attempt(number).map(|attempt| attempt.opened_at);
+        if !opened_at.is_some_and(|at| receipt.can_be_about(charge.order.msisdn, at, received_at)) {
+            warn!(charge = %reference, carrier = %receipt.carrier, "a receipt names this charge's id and is about another message");
+            return Ok(false);
         }
+        if receipt.finding != Finding::Nothing {
+            self.apply(reference, Some(charge), Event::Evidence(receipt.evidence(number))).await?;
+        }
+        Ok(true)
     }
 
-    async fn message_delivered(&self, id: Reference, delivered: Option<bool>) -> Result<(), StoreError> {
-        let to = match delivered {
+    async fn message_delivered(
+        &self,
+        id: Reference,
+        receipt: &CarrierReceipt,
+        received_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some(queued) = self.store.message(id).await? else { return Ok(false) };
+        if !receipt.can_be_about(queued.message.msisdn, queued.message.created_at, received_at) {
+            return Ok(false);
+        }
+        let to = match receipt.delivered {
             Some(true) => MessageState::Delivered,
             Some(false) => MessageState::Failed,
-            None => return Ok(()),
+            None => return Ok(true),
         };
-        let Some(queued) = self.store.message(id).await? else { return Ok(()) };
         let progress = MessageProgress { id, to, tries: queued.tries, due_at: queued.due_at, carrier_id: None };
         self.writer.write(Write::MoveMessage(progress)).await?;
         counter!("sms_receipts_total", "carrier" => queued.message.carrier.to_string(), "delivered" => if to == MessageState::Delivered { "yes" } else { "no" })
             .increment(1);
-        Ok(())
+        Ok(true)
     }
 
     /// Looks again at the receipts that are parked for a passenger, in a task of its own.
@@ -108,38 +146,80 @@ impl Inner {
                     continue;
                 }
             };
-            let known = match &receipt.carrier_id {
-                Some(id) => self.store.owner(carrier, id).await?,
-                None => None,
-            };
-            let owner = match known {
-                Some(owner) => Some(owner),
-                None => self.owner_of_lost_response(&receipt).await?,
-            };
-            if let Some(owner) = owner {
-                debug!(%carrier, ?owner, "a parked receipt has found its owner");
-                self.weigh_receipt(&owner, &receipt).await?;
+            if self.weigh_parked(&receipt, parked.received_at).await? {
+                debug!(%carrier, "a parked receipt has found its owner");
                 self.writer.write(Write::Unpark { id: parked.id }).await?;
             }
         }
         Ok(())
     }
 
-    /// The one attempt that a receipt can be about whose response was lost: exactly one fits, and it is in doubt. An open
-    /// attempt that fits as well may still get its response, and then the receipt may be its own.
-    async fn owner_of_lost_response(&self, receipt: &CarrierReceipt) -> Result<Option<Owner>, StoreError> {
-        let Some(carrier) = self.carriers.get(&receipt.carrier) else { return Ok(None) };
-        let charges = self.store.open_charges_of(receipt.msisdn, CANDIDATES_MAX).await?;
-        let mut fitting = charges.iter().filter_map(|charge| {
-            let attempt = charge.undecided_attempt()?;
-            carrier.receipt_fits(receipt, charge, attempt).then_some((charge.reference, attempt))
-        });
-        let owner = match (fitting.next(), fitting.next()) {
-            (Some((reference, attempt)), None) if matches!(attempt.state, AttemptState::InDoubt { .. }) => {
-                Some(Owner::Attempt { reference, attempt: attempt.number })
-            }
-            _ => None,
-        };
-        Ok(owner)
+    /// Whether a parked receipt has found its owner: by its id, or as the only one that it can be about.
+    async fn weigh_parked(
+        self: &Arc<Self>,
+        receipt: &CarrierReceipt,
+        received_at: Timestamp,
+    ) -> Result<bool, ApplyError> {
+        if let Some(owner) = self.owner(receipt).await?
+            && self.weigh_receipt(&owner, receipt, received_at).await?
+        {
+            return Ok(true);
+        }
+        let Some((reference, attempt)) = self.attempt_without_id(receipt, received_at).await? else { return Ok(false) };
+        if let Some(learned) = receipt.evidence_of_id(attempt) {
+            self.apply(reference, None, Event::Evidence(learned)).await?;
+        }
+        self.weigh_receipt(&Owner::Attempt { reference, attempt }, receipt, received_at).await
     }
+
+    /// The one attempt that a receipt can be about although no response ever told its id: exactly one fits, decided ones
+    /// included. One that is open may still get its response, and then the receipt may be its own.
+    async fn attempt_without_id(
+        &self,
+        receipt: &CarrierReceipt,
+        received_at: Timestamp,
+    ) -> Result<Option<(Reference, u16)>, StoreError> {
+        let Some(carrier) = self.carriers.get(&receipt.carrier) else { return Ok(None) };
+        let mut charges = self.store.open_charges_of(receipt.msisdn, CANDIDATES_MAX).await?;
+        let newest = ChargeFilter { msisdn: Some(receipt.msisdn), ..ChargeFilter::default() };
+        let newest = self.store.charges(&newest, CANDIDATES_MAX).await?;
+        charges.extend(newest.into_iter().filter(|charge| !charge.state.is_open()));
+        let Some((charge, attempt)) = only_fit(carrier, &charges, receipt, received_at) else { return Ok(None) };
+        let known =
+            attempt.state != AttemptState::Open && !self.may_be_about_a_text(receipt, attempt.opened_at).await?;
+        Ok(known.then_some((charge.reference, attempt.number)))
+    }
+
+    /// Whether a text to the same phone, sent about then, can be what the receipt is about: one that has no id yet, or had
+    /// another before the one that is known. Our number, where it is echoed, tells a charge from a text.
+    async fn may_be_about_a_text(&self, receipt: &CarrierReceipt, about: Timestamp) -> Result<bool, StoreError> {
+        if receipt.user_message_reference.is_some() {
+            return Ok(false);
+        }
+        let texts = self.store.messages_to(receipt.msisdn, about.minus(TEXT_AGE_MAX), TEXTS_MAX).await?;
+        Ok(texts.iter().any(|queued| {
+            let (message, one_known_id) = (&queued.message, queued.tries == 1 && queued.state != MessageState::Pending);
+            let never_sent = queued.tries == 0 && queued.state == MessageState::Expired;
+            let sent_about_then =
+                message.created_at <= about.plus(TEXT_TOLERANCE) && message.expires_at.plus(TEXT_TOLERANCE) >= about;
+            message.carrier == receipt.carrier && sent_about_then && !one_known_id && !never_sent
+        }))
+    }
+}
+
+/// The only attempt without a known id that the receipt fits; none if two do.
+fn only_fit<'a>(
+    carrier: &Carrier,
+    charges: &'a [Charge],
+    receipt: &CarrierReceipt,
+    received_at: Timestamp,
+) -> Option<(&'a Charge, &'a Attempt)> {
+    let attempts = charges.iter().flat_map(|charge| charge.attempts.iter().map(move |attempt| (charge, attempt)));
+    let mut fitting = attempts.filter(|(charge, attempt)| {
+        attempt.may_have_unknown_id()
+            && carrier.receipt_fits(receipt, charge, attempt)
+            && receipt.can_be_about(charge.order.msisdn, attempt.opened_at, received_at)
+    });
+    let first = fitting.next()?;
+    fitting.next().is_none().then_some(first)
 }

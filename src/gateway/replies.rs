@@ -10,7 +10,7 @@ use crate::{
     charge::{Channel, Charge, Effect, Notice, Reference},
     clock::Timestamp,
     passenger::{Language, Message, TicketText},
-    store::{IncomingSms, MoAnswer, OutgoingSms, StoreError, StoredTicket, Write},
+    store::{IncomingSms, MoAnswer, Outcome, OutgoingSms, StoreError, StoredTicket, Write},
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -82,8 +82,10 @@ impl Inner {
             expires_at: self.worth_until(now, None),
         };
         let answer = MoAnswer { mo: sms.id, at: now, messages: replies.iter().map(message).collect() };
-        self.writer.write(Write::AnswerMo(answer.clone())).await?;
-        self.queue_messages(&answer.messages);
+        // Answered in the meantime: by the sweep, or by the one whom the sweep thought to be slow.
+        if self.writer.write(Write::AnswerMo(answer.clone())).await? == Outcome::Done {
+            self.queue_messages(&answer.messages);
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use metrics::gauge;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::Inner;
 use crate::{
@@ -24,8 +24,14 @@ impl Inner {
                 _ = interval.tick() => {}
                 () = self.stopping.cancelled() => return,
             }
-            if let Err(error) = self.sweep_once().await {
-                warn!(%error, "the sweep could not read the store; deadlines are looked at again soon");
+            let inner = self.clone();
+            // A task of its own: a defect that panics here must not end the deadlines of all other charges.
+            match tokio::spawn(async move { inner.sweep_once().await }).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    warn!(%error, "the sweep could not read the store; deadlines are looked at again soon")
+                }
+                Err(panic) => error!(%panic, "the sweep broke off; deadlines are looked at again soon"),
             }
         }
     }

@@ -73,7 +73,7 @@ fn books(draft: &mut Draft) -> Option<Books> {
 
 fn catalogue(draft: &mut Draft) -> Option<Catalogue> {
     let directory = draft.settings.transit.directory.clone();
-    let mut file = |name: &str| match read_text(&directory.join(name)) {
+    let file = |name: &str| match read_text(&directory.join(name)) {
         Ok(text) => Some(text),
         Err(what) => {
             draft.problem("transit.directory", what);
@@ -81,7 +81,7 @@ fn catalogue(draft: &mut Draft) -> Option<Catalogue> {
         }
     };
     let [cities, agencies, routes, vehicles, fares] =
-        ["cities.csv", "agencies.csv", "routes.csv", "vehicles.csv", "fares.csv"].map(&mut file);
+        ["cities.csv", "agencies.csv", "routes.csv", "vehicles.csv", "fares.csv"].map(file);
     let (cities, agencies, routes, vehicles, fares) = (cities?, agencies?, routes?, vehicles?, fares?);
     let text =
         CatalogueText { cities: &cities, agencies: &agencies, routes: &routes, vehicles: &vehicles, fares: &fares };

@@ -132,7 +132,8 @@ impl Store {
         each!(self, backend => backend.owner(carrier, carrier_id).await)
     }
 
-    /// Receipts parked for a passenger at a carrier, oldest first, at most `limit`.
+    /// The newest receipts parked for a passenger at a carrier, at most `limit`, the oldest of them first. Those that nobody
+    /// ever owns do not hide the ones that come later.
     pub async fn parked(
         &self,
         carrier: &CarrierName,
@@ -186,6 +187,16 @@ impl Store {
     /// Messages about a charge, oldest first.
     pub async fn messages_of(&self, reference: Reference) -> Result<Vec<QueuedSms>, StoreError> {
         each!(self, backend => backend.messages_of(reference).await)
+    }
+
+    /// The newest messages to a passenger, written at or after `since`, at most `limit`.
+    pub async fn messages_to(
+        &self,
+        msisdn: Msisdn,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<QueuedSms>, StoreError> {
+        each!(self, backend => backend.messages_to(msisdn, since, limit).await)
     }
 
     /// Messages to a passenger that were written at or after `since`: for the cap on replies.

@@ -3,7 +3,7 @@
 //! A task drains a bounded queue into batches and commits one after another. Nobody is made to wait for company: a batch is
 //! what has gathered while the one before was being committed. Each caller is answered only after the commit.
 
-use std::{collections::VecDeque, future::Future, time::Instant};
+use std::{collections::VecDeque, time::Instant};
 
 use metrics::{gauge, histogram};
 use tokio::sync::{mpsc, oneshot};
@@ -152,26 +152,25 @@ impl Writer {
 
 /// Commits the batch. If one write is at fault, tries the halves, so that in the end it fails alone: at most as many
 /// levels as the batch has bits. Any other error, such as a full disk, is every caller's.
-fn commit_or_bisect(
-    store: &Store,
-    batch: Vec<Write>,
-) -> std::pin::Pin<Box<dyn Future<Output = Vec<Result<Outcome, StoreError>>> + Send + '_>> {
-    Box::pin(async move {
-        let rows = batch.len();
-        let (mut batch, result) = store.commit_checked(batch).await;
-        let error = match result {
-            Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
-            Err(error) => error,
-        };
-        if rows < 2 || batch.len() != rows || !error.blames_one_write() {
-            warn!(%error, rows, "a commit failed");
-            return vec![Err(error); rows];
+async fn commit_or_bisect(store: &Store, batch: Vec<Write>) -> Vec<Result<Outcome, StoreError>> {
+    let mut results = Vec::with_capacity(batch.len());
+    let mut parts = vec![batch];
+    while let Some(part) = parts.pop() {
+        let rows = part.len();
+        let (mut part, result) = store.commit_checked(part).await;
+        match result {
+            Ok(outcomes) => results.extend(outcomes.into_iter().map(Ok)),
+            Err(error) if rows > 1 && part.len() == rows && error.blames_one_write() => {
+                let second = part.split_off(rows / 2);
+                parts.extend([second, part]);
+            }
+            Err(error) => {
+                warn!(%error, rows, "a commit failed");
+                results.extend(std::iter::repeat_n(Err(error), rows));
+            }
         }
-        let second = batch.split_off(rows / 2);
-        let mut results = commit_or_bisect(store, batch).await;
-        results.extend(commit_or_bisect(store, second).await);
-        results
-    })
+    }
+    results
 }
 
 /// For a metric, which is a float.

@@ -28,8 +28,8 @@ pub enum Write {
     },
     /// A message from a passenger, before it is acknowledged. Answered by [`Outcome::MoKept`] or [`Outcome::MoKnown`].
     KeepMo(IncomingSms),
-    /// A message from a passenger is answered without a charge. Answered by [`Outcome::Done`], also if it was answered before:
-    /// then nothing is written.
+    /// A message from a passenger is answered without a charge. Answered by [`Outcome::Done`], or by [`Outcome::MoKnown`] if it
+    /// was answered before or was never kept.
     AnswerMo(MoAnswer),
     /// A receipt whose owner is looked for under the same lock under which it would be parked, so that a response that comes
     /// in at the same time cannot be missed. Answered by [`Outcome::Owned`] or [`Outcome::Parked`].
@@ -89,7 +89,7 @@ pub struct Settlement {
     pub carrier_id: Option<NewCarrierId>,
     /// The entries of this transition.
     pub entries: Vec<Entry>,
-    /// The ticket.
+    /// The ticket; it takes the place of the one before, if the charge has one.
     pub ticket: Option<StoredTicket>,
     /// Whether the ticket ceases to be valid.
     pub revoke_ticket: bool,
@@ -113,7 +113,8 @@ pub struct KeyGuard {
 }
 
 /// A wish for the slot of the charge's subscriber and vehicle. It is granted if there is none, if its time is over, or if
-/// `replaces` holds it.
+/// `replaces` holds it. A charge that is still open and not past its ticket deadline keeps its slot even when the slot's
+/// time is over: both could take the money.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotClaim {
     /// The charge that may be replaced, because this one adds passengers to it.
@@ -198,15 +199,15 @@ pub enum Outcome {
         /// They stay parked until [`Write::Unpark`].
         parked: Vec<ParkedReceipt>,
     },
-    /// The charge has moved on since it was read; nothing was written. Read it again and step again.
+    /// The charge has moved on since it was read, or does not exist; nothing was written. Read it again and step again.
     Stale,
-    /// This piece of evidence was counted before; nothing was written (M9).
+    /// This piece of evidence was counted before; nothing was written (M9). Outranks [`Outcome::Stale`].
     EvidenceKnown,
     /// The message is kept and waits for its answer.
     MoKept,
-    /// The same message was kept within the window; nothing was written.
+    /// The same message was kept within the window, or the message has its answer; nothing was written.
     MoKnown {
-        /// The id of the message that was kept.
+        /// The id of the message that was kept, or that has its answer.
         id: Reference,
     },
     /// The receipt's carrier id is known; nothing was parked.

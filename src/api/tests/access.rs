@@ -76,6 +76,9 @@ async fn the_log_has_a_line_for_each_request_and_neither_numbers_nor_tokens_nor_
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    // With one subscriber alone, tracing asks the thread that first comes to a place in the code whether anybody listens there,
+    // and believes it for good: a test beside this one would answer no. With two it asks them.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _logged = tracing::subscriber::set_default(subscriber.finish());
     let world = World::new().await;
     let bought = world.bought("idempotency-4711", &fare(ANNA)).await;

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::world::{Setting, World};
 use crate::{
     charge::{AttemptState, Doubt, State},
+    clock::{Clock, ManualClock},
     simulator::{ChargingMoment, Fault},
 };
 
@@ -51,6 +52,35 @@ fn m01_killed_before_a_send_slot_was_free_the_charge_was_never_sent_and_is_sent_
         Some(())
     });
     assert_eq!(world.simulator.ledger().entries_for(reference.uuid()).count(), 1);
+}
+
+#[test]
+fn case_40_a_clock_that_jumps_back_lets_no_charge_wait_longer_to_be_sent() {
+    let hand = ManualClock::new(Clock::System.now());
+    let mut setting = Setting { clock: Clock::Manual(hand.clone()), ..Setting::default() };
+    setting.gateway.ticket_deadline_seconds = 1;
+    let world = World::new(setting);
+    let carrier = world.gateway().carrier(super::world::CARRIER).expect("a carrier").clone();
+    let reference = loop {
+        let number = format!("+7705{:07}", rand::random_range(0..10_000_000));
+        world.simulator.drop_links();
+        let reference = world.purchase(&number, "1234", 1, &number).expect("a charge").charge().reference;
+        carrier.set_paused(true);
+        world.until("it is paused", |_| carrier.is_paused().then_some(()));
+        if world.charge(reference).attempts.is_empty() {
+            break reference;
+        }
+        carrier.set_paused(false);
+        world.until("it is up", |_| carrier.is_up().then_some(()));
+    };
+    hand.set(world.gateway().now().minus(Duration::from_secs(3_600)));
+    std::thread::sleep(Duration::from_millis(1_300));
+    carrier.set_paused(false);
+    world.until("it is up", |_| carrier.is_up().then_some(()));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(world.charge(reference).attempts, []);
+    hand.advance(Duration::from_secs(2 * 3_600));
+    world.until("it has ended", |world| world.charge(reference).state.is_not_taken().then_some(()));
 }
 
 #[test]

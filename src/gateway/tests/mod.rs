@@ -1,7 +1,9 @@
 //! The engine against a carrier over real sockets.
 
 mod crashes;
+mod evidence;
 mod ids;
 mod purchases;
 mod receipts;
+mod slots;
 pub(crate) mod world;

@@ -41,6 +41,8 @@ pub(crate) struct Setting {
     pub(crate) profile: String,
     /// SQLite in a temporary folder instead of the model in memory.
     pub(crate) sqlite: bool,
+    /// What time the gateway believes it is.
+    pub(crate) clock: Clock,
 }
 
 impl Default for Setting {
@@ -64,6 +66,7 @@ impl Default for Setting {
             lists: NumberListsSettings::default(),
             profile: String::new(),
             sqlite: false,
+            clock: Clock::System,
         }
     }
 }
@@ -113,7 +116,7 @@ impl World {
         let (carrier, events) =
             SmppCarrier::open(name.clone(), self.carrier_config(), &self.setting.simulator.password)
                 .expect("a profile");
-        let clock = Clock::System;
+        let clock = self.setting.clock.clone();
         let lists = NumberLists::load(&self.setting.lists, clock.now()).expect("lists");
         let parts = Parts {
             config: self.setting.gateway.clone(),

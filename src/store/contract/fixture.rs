@@ -176,7 +176,7 @@ pub(in crate::store) fn ticket(charge: &Charge, second: u64) -> StoredTicket {
     StoredTicket {
         reference: charge.reference,
         msisdn: charge.order.msisdn,
-        vehicle: charge.order.vehicle.clone(),
+        vehicle: charge.order.vehicle,
         short_code: "7K3M9QXA".into(),
         cwt: vec![0xd2, 0x84, 0x00, 0xff],
         issued_at: at(second),

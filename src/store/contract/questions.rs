@@ -91,6 +91,10 @@ pub(super) async fn charges_are_listed_newest_first_by_every_filter_and_paged(st
     let charged = ChargeFilter { state: Some("charged".into()), ..all.clone() };
     assert_eq!(list(charged.clone(), 9).await, [reference(4)]);
     assert_eq!(list(ChargeFilter { msisdn: Some(msisdn(2)), ..charged }, 9).await, []);
+    let open = ChargeFilter { state: Some("processing".into()), ..all.clone() };
+    assert_eq!(list(open.clone(), 2).await, [3, 2].map(reference));
+    assert_eq!(list(ChargeFilter { vehicle: Some(vehicle(1)), ..open.clone() }, 9).await, [2, 1].map(reference));
+    assert_eq!(list(ChargeFilter { msisdn: Some(msisdn(1)), ..open }, 9).await, [3, 1].map(reference));
     let between = ChargeFilter { from: Some(at(20)), until: Some(at(40)), ..all };
     assert_eq!(list(between.clone(), 9).await, [3, 2].map(reference));
     assert_eq!(list(ChargeFilter { msisdn: Some(msisdn(1)), ..between }, 9).await, [reference(3)]);
@@ -118,6 +122,12 @@ pub(super) async fn messages_of_a_passenger_are_counted_since_a_moment(store: St
     assert_eq!(store.messages_since(msisdn(1), at(7)).await.unwrap(), 2);
     assert_eq!(store.messages_since(msisdn(1), at(0)).await.unwrap(), 3);
     assert_eq!(store.messages_since(msisdn(1), at(10)).await.unwrap(), 0);
+    let to = async |since, limit| {
+        let found = store.messages_to(msisdn(1), at(since), limit).await.unwrap();
+        found.into_iter().map(|kept| kept.message).collect::<Vec<_>>()
+    };
+    assert_eq!(to(7, 9).await, [about(3, 9), sms(2, 1, 7)]);
+    assert_eq!(to(0, 1).await, [about(3, 9)]);
     let about_it: Vec<_> =
         store.messages_of(reference(1)).await.unwrap().into_iter().map(|kept| kept.message).collect();
     assert_eq!(about_it, [about(1, 5), about(3, 9)]);

@@ -76,7 +76,7 @@ pub(super) async fn m09_the_same_evidence_is_counted_once(store: Store) {
 pub(super) async fn m09_evidence_that_changes_nothing_is_counted_too(store: Store) {
     let charge = run(&store, charge_at(1, 0), [(1, open_attempt()), (2, paid("e1"))]).await;
     let contradiction = settlement(&charge, turned_down("e2"), 3);
-    assert_eq!((contradiction.charge.version, contradiction.from_version), (charge.version, charge.version));
+    assert_eq!((contradiction.charge.version, contradiction.charge.state), (charge.version + 1, charge.state));
     assert_eq!(settle(&store, contradiction.clone()).await, Outcome::Settled { parked: Vec::new() });
     assert_eq!(settle(&store, contradiction).await, Outcome::EvidenceKnown);
     assert_eq!(store.breaks(9).await.unwrap().len(), 1);

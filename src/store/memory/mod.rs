@@ -87,3 +87,27 @@ struct KeptMo {
     message: IncomingSms,
     answered: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        GroupCommit, GroupCommitConfig, Store,
+        contract::fixture::{charge_at, opening},
+    };
+
+    #[tokio::test]
+    async fn a_lost_database_fails_every_write_of_the_batch_once_and_leaves_nothing() {
+        let memory = Memory::default();
+        let store = Store::Memory(memory.clone());
+        let group = GroupCommit::start(store.clone(), GroupCommitConfig::default());
+        memory.fail_next_commits(1);
+        let write = |n| group.write(Write::Open(Box::new(opening(&charge_at(n, 0)))));
+        let answers = tokio::join!(write(1), write(2), write(3));
+        for answer in [answers.0, answers.1, answers.2] {
+            assert!(matches!(answer, Err(StoreError::Database(_))), "{answer:?}");
+        }
+        assert_eq!(store.charges(&crate::store::ChargeFilter::default(), 9).await.unwrap(), []);
+        assert_eq!(write(1).await.unwrap(), Outcome::Opened { superseded: None });
+    }
+}

@@ -71,7 +71,7 @@ impl Memory {
         msisdn: Msisdn,
         vehicle: &VehicleCode,
     ) -> Result<Option<Slot>, StoreError> {
-        Ok(self.state().slots.get(&(msisdn, vehicle.clone())).cloned())
+        Ok(self.state().slots.get(&(msisdn, *vehicle)).cloned())
     }
 
     pub(in crate::store) async fn spent(
@@ -112,7 +112,9 @@ impl Memory {
         let fits = |receipt: &&ParkedReceipt| receipt.carrier == *carrier && receipt.msisdn == msisdn;
         let mut parked: Vec<&ParkedReceipt> = state.parked.values().filter(fits).collect();
         parked.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
-        Ok(first(limit, parked.into_iter()))
+        let mut newest = first(limit, parked.into_iter().rev());
+        newest.reverse();
+        Ok(newest)
     }
 
     pub(in crate::store) async fn parked_count(&self) -> Result<u64, StoreError> {
@@ -172,6 +174,19 @@ impl Memory {
         let mut messages: Vec<QueuedSms> = state.messages.values().filter(about).cloned().collect();
         messages.sort_by_key(|queued| (queued.message.created_at, queued.message.id));
         Ok(messages)
+    }
+
+    pub(in crate::store) async fn messages_to(
+        &self,
+        msisdn: Msisdn,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<QueuedSms>, StoreError> {
+        let state = self.state();
+        let fits = |queued: &&QueuedSms| queued.message.msisdn == msisdn && queued.message.created_at >= since;
+        let mut messages: Vec<&QueuedSms> = state.messages.values().filter(fits).collect();
+        messages.sort_by_key(|queued| std::cmp::Reverse((queued.message.created_at, queued.message.id)));
+        Ok(first(limit, messages.into_iter()))
     }
 
     pub(in crate::store) async fn messages_since(&self, msisdn: Msisdn, since: Timestamp) -> Result<u64, StoreError> {

@@ -45,8 +45,11 @@ impl State {
             Write::Settle(settlement) => self.judge_settlement(settlement).map(Verdict::from),
             Write::RecordRepeat { guard, reference, mo, .. } => self.judge_repeat(guard, *reference, mo.as_ref()),
             Write::KeepMo(message) => self.judge_mo(message).map(Verdict::from),
+            Write::AnswerMo(answer) if self.mos.get(&answer.mo).is_none_or(|mo| mo.answered) => {
+                Ok(Outcome::MoKnown { id: answer.mo }.into())
+            }
             Write::AnswerMo(answer) => {
-                self.refuse_known_messages(self.messages_of_answer(answer))?;
+                self.refuse_known_messages(&answer.messages)?;
                 Ok(Outcome::Done.into())
             }
             Write::Park(receipt) => Ok(self.judge_receipt(receipt).into()),
@@ -55,7 +58,7 @@ impl State {
                 Ok(Outcome::MessageMoved { parked: self.parked_for(learned) }.into())
             }
             Write::LeaseSerials { vehicle, day, count } => {
-                let first = self.serials.get(&(vehicle.clone(), day.clone())).copied().unwrap_or(0);
+                let first = self.serials.get(&(*vehicle, day.clone())).copied().unwrap_or(0);
                 match first.checked_add(*count) {
                     Some(_) => Ok(Outcome::Leased { first }.into()),
                     None => Err(StoreError::Refused(format!("the serials of {day} are used up"))),
@@ -72,7 +75,7 @@ impl State {
         }
         let mut superseded = None;
         if let Some(wish) = &opening.slot
-            && let Some(held) = self.slots.get(&(charge.order.msisdn, charge.order.vehicle.clone()))
+            && let Some(held) = self.slots.get(&(charge.order.msisdn, charge.order.vehicle))
         {
             let holder = self.charges.get(&held.reference).filter(|holder| holder.state.is_open());
             match claim(wish, charge, held, holder) {
@@ -187,7 +190,7 @@ impl State {
                 self.fingerprints.insert(message.fingerprint, (message.id, message.received_at));
                 self.mos.insert(message.id, KeptMo { message: message.clone(), answered: false });
             }
-            (Write::AnswerMo(answer), _) => self.answer(answer),
+            (Write::AnswerMo(answer), Outcome::Done) => self.answer(answer),
             (Write::Park(receipt), Outcome::Parked) => {
                 self.parked.entry(receipt.id.clone()).or_insert_with(|| receipt.clone());
             }
@@ -196,7 +199,7 @@ impl State {
             }
             (Write::MoveMessage(progress), _) => self.move_message(progress),
             (Write::LeaseSerials { vehicle, day, count }, Outcome::Leased { first }) => {
-                self.serials.insert((vehicle.clone(), day.clone()), first + count);
+                self.serials.insert((*vehicle, day.clone()), first + count);
             }
             (Write::SetLanguage { msisdn, language }, _) => {
                 self.languages.insert(*msisdn, *language);
@@ -221,7 +224,7 @@ impl State {
         self.keep_key(&opening.guard, charge.reference, false);
         if let Some(wish) = &opening.slot {
             let slot = Slot { reference: charge.reference, passengers: wish.passengers, held_until: wish.held_until };
-            self.slots.insert((charge.order.msisdn, charge.order.vehicle.clone()), slot);
+            self.slots.insert((charge.order.msisdn, charge.order.vehicle), slot);
         }
         if let Some(mo) = opening.mo.and_then(|id| self.mos.get_mut(&id)) {
             mo.answered = true;
@@ -265,7 +268,7 @@ impl State {
     }
 
     fn change_slot(&mut self, charge: &Charge, change: &SlotChange) {
-        let place = (charge.order.msisdn, charge.order.vehicle.clone());
+        let place = (charge.order.msisdn, charge.order.vehicle);
         let Some(slot) = self.slots.get_mut(&place).filter(|slot| slot.reference == charge.reference) else { return };
         match change {
             SlotChange::Keep => {}

@@ -11,7 +11,7 @@ use sqlx::{
 
 use super::{
     decode::{body, owner, parked_receipt, reference, slot, small},
-    rows::Hex,
+    tables::Hex,
     writer::select_set,
 };
 use crate::{
@@ -55,7 +55,7 @@ pub(super) async fn judge(db: &mut SqliteConnection, batch: &[Write]) -> Result<
     verdicts.judge_mos(select_set(db, KNOWN_MOS, &guards.mos).await?)?;
     verdicts.judge_receipts(select_set(db, OWNERS, &guards.receipts).await?)?;
     verdicts.collect_parked(select_set(db, PARKED, &guards.learned).await?)?;
-    verdicts.collect_needless(select_set(db, NEEDLESS_ANSWERS, &guards.answers).await?)?;
+    verdicts.collect_needless(select_set(db, NEEDLESS_ANSWERS, &guards.answers).await?, batch)?;
     verdicts.lease(db, batch).await?;
     Ok(verdicts)
 }
@@ -299,8 +299,11 @@ impl Verdicts {
         Ok(())
     }
 
-    fn collect_needless(&mut self, rows: Vec<SqliteRow>) -> Result<(), StoreError> {
+    fn collect_needless(&mut self, rows: Vec<SqliteRow>, batch: &[Write]) -> Result<(), StoreError> {
         for row in rows {
+            if let Some(Write::AnswerMo(answer)) = batch.get(place(&row)?) {
+                *self.at(&row)? = Outcome::MoKnown { id: answer.mo };
+            }
             self.needless_answers.insert(place(&row)?);
         }
         Ok(())
@@ -345,3 +348,6 @@ fn place(row: &SqliteRow) -> Result<usize, StoreError> {
 fn outside_the_batch() -> StoreError {
     StoreError::Refused("the database spoke of a write that it was not asked about".into())
 }
+
+#[cfg(test)]
+pub(super) const ALL: &[&str] = &[OBJECTIONS, KNOWN_KEYS, HELD_SLOTS, KNOWN_MOS, OWNERS, PARKED, NEEDLESS_ANSWERS];

@@ -5,6 +5,7 @@ mod judge;
 mod reads;
 mod rows;
 mod statements;
+mod tables;
 mod writer;
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What is asked of the store, by the connections that read.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use sqlx::{Row, sqlite::SqliteRow};
 
@@ -18,6 +20,30 @@ use crate::{
 
 /// Greater than every reference.
 const AFTER_ALL: &[u8] = &[0xff; 17];
+/// A reference carries the time at which it was made, which is no earlier than the receipt of the request but for a clock
+/// that was wrong by less than this.
+const REFERENCE_SLACK: Duration = Duration::from_secs(86_400);
+/// The states of [`crate::charge::State::is_open`].
+const OPEN_STATES: [&str; 3] = ["processing", "awaiting_otp", "in_doubt"];
+
+const CHARGES_OF_SUBSCRIBER: &str = "
+SELECT body FROM charges INDEXED BY charges_by_msisdn
+WHERE msisdn = ?8 AND received_at >= ?3 AND received_at < ?4 AND reference >= ?5 AND reference < ?6
+  AND (?1 IS NULL OR vehicle = ?1) AND (?2 IS NULL OR state = ?2)
+ORDER BY reference DESC LIMIT ?7";
+
+const CHARGES_STILL_OPEN: &str = "
+SELECT body FROM charges INDEXED BY charges_open
+WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND state = ?2 AND ?8 IS NULL
+  AND received_at >= ?3 AND received_at < ?4 AND reference >= ?5 AND reference < ?6
+  AND (?1 IS NULL OR vehicle = ?1)
+ORDER BY reference DESC LIMIT ?7";
+
+const CHARGES_BY_AGE: &str = "
+SELECT body FROM charges
+WHERE reference >= ?5 AND reference < ?6 AND received_at >= ?3 AND received_at < ?4 AND ?8 IS NULL
+  AND (?1 IS NULL OR vehicle = ?1) AND (?2 IS NULL OR state = ?2)
+ORDER BY reference DESC LIMIT ?7";
 
 impl Sqlite {
     pub(in crate::store) async fn charge(&self, reference: Reference) -> Result<Option<Charge>, StoreError> {
@@ -26,33 +52,22 @@ impl Sqlite {
     }
 
     pub(in crate::store) async fn charges(&self, filter: &ChargeFilter, limit: u32) -> Result<Vec<Charge>, StoreError> {
-        // With a subscriber by the subscriber's index; without one from the newest charge backwards.
-        let sql = match filter.msisdn {
-            Some(_) => {
-                "SELECT body FROM charges
-                 WHERE msisdn = ?7 AND received_at >= ?3 AND received_at < ?4 AND reference < ?5
-                   AND (?1 IS NULL OR vehicle = ?1) AND (?2 IS NULL OR state = ?2)
-                 ORDER BY reference DESC LIMIT ?6"
-            }
-            None => {
-                "SELECT body FROM charges
-                 WHERE reference < ?5 AND received_at >= ?3 AND received_at < ?4
-                   AND (?1 IS NULL OR vehicle = ?1) AND (?2 IS NULL OR state = ?2)
-                 ORDER BY reference DESC LIMIT ?6"
-            }
-        };
-        let before = filter.before.as_ref().map_or(AFTER_ALL, bytes);
-        let query = sqlx::query(sql)
+        let open = filter.state.as_deref().is_some_and(|state| OPEN_STATES.contains(&state));
+        let query = sqlx::query(match filter.msisdn {
+            Some(_) => CHARGES_OF_SUBSCRIBER,
+            None if open => CHARGES_STILL_OPEN,
+            None => CHARGES_BY_AGE,
+        });
+        let oldest = filter.from.map(|from| Reference::new(from.minus(REFERENCE_SLACK), [0; 10]));
+        let query = query
             .bind(filter.vehicle.as_ref().map(vehicle_text))
             .bind(filter.state.as_deref())
             .bind(filter.from.map_or(i64::MIN, Timestamp::unix_ms))
             .bind(filter.until.map_or(i64::MAX, Timestamp::unix_ms))
-            .bind(before)
-            .bind(limit);
-        let query = match filter.msisdn {
-            Some(msisdn) => query.bind(number(msisdn)),
-            None => query,
-        };
+            .bind(oldest.as_ref().map_or(&[][..], bytes))
+            .bind(filter.before.as_ref().map_or(AFTER_ALL, bytes))
+            .bind(limit)
+            .bind(filter.msisdn.map(number));
         all(query.fetch_all(&self.readers).await?, charge)
     }
 
@@ -161,10 +176,12 @@ impl Sqlite {
     ) -> Result<Vec<ParkedReceipt>, StoreError> {
         let query = sqlx::query(
             "SELECT id, carrier, carrier_id, msisdn, received_at, body FROM parked
-             WHERE carrier = ?1 AND msisdn = ?2 ORDER BY received_at, id LIMIT ?3",
+             WHERE carrier = ?1 AND msisdn = ?2 ORDER BY received_at DESC, id DESC LIMIT ?3",
         );
         let query = query.bind(carrier.as_str()).bind(number(msisdn)).bind(limit);
-        all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))
+        let mut newest = all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))?;
+        newest.reverse();
+        Ok(newest)
     }
 
     pub(in crate::store) async fn parked_count(&self) -> Result<u64, StoreError> {
@@ -235,6 +252,20 @@ impl Sqlite {
              FROM messages WHERE reference = ?1 ORDER BY created_at, id",
         );
         all(query.bind(bytes(&reference)).fetch_all(&self.readers).await?, decode::queued)
+    }
+
+    pub(in crate::store) async fn messages_to(
+        &self,
+        msisdn: Msisdn,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<QueuedSms>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at
+             FROM messages WHERE msisdn = ?1 AND created_at >= ?2 ORDER BY created_at DESC, id DESC LIMIT ?3",
+        );
+        let query = query.bind(number(msisdn)).bind(since.unix_ms()).bind(limit);
+        all(query.fetch_all(&self.readers).await?, decode::queued)
     }
 
     pub(in crate::store) async fn messages_since(&self, msisdn: Msisdn, since: Timestamp) -> Result<u64, StoreError> {

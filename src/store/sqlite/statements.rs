@@ -177,3 +177,29 @@ INSERT INTO languages (msisdn, language)
 SELECT value->>'msisdn', value->>'language' FROM jsonb_each(?1)
 WHERE true
 ON CONFLICT (msisdn) DO UPDATE SET language = excluded.language";
+
+#[cfg(test)]
+pub(super) const ALL: &[&str] = &[
+    OPEN_CHARGES,
+    CHANGE_CHARGES,
+    KEEP_KEYS,
+    CLAIM_SLOTS,
+    HOLD_SLOTS,
+    RELEASE_SLOTS,
+    KEEP_ATTEMPTS,
+    COUNT_EVIDENCE,
+    LEARN_CARRIER_IDS,
+    APPEND_JOURNAL,
+    APPEND_LEDGER,
+    KEEP_TICKETS,
+    REVOKE_TICKETS,
+    ANSWER_MOS,
+    QUEUE_MESSAGES,
+    MOVE_MESSAGES,
+    KEEP_MOS,
+    KEEP_FINGERPRINTS,
+    PARK,
+    UNPARK,
+    KEEP_BREAKS,
+    SET_LANGUAGES,
+];

@@ -9,10 +9,7 @@ use sqlx::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::{
-    judge,
-    rows::{Rows, WithBodies},
-};
+use super::{judge, rows::Rows, tables::WithBodies};
 use crate::store::{Outcome, StoreError, Write};
 
 /// What the writer is asked to do.

@@ -1,0 +1,92 @@
+'use strict';
+// smsbusd as its operator sees it: a process, an HTTP API, a database file.
+
+const { spawn, execFileSync } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const path = require('node:path');
+
+// Whatever ends this process, no daemon outlives it.
+const running = new Set();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]]) process.on(signal, () => process.exit(status));
+
+class Daemon {
+  /** `files`: configuration files, a later one over an earlier one. `database`: the SQLite file that they name. */
+  constructor({ program, files, api, token, database, log }) {
+    Object.assign(this, { program, files, api, token, database, log });
+    this.child = null;
+  }
+
+  async start() {
+    const output = fs.openSync(this.log, 'a');
+    const configs = this.files.flatMap((file) => ['--config', file]);
+    this.child = spawn(this.program, ['serve', ...configs], { stdio: ['ignore', output, output] });
+    fs.closeSync(output);
+    running.add(this.child);
+    this.child.once('exit', () => running.delete(this.child));
+    this.ended = once(this.child, 'exit');
+    await until('the API answers', async () => {
+      if (this.child.exitCode !== null) throw new Error(`smsbusd ended with status ${this.child.exitCode}:\n${this.lastLines()}`);
+      return this.get('/v1/carriers').then(() => true, () => false);
+    });
+  }
+
+  /** SIGTERM, and the exit status that follows. */
+  async stop() {
+    this.child.kill('SIGTERM');
+    const [status] = await this.ended;
+    return status;
+  }
+
+  async kill() {
+    if (this.child?.exitCode === null && this.child.signalCode === null) {
+      this.child.kill('SIGKILL');
+      await this.ended;
+    }
+  }
+
+  async get(route) {
+    const headers = { authorization: `Bearer ${this.token}` };
+    const response = await fetch(this.api + route, { headers, signal: AbortSignal.timeout(5_000) });
+    const body = await response.json();
+    if (!response.ok) throw new Error(`GET ${route}: ${response.status} ${JSON.stringify(body)}`);
+    return body;
+  }
+
+  /** All charges, or those of one phone. */
+  async charges(msisdn) {
+    const query = msisdn ? `&msisdn=%2B${msisdn}` : '';
+    return (await this.get(`/v1/charges?limit=200${query}`)).charges;
+  }
+
+  /** What the database says, read by SQLite's own shell. */
+  rows(sql) {
+    const text = execFileSync('sqlite3', ['-readonly', '-json', this.database, sql], { encoding: 'utf8', timeout: 10_000 });
+    return text.trim() ? JSON.parse(text) : [];
+  }
+
+  lastLines() {
+    return fs.readFileSync(this.log, 'utf8').split('\n').slice(-15).join('\n');
+  }
+}
+
+/** Asks until the answer is truthy, and returns it. */
+async function until(what, ask, seconds = 20) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (Date.now() > end) throw new Error(`waited ${seconds} s in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A file that is laid over the configuration. */
+function writeOverlay(folder, name, text) {
+  const file = path.join(folder, name);
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+module.exports = { Daemon, until, writeOverlay };
