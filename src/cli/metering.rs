@@ -1,6 +1,6 @@
 //! What the daemon measures: every metric with its meaning, and how Prometheus gets them.
 
-use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::Failure;
@@ -100,6 +100,13 @@ pub(super) fn install() -> Result<PrometheusHandle, Failure> {
             Gauge => describe_gauge!(*name, *meaning),
             Histogram => describe_histogram!(*name, *meaning),
         }
+    }
+    // A counter that first shows as 1 has never increased, for Prometheus: what an alert waits for begins at 0.
+    for name in ["panics_total", "gateway_overload_total", "gateway_apply_retries_total", "recovered_doubts_total"] {
+        counter!(name).absolute(0);
+    }
+    for result in ["reloaded", "refused"] {
+        counter!("config_reloads_total", "result" => result).absolute(0);
     }
     gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)

@@ -268,3 +268,19 @@ async fn keep_up(metrics: PrometheusHandle) {
         metrics.run_upkeep();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_the_writer_is_noticed_and_not_before() {
+        let store = Store::open("memory:").await.expect("memory");
+        let writer = GroupCommit::start(store, Default::default());
+        let early = tokio::time::timeout(Duration::from_millis(20), writer.ended()).await;
+        assert!(early.is_err(), "it has not ended");
+        writer.close().await;
+        let noticed = tokio::time::timeout(Duration::from_secs(10), writer.ended()).await;
+        assert!(noticed.is_ok());
+    }
+}

@@ -1,7 +1,7 @@
 //! `smsbusd demo`: a morning with every outcome, and an audit at the end. Needs nothing: two simulated carriers in this
 //! process, the real daemon as a child process, SQLite in a temporary folder that goes with it.
 //!
-//! Read [`morning`] from top to bottom: it is the script. `stage` puts the world together and is what the script speaks to;
+//! Read `morning` from top to bottom: it is the script. `stage` puts the world together and is what the script speaks to;
 //! `files` writes what a daemon needs, `carriers` starts the carriers, `daemon` is the child process, `api` speaks to it over
 //! HTTP, `story` prints, and `audit` compares the carriers' books with ours.
 

@@ -192,7 +192,7 @@ pub struct ParkedReceipt {
 pub struct StoredBreak {
     /// The charge.
     pub reference: Reference,
-    /// What differs, by [`Break::code`].
+    /// What differs, by [`Break::code`](crate::charge::Break::code).
     pub kind: String,
     /// When it was found.
     pub at: Timestamp,

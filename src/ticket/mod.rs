@@ -14,14 +14,14 @@ pub mod cwt;
 /// The same ticket as a JWS for web clients.
 pub mod jws;
 mod key_set;
-/// Files of private keys: generate, load, list.
+// Files of private keys: generate, load, list.
 pub mod keyfile;
 mod keyring;
 /// A ticket as a QR code: text, SVG, terminal.
 pub mod qr;
 #[cfg(test)]
 mod samples;
-/// The eight characters that a plain phone shows.
+// The eight characters that a plain phone shows.
 pub mod short_code;
 /// Until when a ticket is valid.
 pub mod validity;

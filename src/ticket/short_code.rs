@@ -1,3 +1,5 @@
+//! The eight characters that a plain phone shows.
+//!
 //! # What a code is worth
 //!
 //! Forty bits: a serial of 14 and a MAC of 26. 14 bits number 16,384 tickets per vehicle and day; a full bus sells two

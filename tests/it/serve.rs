@@ -1,18 +1,34 @@
 //! The daemon as a process: from its start to its last answer.
 
-use std::{os::unix::net::UnixDatagram, process::Output, time::Duration};
+use std::{
+    os::unix::net::UnixDatagram,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use serde_json::Value;
 use smsbusd::simulator::{Simulator, SimulatorConfig};
 
 use crate::{
-    daemon::Daemon,
+    daemon::{Daemon, wait},
     deployment::{Deployment, TOKEN, run, smsbusd, stderr, stdout},
 };
 
 async fn get(url: &str) -> (u16, String) {
     let answer = reqwest::get(url).await.expect("an answer");
     (answer.status().as_u16(), answer.text().await.expect("a text"))
+}
+
+/// The metrics, as soon as they have this line.
+async fn metrics_with(operations: &str, line: &str) -> String {
+    for _ in 0..600 {
+        let (_, metrics) = get(&format!("{operations}/metrics")).await;
+        if metrics.lines().any(|have| have == line) {
+            return metrics;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the metrics never have {line:?}")
 }
 
 #[tokio::test]
@@ -23,9 +39,10 @@ async fn it_listens_answers_and_drains_on_sigterm() {
     let operations = &addresses["operations"];
     assert_eq!(get(&format!("{operations}/healthz")).await.0, 200);
     assert_eq!(get(&format!("{operations}/readyz")).await.0, 503, "no carrier is up");
-    let (_, metrics) = get(&format!("{operations}/metrics")).await;
+    let metrics = metrics_with(operations, "in_doubt_charges 0").await;
     assert!(metrics.contains(concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1")), "{metrics}");
     assert!(metrics.contains("# HELP in_doubt_charges Charges in doubt"), "{metrics}");
+    assert!(metrics.contains("\npanics_total 0\n"), "{metrics}");
     assert_eq!(get(&format!("{}/v1/carriers", addresses["api"])).await.0, 401);
     assert!(deployment.path("smsbusd.db").is_file());
     daemon.signal("TERM");
@@ -46,9 +63,9 @@ async fn a_reload_puts_new_fares_in_force_and_a_bad_one_changes_nothing() {
     daemon.signal("HUP");
     let refused = daemon.wait_for("not reloaded");
     assert!(refused["problem"].as_str().is_some_and(|problem| problem.contains("fares.csv")), "{refused}");
-    let (_, metrics) = get(&format!("{}/metrics", daemon.addresses()["operations"])).await;
-    assert!(metrics.contains("config_reloads_total{result=\"reloaded\"} 1"), "{metrics}");
-    assert!(metrics.contains("config_reloads_total{result=\"refused\"} 1"), "{metrics}");
+    let operations = &daemon.addresses()["operations"];
+    metrics_with(operations, "config_reloads_total{result=\"refused\"} 1").await;
+    metrics_with(operations, "config_reloads_total{result=\"reloaded\"} 1").await;
     daemon.signal("INT");
     assert_eq!(daemon.end().code(), Some(0));
 }
@@ -95,6 +112,26 @@ fn the_service_manager_is_told_what_the_daemon_does() {
     daemon.signal("TERM");
     wait_for("STOPPING=1");
     assert_eq!(daemon.end().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_a_stop_that_waits() {
+    // No carrier is up, so that the caller waits, and the stop waits for the caller.
+    let deployment = Deployment::new();
+    let daemon = Daemon::start(&deployment);
+    let mut caller = smsbusd()
+        .args(["charge", "--server", &daemon.addresses()["api"], "create"])
+        .args(["--msisdn", "+77010000001", "--vehicle", "1234", "--wait", "20"])
+        .env("SMSBUSD_TOKEN", TOKEN)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    daemon.wait_for("charge opened");
+    daemon.signal("TERM");
+    daemon.wait_for("stopping");
+    daemon.signal("TERM");
+    assert_eq!(daemon.end().code(), Some(1));
+    assert_eq!(wait(&mut caller).code(), Some(1), "its connection is gone");
 }
 
 /// Asks the daemon as an operator does.
