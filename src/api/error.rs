@@ -254,7 +254,11 @@ impl std::fmt::Display for FieldError {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        Problem::internal(error.to_string())
+        match error {
+            // The disk is full, or the database is away: nothing is wrong with the request, and it may succeed later.
+            StoreError::Database(_) | StoreError::Closed => Problem::later(Code::Unavailable).logging(error.to_string()),
+            _ => Problem::internal(error.to_string()),
+        }
     }
 }
 
