@@ -1,4 +1,6 @@
-//! Files of private keys: generate, load, list. One secret per file, in a small TOML. Whoever reads a key file can print tickets, so nobody but its owner may.
+//! Files of private keys: generate, load, list.
+//!
+//! One secret per file, in a small TOML. Whoever reads a key file can print tickets, so nobody but its owner may.
 //!
 //! ```toml
 //! purpose = "ticket"
