@@ -111,12 +111,14 @@ errs.050 = "insufficient_balance"
 END
 }
 
-# start_simulator: `smsbusd simulate` on free ports, with a price for every fare of one bus in Almaty. Sets smpp and control.
+# start_simulator: `smsbusd simulate` on free ports, with a price for every fare of one bus in Almaty; the standard
+# input is the rest of its configuration. Sets smpp and control.
 start_simulator() {
     local n
     {
         printf 'smpp_listen = "127.0.0.1:0"\ncontrol_listen = "127.0.0.1:0"\n'
-        printf 'system_id = "smsbus"\npassword = "secret"\nmessage_id = "decimal"\nreceipt_form = "both"\n'
+        printf 'system_id = "smsbus"\npassword = "secret"\n'
+        printf 'message_id = "decimal"\nreceipt_form = "both"\n'
         printf 'delivery_delay_ms = { min = 20, max = 60 }\ncharging.at = "delivery"\n[tariffs]\n'
         for n in 1 2 3 4 5 6 7 8 9; do printf 'BUS_%d = %d\n' $((80 * n)) $((8000 * n)); done
         cat

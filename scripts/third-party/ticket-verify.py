@@ -3,16 +3,17 @@
 
     scripts/third-party/tickets
 
-buys tickets from a running daemon and calls this. The samples of the unit tests, the longest ticket among them, need no daemon:
+buys tickets from a running daemon and calls this. The samples of the unit tests, the longest ticket among them, need no
+daemon:
 
     SMSBUSD_TICKET_SAMPLES=DIR cargo test --lib a_verifier_needs_nothing_but_the_published_files
     python3 -m venv VENV && VENV/bin/pip install cwt pycose base45 cairosvg opencv-python-headless zxing-cpp
     VENV/bin/python scripts/third-party/ticket-verify.py DIR
 
 What is checked: the key set under its pinned root and the tickets under its keys (pycose and cwt, two implementations
-of COSE), the JWS under the JWKS (cryptography), the QR codes from their SVG (cairo draws, OpenCV and ZXing read), the text
-in them (base45), and the claims against what the API answered, if it was asked. Every check that fails ends the run with a
-message and exit status 1.
+of COSE), the JWS under the JWKS (cryptography), the QR codes from their SVG (cairo draws, OpenCV and ZXing read), the
+text in them (base45), and the claims against what the API answered, if it was asked. Every check that fails ends the
+run with a message and exit status 1.
 """
 
 import base64

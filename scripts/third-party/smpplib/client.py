@@ -104,7 +104,8 @@ def bind_is_checked(smpp: str) -> None:
     try:
         Esme(smpp, "wrong")
     except exceptions.PDUError as error:
-        must(error.args[1] in (consts.SMPP_ESME_RBINDFAIL, consts.SMPP_ESME_RINVPASWD), f"a wrong password is refused: {error.args[0]}")
+        refusals = (consts.SMPP_ESME_RBINDFAIL, consts.SMPP_ESME_RINVPASWD)
+        must(error.args[1] in refusals, f"a wrong password is refused: {error.args[0]}")
         return
     sys.exit("FAILED: a wrong password is taken")
 
@@ -131,7 +132,8 @@ def main() -> None:
     entries = [(entry["reference"], entry["amount"]["minor"], entry["message_id"]) for entry in ledger["entries"]]
     must(entries == [(str(reference), FARE_MINOR, charged)], "the ledger has the one charge, with its reference and id")
 
-    query = esme.client.query_message(message_id=charged, source_addr_ton=3, source_addr_npi=0, source_addr=SHORT_NUMBER)
+    source = {"source_addr_ton": 3, "source_addr_npi": 0, "source_addr": SHORT_NUMBER}
+    query = esme.client.query_message(message_id=charged, **source)
     state = esme.until("query_sm_resp", lambda: esme.responses.get(query.sequence))
     must(state.message_state == DELIVERED, "query_sm says that it was delivered")
 
@@ -141,7 +143,8 @@ def main() -> None:
     asking = threading.Thread(target=lambda: reports.append(control(http, "/mo", mo)), daemon=True)
     asking.start()
     sms = esme.until("an SMS from a phone", lambda: next((p for p in esme.received if p.esm_class & 0x3C == 0), None))
-    must(sms.short_message.decode("utf-16-be") == "Билет" and sms.source_addr.decode() == RICH, "an SMS from a phone arrives")
+    must(sms.short_message.decode("utf-16-be") == "Билет", "an SMS from a phone arrives")
+    must(sms.source_addr.decode() == RICH, "and says whose phone it was")
     esme.until("its acknowledgement", lambda: reports)
     must(reports[0]["outcome"] == "acknowledged", "and is acknowledged")
 

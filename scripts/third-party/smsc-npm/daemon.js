@@ -27,7 +27,7 @@ class Daemon {
     this.child.once('exit', () => running.delete(this.child));
     this.ended = once(this.child, 'exit');
     await until('the API answers', async () => {
-      if (this.child.exitCode !== null) throw new Error(`smsbusd ended with status ${this.child.exitCode}:\n${this.lastLines()}`);
+      if (this.child.exitCode !== null) throw new Error(`smsbusd ended with status ${this.child.exitCode}`);
       return this.get('/v1/carriers').then(() => true, () => false);
     });
   }
@@ -62,7 +62,8 @@ class Daemon {
 
   /** What the database says, read by SQLite's own shell. */
   rows(sql) {
-    const text = execFileSync('sqlite3', ['-readonly', '-json', this.database, sql], { encoding: 'utf8', timeout: 10_000 });
+    const options = { encoding: 'utf8', timeout: 10_000 };
+    const text = execFileSync('sqlite3', ['-readonly', '-json', this.database, sql], options);
     return text.trim() ? JSON.parse(text) : [];
   }
 

@@ -1,5 +1,6 @@
 'use strict';
-// The scenarios, one daemon and one database for each. What must hold is asserted; the table at the end says what happened.
+// The scenarios, one daemon and one database for each. What must hold is asserted; the table at the end says what
+// happened.
 
 const assert = require('node:assert/strict');
 const path = require('node:path');
@@ -66,6 +67,7 @@ async function lostResponses({ smsc, daemon }) {
   await smsc.releaseReceipts();
   for (const rider of riders) await ticketOf(smsc, rider);
   assert.ok(smsc.binds >= 2, 'the daemon has bound again after the cut');
+  assert.ok(smsc.seen.enquire_link >= 1, 'silence makes it ask whether the SMSC is there');
   return { charged: RIDERS, notTaken: 0 };
 }
 
@@ -153,6 +155,7 @@ async function play(number, carrier, scenario) {
 carriers.beeline.smpp.charged_at = "${carrier.chargedAt}"
 carriers.beeline.smpp.message_id = { response = "${carrier.ids.response}", receipt_text = "${carrier.ids.receipt}" }
 carriers.beeline.smpp.response_timeout_ms = 1000
+carriers.beeline.smpp.enquire_after_ms = 300
 `,
   );
   const files = [path.join(SCRATCH, 'smsbusd.toml'), overlay];
@@ -170,7 +173,8 @@ carriers.beeline.smpp.response_timeout_ms = 1000
     assert.ok(smsc.seen.unbind >= 1, 'it unbinds before it goes');
     return { ...row, 'submit_sm': smsc.seen.submit_sm, binds: smsc.binds };
   } catch (error) {
-    error.message += `\n--- faults that the SMSC saw: ${JSON.stringify(smsc.faults)}\n--- the daemon's last lines:\n${daemon.lastLines()}`;
+    error.message += `\n--- faults that the SMSC saw: ${JSON.stringify(smsc.faults)}`;
+    error.message += `\n--- the daemon's last lines:\n${daemon.lastLines()}`;
     throw error;
   } finally {
     await daemon.kill();
@@ -194,7 +198,8 @@ async function main() {
   console.table(table);
   const submitted = Object.values(table).reduce((sum, row) => sum + (row.submit_sm ?? 0), 0);
   console.log(`${submitted} submit_sm in all`);
-  console.log(`${SCENARIOS.length - failed} of ${SCENARIOS.length} scenarios passed: smpp ${version('smpp')}, Node ${process.version}`);
+  const passed = `${SCENARIOS.length - failed} of ${SCENARIOS.length} scenarios passed`;
+  console.log(`${passed}: smpp ${version('smpp')}, Node ${process.version}`);
   return failed === 0 ? 0 : 1;
 }
 

@@ -1,6 +1,6 @@
 'use strict';
-// An SMSC on the npm package `smpp` (farhadi/node-smpp), and a carrier's books beside it. It shares no code with smsbusd:
-// what it cannot read, or reads otherwise than it was meant, is a fault that a run reports.
+// An SMSC on the npm package `smpp` (farhadi/node-smpp), and a carrier's books beside it. It shares no code with
+// smsbusd: what it cannot read, or reads otherwise than it was meant, is a fault that a run reports.
 
 const { EventEmitter, once } = require('node:events');
 const smpp = require('smpp');
@@ -185,7 +185,7 @@ class Smsc extends EventEmitter {
     must(message.receiptWanted, 'no receipt is asked for');
     must(typeof message.text === 'string' && message.text.length > 0, 'no text');
     must(message.dataCoding !== 8 || message.text.length <= 134, `${message.text?.length} characters of UCS-2`);
-    must(message.validUntil instanceof Date && message.validUntil > message.submittedAt, 'validity_period is not ahead');
+    must(message.validUntil > message.submittedAt, 'validity_period is not ahead');
     if (message.tariff) {
       must(message.reference?.length === 32, 'TLV 0x1402 is no reference of 16 bytes');
       must(Number.isInteger(message.userMessageReference), 'no user_message_reference');
