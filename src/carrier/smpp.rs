@@ -1,5 +1,6 @@
 //! Charging by SMPP: a charged message is a `submit_sm` with the fare's tariff and a neutral text.
 
+mod compose;
 mod deliver;
 
 use std::{
@@ -20,19 +21,14 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use super::{
-    Ack, CarrierConfig, CarrierEvent, CarrierReceipt, Meanings, Sent, Text, Urgency,
-    tariff::{self, TariffError},
-};
+use super::{Ack, CarrierConfig, CarrierEvent, CarrierReceipt, Meanings, Sent, Text, Urgency, tariff};
 use crate::{
     charge::{Attempt, CarrierName, Charge, Evidence, EvidenceSource, Finding, Reference},
     clock::Timestamp,
     money::Money,
-    msisdn::Msisdn,
     smpp::{
         self, Address, Lane, LinkConfig, LinkEvent, LinkHandle, LinkState, QueryOutcome, QuerySm, SessionConfig,
-        SubmitOutcome, SubmitSm,
-        text::{Alphabet, encode},
+        SubmitOutcome,
     },
 };
 
@@ -46,10 +42,6 @@ const LATE_MAX: usize = 10_000;
 const EVENTS_MAX: usize = 256;
 /// How long a status query may take, place in the window included.
 const QUERY_PATIENCE: Duration = Duration::from_secs(10);
-/// The most that `short_message` holds (SMPP 3.4, 5.2.22).
-const SHORT_MESSAGE_OCTETS_MAX: usize = 254;
-/// `registered_delivery`: a receipt for success and failure (SMPP 3.4, 5.2.17).
-const RECEIPT_WANTED: u8 = 1;
 
 /// Why a carrier cannot be set up.
 #[derive(Debug, Error)]
@@ -184,7 +176,7 @@ impl SmppCarrier {
         now: Timestamp,
     ) -> Evidence {
         let number = attempt.number;
-        let message = match self.charged_message(charge, attempt, text, now) {
+        let message = match compose::charged_message(&self.0.config, charge, attempt, text, now) {
             Ok(message) => message,
             Err(problem) => {
                 error!(carrier = %self.0.name, charge = %charge.reference, %problem, "a charge cannot be put into a message");
@@ -219,25 +211,8 @@ impl SmppCarrier {
         Evidence { id, attempt, source, finding }
     }
 
-    fn charged_message(
-        &self,
-        charge: &Charge,
-        attempt: &Attempt,
-        text: &str,
-        now: Timestamp,
-    ) -> Result<SubmitSm, TariffError> {
-        let profile = &self.0.config.smpp;
-        let message =
-            self.message(charge.order.msisdn, text, profile.validity_period, charge.terms.ticket_deadline, now);
-        let message = match attempt.wire_reference.parse() {
-            Ok(number) if profile.user_message_reference => message.with_user_message_reference(number),
-            _ => message,
-        };
-        tariff::apply(&profile.tariffs, charge, message)
-    }
-
     pub(super) async fn send(&self, slot: Slot, text: Text<'_>, now: Timestamp) -> Sent {
-        let message = self.message(text.msisdn, text.text, true, text.expires_at, now);
+        let message = compose::message(&self.0.config, text.msisdn, text.text, true, text.expires_at, now);
         let token = self.0.tokens.fetch_add(1, Ordering::Relaxed);
         let outcome = slot.submit(message, token).await;
         match self.0.meanings.of_outcome(&outcome) {
@@ -247,28 +222,8 @@ impl SmppCarrier {
         }
     }
 
-    /// A message from our short number, valid until `until`.
-    fn message(&self, msisdn: Msisdn, text: &str, with_validity: bool, until: Timestamp, now: Timestamp) -> SubmitSm {
-        let config = &self.0.config;
-        let destination = Address::international(msisdn.e164().to_string());
-        let mut message = SubmitSm::new(Address::short_code(config.short_number.clone()), destination);
-        let (data_coding, octets) = encoded(text);
-        message.data_coding = data_coding;
-        // What is too long for the field goes into the parameter made for it (SMPP 3.4, 5.3.2.32).
-        if octets.len() <= SHORT_MESSAGE_OCTETS_MAX {
-            message.short_message = octets.into();
-        } else {
-            message = message.with_message_payload(octets);
-        }
-        message.registered_delivery = RECEIPT_WANTED;
-        if with_validity {
-            message.validity_period = relative_time(until.since(now));
-        }
-        message
-    }
-
     pub(super) async fn query(&self, attempt: &Attempt) -> Option<Finding> {
-        let message_id = self.id_as_written(attempt.carrier_id.as_deref()?);
+        let message_id = compose::id_as_written(&self.0.config.smpp, attempt.carrier_id.as_deref()?);
         self.0.config.smpp.query?;
         let query = QuerySm { message_id, source: Address::short_code(self.0.config.short_number.clone()) };
         let outcome = self.0.link.query(query, Instant::now() + QUERY_PATIENCE).await;
@@ -279,14 +234,6 @@ impl SmppCarrier {
                 Finding::Nothing
             }
         })
-    }
-
-    /// Our normal form of an id, written back the way that the carrier wrote it in its response.
-    fn id_as_written(&self, normal: &str) -> String {
-        match (self.0.config.smpp.message_id.response, normal.parse::<u128>()) {
-            (smpp::receipt::IdBase::Hex, Ok(number)) => format!("{number:X}"),
-            _ => normal.to_owned(),
-        }
     }
 
     pub(super) fn receipt_fits(&self, receipt: &CarrierReceipt, charge: &Charge, attempt: &Attempt) -> bool {
@@ -365,23 +312,6 @@ fn link_config(name: &CarrierName, config: &CarrierConfig, password: &str) -> Li
     link
 }
 
-/// `data_coding` and octets: ASCII where the text is, UCS-2 otherwise. (The GSM alphabet is not used on the way out: what
-/// `data_coding` 0 means differs by carrier, and our texts are Cyrillic or short.)
-fn encoded(text: &str) -> (u8, Vec<u8>) {
-    const DATA_CODING_IA5: u8 = 0x01;
-    const DATA_CODING_UCS2: u8 = 0x08;
-    match encode(text, Alphabet::Ascii) {
-        Ok(octets) => (DATA_CODING_IA5, octets),
-        Err(_) => (DATA_CODING_UCS2, encode(text, Alphabet::Ucs2).unwrap_or_default()),
-    }
-}
-
-/// A relative time of SMPP (3.4, 7.1.1.2): `000000hhmmss000R`, at least one second and less than 100 hours.
-fn relative_time(span: Duration) -> String {
-    let seconds = span.as_secs().clamp(1, 99 * 3_600);
-    format!("000000{:02}{:02}{:02}000R", seconds / 3_600, seconds / 60 % 60, seconds % 60)
-}
-
 fn finding_code(finding: &Finding) -> &'static str {
     match finding {
         Finding::NotSent => "not_sent",
@@ -426,20 +356,6 @@ impl Unanswered {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_relative_time_is_written_as_the_specification_says() {
-        assert_eq!(relative_time(Duration::from_secs(60)), "000000000100000R");
-        assert_eq!(relative_time(Duration::from_secs(3_661)), "000000010101000R");
-        assert_eq!(relative_time(Duration::ZERO), "000000000001000R");
-        assert_eq!(relative_time(Duration::MAX), "000000990000000R");
-    }
-
-    #[test]
-    fn a_text_goes_out_as_ascii_or_ucs2() {
-        assert_eq!(encoded("OK 1"), (1, b"OK 1".to_vec()));
-        assert_eq!(encoded("Қ"), (8, vec![0x04, 0x9A]));
-    }
 
     #[test]
     fn the_memory_of_unanswered_requests_is_bounded_and_forgets_the_oldest() {
