@@ -9,6 +9,7 @@
 //! not one byte of it was written, what the peer answered, or that nobody knows; and at most one late `Answer` after it.
 
 pub mod decode;
+pub mod dissect;
 pub mod encode;
 pub mod framing;
 pub mod link;
@@ -16,6 +17,7 @@ pub mod pdu;
 pub mod receipt;
 pub mod session;
 pub mod status;
+pub mod tap;
 pub mod text;
 pub mod tlv;
 
@@ -33,4 +35,5 @@ pub use session::{
     Unwritten,
 };
 pub use status::CommandStatus;
+pub use tap::Tap;
 pub use tlv::{Tlv, Tlvs};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::smpp::session::SessionConfig;
+use crate::smpp::{session::SessionConfig, tap::Tap};
 
 /// One link: one connection at a time, one bind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct LinkConfig {
     pub events_max: usize,
     /// Reservations that may wait for a place; one more is refused.
     pub waiting_max: usize,
+    /// Where its PDUs can be listened to. Links may share one.
+    pub tap: Tap,
 }
 
 impl LinkConfig {
@@ -34,6 +36,7 @@ impl LinkConfig {
             reconnect: Reconnect::default(),
             events_max: 256,
             waiting_max: 10_000,
+            tap: Tap::default(),
         }
     }
 }

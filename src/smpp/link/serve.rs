@@ -39,6 +39,7 @@ impl Task {
     pub(super) async fn serve<S: AsyncRead + AsyncWrite>(&mut self, stream: S) -> Closed {
         let mut session =
             Session::new(self.config.session.clone(), now()).expect("the bind was encoded when the link was opened");
+        session.set_tap(self.config.tap.clone());
         self.session_number += 1;
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; READ_BYTES];
@@ -247,6 +248,7 @@ impl Task {
         for (reply, _slot) in std::mem::take(&mut self.queries).into_values() {
             let _gone = reply.send(QueryOutcome::Unanswered { cause });
         }
+        session.tap_outgoing(session.outgoing().len());
         let last_bytes = async {
             writer.write_all(session.outgoing()).await?;
             writer.flush().await?;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::smpp::{
     decode::{DecodeError, Decoded, decode},
+    dissect::Direction,
     encode,
     pdu::{BindResp, DeliverSm, Header, Inbound, command},
     status::CommandStatus,
@@ -36,7 +37,10 @@ impl Session {
     /// `false` if there is no whole PDU.
     fn read_next(&mut self) -> bool {
         match self.framer.next_pdu() {
-            Ok(Some(pdu)) => self.read_pdu(pdu),
+            Ok(Some(pdu)) => {
+                self.tap.pdu(Direction::Received, &self.config.name, self.now, &pdu);
+                self.read_pdu(pdu);
+            }
             Ok(None) => return false,
             Err(error) => {
                 self.close(Closed::Framing(error));

@@ -14,11 +14,13 @@ use super::{
     outbox::Outbox,
 };
 use crate::smpp::{
+    dissect::Direction,
     encode::{self, EncodeError},
     framing::Framer,
     metering::Metering,
     pdu::{QuerySm, SubmitSm, command},
     status::CommandStatus,
+    tap::Tap,
 };
 
 /// One bind, from the first byte to the last. It neither reads a socket nor a clock: its owner brings bytes and instants
@@ -38,6 +40,7 @@ pub struct Session {
     pub(super) next_delivery: u64,
     pub(super) events: VecDeque<Event>,
     pub(super) metering: Metering,
+    pub(super) tap: Tap,
     /// The latest instant seen; instants never run backwards here.
     pub(super) now: Instant,
     pub(super) last_inbound: Instant,
@@ -76,6 +79,7 @@ impl Session {
         Ok(Session {
             phase: Phase::Binding { sequence, until: now + config.bind_timeout },
             metering: Metering::new(&config.carrier, &config.name),
+            tap: Tap::default(),
             config,
             framer: Framer::default(),
             outbox,
@@ -175,10 +179,24 @@ impl Session {
     /// The first `count` bytes of [`Session::outgoing`] are handed to the connection, so they may reach the peer.
     pub fn written(&mut self, count: usize, now: Instant) {
         self.see(now);
+        self.tap_outgoing(count);
         let in_flight = &mut self.in_flight;
         self.outbox.written(count, |sequence| in_flight.begin(sequence));
         if count > 0 {
             self.stalled_since = (!self.outbox.is_empty()).then_some(self.now);
+        }
+    }
+
+    /// Has its PDUs heard at `tap` from now on.
+    pub fn set_tap(&mut self, tap: Tap) {
+        self.tap = tap;
+    }
+
+    /// The first `count` bytes of [`Session::outgoing`] are about to leave. [`Session::written`] taps them by itself.
+    pub fn tap_outgoing(&self, count: usize) {
+        if self.tap.is_heard() {
+            let tap = |pdu: &[u8]| self.tap.pdu(Direction::Sent, &self.config.name, self.now, pdu);
+            self.outbox.beginning_within(count).for_each(tap);
         }
     }
 

@@ -77,6 +77,21 @@ impl Outbox {
         }
     }
 
+    /// The PDUs whose first byte is among the next `count` bytes, each whole.
+    pub(super) fn beginning_within(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+        let mut end = 0;
+        self.parts
+            .iter()
+            .enumerate()
+            .map_while(move |(index, part)| {
+                let begun = if index == 0 { self.head_written } else { 0 };
+                let start = end;
+                end += part.length - begun;
+                (start < count).then(|| if begun == 0 { self.bytes.get(start..end) } else { None })
+            })
+            .flatten()
+    }
+
     /// Takes the request back. `false` if a byte of it is written, or it is not here.
     pub(super) fn withdraw(&mut self, request: u32) -> bool {
         let mut offset = 0;
@@ -162,6 +177,16 @@ mod tests {
         assert!(!outbox.withdraw(2));
         assert_eq!(outbox.bytes(), b"aaccc");
         assert_eq!(write(&mut outbox, 3), [3]);
+    }
+
+    #[test]
+    fn a_pdu_begins_whole_within_the_bytes_that_have_its_first() {
+        let mut outbox = outbox(&[(Some(1), b"aaa"), (None, b"--"), (Some(2), b"bbb")]);
+        assert!(outbox.beginning_within(0).next().is_none());
+        assert_eq!(outbox.beginning_within(4).collect::<Vec<_>>(), [b"aaa".as_slice(), b"--"]);
+        write(&mut outbox, 1);
+        assert_eq!(outbox.beginning_within(3).collect::<Vec<_>>(), [b"--"]);
+        assert_eq!(outbox.beginning_within(5).collect::<Vec<_>>(), [b"--".as_slice(), b"bbb"]);
     }
 
     #[test]
