@@ -12,7 +12,11 @@ use super::{
     auth::Caller,
     error::{Code, Problem},
 };
-use crate::{carrier::Carrier, charge::CarrierName, gateway::Gateway};
+use crate::{
+    carrier::{BindStanding, Carrier, Standing},
+    charge::CarrierName,
+    gateway::Gateway,
+};
 
 /// A carrier as it is now.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,21 +25,47 @@ pub(super) struct CarrierAnswer {
     /// Its name in the configuration.
     #[schema(value_type = String, example = "beeline")]
     name: CarrierName,
-    /// Whether messages can be sent now.
+    /// Whether a bind that sends is up.
     up: bool,
     /// Whether somebody has paused it: new purchases are declined as `carrier_unavailable`. What is under way goes on.
     paused: bool,
+    /// Whether the circuit breaker is open, because it answered nothing for too long: new purchases are declined as
+    /// `carrier_unavailable`, until a trial message is answered.
+    breaker_open: bool,
+    /// Whether it has slowed us down below the contract's rate.
+    throttled: bool,
+    /// The binds.
+    binds: Vec<BindAnswer>,
     /// The short number that passengers write to.
     #[schema(example = "2505")]
     short_number: String,
 }
 
+/// A bind as it is now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Bind)]
+pub(super) struct BindAnswer {
+    /// Its name in the configuration.
+    #[schema(example = "trx-1")]
+    name: String,
+    /// Whether it is bound.
+    up: bool,
+    /// What it is doing, or why it is down.
+    #[schema(example = "down: bind refused: ESME_RALYBND (0x05)")]
+    detail: String,
+}
+
 impl CarrierAnswer {
     fn new(carrier: &Carrier) -> CarrierAnswer {
+        let Standing { up, paused, breaker_open, throttled, binds, rate_milli: _ } = carrier.standing();
+        let bind = |BindStanding { name, up, detail }| BindAnswer { name, up, detail };
         CarrierAnswer {
             name: carrier.name().clone(),
-            up: carrier.is_up(),
-            paused: carrier.is_paused(),
+            up,
+            paused,
+            breaker_open,
+            throttled,
+            binds: binds.into_iter().map(bind).collect(),
             short_number: carrier.config().short_number.clone(),
         }
     }
@@ -98,6 +128,5 @@ fn set_paused(
     let carrier = carrier.ok_or_else(|| Problem::new(Code::NotFound, "no carrier has this name"))?;
     carrier.set_paused(paused);
     warn!(carrier = %carrier.name(), by = caller.name(), paused, "a carrier was paused or resumed by hand");
-    // The link has been told, and will say so itself in a moment.
-    Ok(Json(CarrierAnswer { paused, ..CarrierAnswer::new(carrier) }))
+    Ok(Json(CarrierAnswer::new(carrier)))
 }

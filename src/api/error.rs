@@ -273,6 +273,7 @@ impl From<PurchaseError> for Problem {
             PurchaseError::Overloaded | PurchaseError::Stopping => {
                 Problem::later(Code::Overloaded).logging(error.to_string())
             }
+            PurchaseError::Unknown => Problem::bare(Code::Internal).logging(error.to_string()),
             PurchaseError::NoSigningKey => Problem::later(Code::Unavailable).logging(error.to_string()),
             PurchaseError::Store(error) => error.into(),
         }

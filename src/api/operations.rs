@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
 use super::routes::{finish, typed};
-use crate::{carrier::Carrier, gateway::Gateway};
+use crate::{carrier::Standing, gateway::Gateway};
 
 /// A store that takes longer than this to answer is not ready.
 const PING_PATIENCE: Duration = Duration::from_secs(2);
@@ -73,10 +73,11 @@ async fn store(gateway: &Gateway) -> Check {
 
 /// One carrier is enough: the others' subscribers are told that theirs is out of reach.
 fn carriers(gateway: &Gateway) -> Check {
-    let sells = |carrier: &&Carrier| carrier.is_up() && !carrier.is_paused();
-    let down: Vec<&str> = gateway.carriers().filter(|c| !sells(c)).map(|carrier| carrier.name().as_str()).collect();
-    let ok = gateway.carriers().any(|carrier| sells(&carrier));
-    Check { ok, detail: (!down.is_empty()).then(|| format!("down or paused: {}", down.join(", "))) }
+    let standings: Vec<_> = gateway.carriers().map(|carrier| (carrier.name(), carrier.standing())).collect();
+    let trouble = |(name, standing): &(_, Standing)| standing.trouble().map(|why| format!("{name}: {why}"));
+    let troubles: Vec<String> = standings.iter().filter_map(trouble).collect();
+    let ok = standings.iter().any(|(_, standing)| standing.sells());
+    Check { ok, detail: (!troubles.is_empty()).then(|| troubles.join("; ")) }
 }
 
 fn signing_key(gateway: &Gateway) -> Check {

@@ -4,6 +4,7 @@
 //! without having asked (messages from passengers, receipts, late answers) it hands to the gateway as [`CarrierEvent`]s,
 //! and it acknowledges nothing before the gateway has made it durable.
 
+mod links;
 mod meaning;
 mod profile;
 mod receipt;
@@ -11,12 +12,13 @@ mod routing;
 mod smpp;
 mod tariff;
 
+pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
 pub use meaning::Meanings;
-pub use profile::{Bind, CarrierConfig, ChargedAt, Meaning, SmppProfile, StatMeaning};
+pub use profile::{CarrierConfig, ChargedAt, Meaning, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
 pub use smpp::{SetupError, SmppCarrier};
-pub use tariff::{TariffConfig, TariffError, TlvConfig, TlvKind};
+pub use tariff::{BillingIdentification, TariffConfig, TariffError, TlvConfig, TlvKind};
 
 use std::time::Duration;
 
@@ -41,6 +43,70 @@ pub enum Carrier {
 pub enum SendSlot {
     /// At an SMPP carrier.
     Smpp(smpp::Slot),
+}
+
+/// Why there is no send slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSlot {
+    /// None came free in time: the carrier is down, paused or busy.
+    #[error("no send slot came free in time")]
+    InTime,
+    /// So many wait already that none would come free in time.
+    #[error("too many wait for a send slot")]
+    TooManyWait,
+    /// The carrier is shutting down.
+    #[error("the carrier is shutting down")]
+    ShuttingDown,
+}
+
+/// How a carrier stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether a bind that sends is up.
+    pub up: bool,
+    /// Whether somebody has paused it.
+    pub paused: bool,
+    /// Whether the circuit breaker is open: it answered nothing for too long.
+    pub breaker_open: bool,
+    /// Whether the carrier has slowed us down below the contract's rate.
+    pub throttled: bool,
+    /// The rate in force, in thousandths of a message a second.
+    pub rate_milli: u64,
+    /// The binds, by name, and how each stands.
+    pub binds: Vec<BindStanding>,
+}
+
+/// How a bind stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindStanding {
+    /// Its name.
+    pub name: String,
+    /// Whether it is bound.
+    pub up: bool,
+    /// What it does, or why it is down.
+    pub detail: String,
+}
+
+impl Standing {
+    /// Whether a charge that is opened now has a fair chance to be sent: `false` means that it is declined at once.
+    pub fn takes_charges(&self) -> bool {
+        !self.paused && !self.breaker_open
+    }
+
+    /// Whether a charge can be sent now.
+    pub fn sells(&self) -> bool {
+        self.up && self.takes_charges()
+    }
+
+    /// Why nothing can be sold, if so.
+    pub fn trouble(&self) -> Option<&'static str> {
+        match self {
+            Standing { paused: true, .. } => Some("paused by hand"),
+            Standing { breaker_open: true, .. } => Some("circuit breaker open"),
+            Standing { up: false, .. } => Some("no bind is up"),
+            _ => None,
+        }
+    }
 }
 
 /// Who goes first when places are short.
@@ -173,17 +239,28 @@ impl Carrier {
         }
     }
 
-    /// Whether messages can be sent now.
-    pub fn is_up(&self) -> bool {
+    /// How it stands now.
+    pub fn standing(&self) -> Standing {
         match self {
-            Carrier::Smpp(carrier) => carrier.is_up(),
+            Carrier::Smpp(carrier) => carrier.standing(),
         }
     }
 
-    /// Whether somebody has paused it.
-    pub fn is_paused(&self) -> bool {
+    /// How long an answer to a charge takes, nearly always, as measured: what is sent later than that before a deadline would
+    /// come too late.
+    pub fn expected_answer(&self) -> Duration {
         match self {
-            Carrier::Smpp(carrier) => carrier.is_paused(),
+            Carrier::Smpp(carrier) => carrier.expected_answer(),
+        }
+    }
+
+    /// Puts in force what of a new configuration can be without a new bind: credentials and certificates from the next
+    /// connection on, the rate at once. Everything else needs a restart.
+    ///
+    /// Errors: what cannot be used, named by its key; it stays as it was.
+    pub fn reload(&self, config: &CarrierConfig, secrets: &LinkSecrets) -> Result<(), SetupError> {
+        match self {
+            Carrier::Smpp(carrier) => carrier.reload(config, secrets),
         }
     }
 
@@ -215,9 +292,10 @@ impl Carrier {
         }
     }
 
-    /// Waits for a place in the window and for the contract's rate. `None` if there was none within `patience`, or the
-    /// carrier is paused or shutting down.
-    pub async fn reserve(&self, patience: Duration, urgency: Urgency) -> Option<SendSlot> {
+    /// Waits for a place in the window and for the contract's rate, within `patience`.
+    ///
+    /// Errors: there was none, or there will be none; that is said as soon as it can be known.
+    pub async fn reserve(&self, patience: Duration, urgency: Urgency) -> Result<SendSlot, NoSlot> {
         match self {
             Carrier::Smpp(carrier) => carrier.reserve(patience, urgency).await.map(SendSlot::Smpp),
         }

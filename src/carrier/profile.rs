@@ -3,14 +3,16 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::tariff::{TariffConfig, tariff_for};
+use super::{
+    links::{BindConfig, BreakerProfile, InterfaceVersion, TlsConfig},
+    tariff::{TariffConfig, tariff_for},
+};
 use crate::{
     charge::{Contract, QuerySchedule, Reason},
     money::{Currency, Money},
     msisdn::Msisdn,
     passenger::Language,
     smpp::{
-        BindMode,
         receipt::{MessageIdForm, MessageState},
         text::DefaultAlphabet,
     },
@@ -62,6 +64,15 @@ impl CarrierConfig {
 pub struct SmppProfile {
     /// `host:port` of the SMSC.
     pub address: String,
+    /// A second address of the SMSC, in turn with the first after a failure.
+    #[serde(default)]
+    pub fallback_address: Option<String>,
+    /// TLS around the links; in the clear if left out.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
+    /// The version of SMPP that we bind with.
+    #[serde(default)]
+    pub interface_version: InterfaceVersion,
     /// Our name at the SMSC.
     pub system_id: String,
     /// The file that holds the password and nothing else; a trailing line end is passed over.
@@ -69,13 +80,13 @@ pub struct SmppProfile {
     /// `system_type` of the bind, where the SMSC wants one.
     #[serde(default)]
     pub system_type: String,
-    /// How we bind.
-    #[serde(default = "defaults::bind")]
-    pub bind: Bind,
-    /// Requests that may wait for their response at once.
+    /// The binds; one transceiver if left out.
+    #[serde(default)]
+    pub binds: Vec<BindConfig>,
+    /// Requests that may wait for their response at once, on each bind.
     #[serde(default = "defaults::window")]
     pub window: u16,
-    /// Messages a second that the contract allows, charges and texts together.
+    /// Messages a second that the contract allows on all binds together, charges and texts.
     #[serde(default = "defaults::tps")]
     pub tps: u32,
     /// After this long without a response a request is in doubt, in milliseconds.
@@ -90,6 +101,9 @@ pub struct SmppProfile {
     /// How long the SMSC keeps a bind of ours that it believes alive, in milliseconds; waited out on "already bound" (0x05).
     #[serde(default = "defaults::already_bound_wait_ms")]
     pub already_bound_wait_ms: u64,
+    /// When a carrier that answers nothing is left alone for a while.
+    #[serde(default)]
+    pub breaker: BreakerProfile,
     /// When the contract says that the money is taken.
     pub charged_at: ChargedAt,
     /// How long a request may travel inside the carrier before its absence means anything (M5), in milliseconds.
@@ -125,22 +139,6 @@ pub struct SmppProfile {
     pub stats: BTreeMap<String, StatMeaning>,
     /// How a fare travels: the first row that fits an amount. Every fare must have one.
     pub tariffs: Vec<TariffConfig>,
-}
-
-/// How we bind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bind {
-    /// One bind for both directions.
-    Transceiver,
-}
-
-impl From<Bind> for BindMode {
-    fn from(bind: Bind) -> BindMode {
-        match bind {
-            Bind::Transceiver => BindMode::Transceiver,
-        }
-    }
 }
 
 /// When the contract says that the money is taken.
@@ -201,10 +199,6 @@ impl SmppProfile {
                 problems.push(problem.to_string());
             }
         };
-        check(
-            self.address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
-            "address: want host:port",
-        );
         check((1..=15).contains(&self.system_id.len()), "system_id: 1 to 15 characters (SMPP 3.4, 5.2.1)");
         check(self.system_type.len() <= 12, "system_type: at most 12 characters (SMPP 3.4, 5.2.3)");
         check((1..=1_000).contains(&self.window), "window: 1 to 1000");
@@ -219,7 +213,11 @@ impl SmppProfile {
             let known = MessageState::from_stat(key) != MessageState::Unrecognised;
             check(known, &format!("stats.{key}: want a state such as \"UNDELIV\""));
         }
+        problems.extend(self.link_problems());
         for (n, tariff) in self.tariffs.iter().enumerate() {
+            if tariff.billing_identification.is_some() && self.interface_version != InterfaceVersion::V50 {
+                problems.push(format!("tariffs[{n}].billing_identification: it needs interface_version = \"5.0\""));
+            }
             problems.extend(tariff.problems().into_iter().map(|problem| format!("tariffs[{n}].{problem}")));
         }
         problems
@@ -235,7 +233,7 @@ pub(super) fn parse_status(text: &str) -> Option<u32> {
 }
 
 mod defaults {
-    use super::{Bind, Currency, Language};
+    use super::{Currency, Language};
 
     pub(super) fn language() -> Language {
         Language::Ru
@@ -248,9 +246,6 @@ mod defaults {
     }
     pub(super) fn settlement_lag_seconds() -> u64 {
         86_400
-    }
-    pub(super) fn bind() -> Bind {
-        Bind::Transceiver
     }
     pub(super) fn window() -> u16 {
         10

@@ -6,7 +6,6 @@ mod deliver;
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU16, AtomicU64, Ordering},
@@ -14,21 +13,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::tz::TimeZone;
 use metrics::{counter, histogram};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use super::{Ack, CarrierConfig, CarrierEvent, CarrierReceipt, Meanings, Sent, Text, Urgency, tariff};
+use super::{
+    Ack, BindStanding, CarrierConfig, CarrierEvent, CarrierReceipt, LinkSecrets, Meanings, NoSlot, Sent, Standing,
+    Text, Urgency, links, tariff,
+};
 use crate::{
     charge::{Attempt, CarrierName, Charge, Evidence, EvidenceSource, Finding, Reference},
     clock::Timestamp,
     money::Money,
     smpp::{
-        self, Address, Lane, LinkConfig, LinkEvent, LinkHandle, LinkState, QueryOutcome, QuerySm, SessionConfig,
-        SubmitOutcome,
+        self, Address, BreakerState, Lane, LinkState, Pool, PoolEvent, QueryOutcome, QuerySm, ReserveError,
+        SubmitOutcome, Tls,
     },
 };
 
@@ -56,7 +57,7 @@ pub enum SetupError {
     },
 }
 
-/// A carrier that charges by SMPP. Clones share one link.
+/// A carrier that charges by SMPP. Clones share its links.
 #[derive(Clone)]
 pub struct SmppCarrier(Arc<Inner>);
 
@@ -65,8 +66,8 @@ struct Inner {
     config: CarrierConfig,
     zone: TimeZone,
     meanings: Meanings,
-    link: LinkHandle,
-    rate: DefaultDirectRateLimiter,
+    pool: Pool,
+    tls: Option<Tls>,
     wire_references: AtomicU16,
     tokens: AtomicU64,
     unanswered: Mutex<Unanswered>,
@@ -79,28 +80,29 @@ impl fmt::Debug for SmppCarrier {
 }
 
 impl SmppCarrier {
-    /// Opens the link; it connects, binds and stays bound from now on. The events must be read.
+    /// Opens the links; they connect, bind and stay bound from now on. The events must be read.
     ///
     /// Errors: a configuration that cannot work, named by its key.
     pub fn open(
         name: CarrierName,
         config: CarrierConfig,
-        password: &str,
+        secrets: &LinkSecrets,
     ) -> Result<(SmppCarrier, mpsc::Receiver<CarrierEvent>), SetupError> {
         let wrong = |problem: String| SetupError::Config { carrier: name.clone(), problem };
-        if let Some(problem) = config.smpp.problems().into_iter().next() {
+        let profile = &config.smpp;
+        if let Some(problem) = profile.problems().into_iter().next() {
             return Err(wrong(format!("smpp.{problem}")));
         }
         let zone = config.zone().map_err(wrong)?;
-        let (link, events) =
-            smpp::link::open(link_config(&name, &config, password)).map_err(|e| wrong(e.to_string()))?;
-        let per_second = NonZeroU32::new(config.smpp.tps).ok_or_else(|| wrong("smpp.tps: at least 1".into()))?;
-        let burst = NonZeroU32::new(config.smpp.tps / 10).unwrap_or(NonZeroU32::MIN);
+        let tls = profile.tls.as_ref().map(|tls| Tls::new(&secrets.tls, tls.server_name.as_deref())).transpose();
+        let tls = tls.map_err(|error| wrong(format!("smpp.tls: {error}")))?;
+        let pool = links::pool_config(&name, profile, secrets, tls.as_ref());
+        let (pool, events) = Pool::open(pool).map_err(|error| wrong(format!("smpp: {error}")))?;
         let carrier = SmppCarrier(Arc::new(Inner {
             meanings: Meanings::new(&config.smpp),
             zone,
-            link,
-            rate: RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst)),
+            pool,
+            tls,
             // A start at random, so that receipts of an earlier process are not taken for ours.
             wire_references: AtomicU16::new(rand::random()),
             tokens: AtomicU64::new(1),
@@ -111,6 +113,22 @@ impl SmppCarrier {
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         tokio::spawn(carrier.clone().listen(events, sender));
         Ok((carrier, receiver))
+    }
+
+    /// See [`crate::carrier::Carrier::reload`].
+    pub(super) fn reload(&self, config: &CarrierConfig, secrets: &LinkSecrets) -> Result<(), SetupError> {
+        let wrong = |problem: String| SetupError::Config { carrier: self.0.name.clone(), problem };
+        // The running profile: binds that are new or otherwise changed need a restart.
+        let profile = &self.0.config.smpp;
+        if let Some(tls) = &self.0.tls {
+            tls.replace(&secrets.tls).map_err(|error| wrong(format!("smpp.tls: {error}")))?;
+        }
+        for bind in profile.binds() {
+            let fields = links::bind_fields(profile, &bind, secrets);
+            self.0.pool.set_bind(&bind.name, fields).map_err(|error| wrong(format!("smpp: {error}")))?;
+        }
+        self.0.pool.set_tps(config.smpp.tps);
+        Ok(())
     }
 
     pub(super) fn name(&self) -> &CarrierName {
@@ -125,17 +143,29 @@ impl SmppCarrier {
         &self.0.zone
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        *self.0.link.state().borrow() == LinkState::Up
+    pub(super) fn standing(&self) -> Standing {
+        let pool = self.0.pool.standing();
+        let bind = |(name, state): (&str, tokio::sync::watch::Receiver<LinkState>)| {
+            let state = state.borrow().clone();
+            BindStanding { name: name.to_owned(), up: state == LinkState::Up, detail: state.to_string() }
+        };
+        Standing {
+            up: pool.links_open > 0,
+            paused: pool.paused,
+            breaker_open: matches!(pool.breaker, BreakerState::Open { .. }),
+            throttled: pool.throttled,
+            rate_milli: pool.rate_milli,
+            binds: self.0.pool.links().map(bind).collect(),
+        }
     }
 
-    pub(super) fn is_paused(&self) -> bool {
-        *self.0.link.state().borrow() == LinkState::Paused
+    pub(super) fn expected_answer(&self) -> Duration {
+        self.0.pool.expected_answer().min(self.0.config.smpp.response_timeout())
     }
 
     pub(super) fn set_paused(&self, paused: bool) {
         info!(carrier = %self.0.name, paused, "carrier paused or resumed by hand");
-        if paused { self.0.link.pause() } else { self.0.link.resume() }
+        if paused { self.0.pool.pause() } else { self.0.pool.resume() }
     }
 
     pub(super) fn has_tariff(&self, amount: Money) -> bool {
@@ -149,22 +179,23 @@ impl SmppCarrier {
     }
 
     pub(super) fn try_reserve(&self) -> Option<Slot> {
-        let slot = self.0.link.try_reserve()?;
-        self.0.rate.check().is_ok().then_some(slot)
+        self.0.pool.try_reserve()
     }
 
-    pub(super) async fn reserve(&self, patience: Duration, urgency: Urgency) -> Option<Slot> {
+    pub(super) async fn reserve(&self, patience: Duration, urgency: Urgency) -> Result<Slot, NoSlot> {
         let lane = match urgency {
             Urgency::Ticket => Lane::Priority,
             Urgency::Normal => Lane::Normal,
         };
         let started = Instant::now();
-        let slot = self.0.link.reserve(lane, started + patience).await.ok()?;
-        let left = patience.saturating_sub(started.elapsed());
-        tokio::time::timeout(left, self.0.rate.until_ready()).await.ok()?;
+        let slot = self.0.pool.reserve(lane, started + patience).await.map_err(|error| match error {
+            ReserveError::Deadline => NoSlot::InTime,
+            ReserveError::TooLate | ReserveError::Busy => NoSlot::TooManyWait,
+            ReserveError::Ended => NoSlot::ShuttingDown,
+        })?;
         histogram!("carrier_slot_wait_seconds", "carrier" => self.0.name.to_string())
             .record(started.elapsed().as_secs_f64());
-        Some(slot)
+        Ok(slot)
     }
 
     pub(super) async fn charge(
@@ -226,7 +257,7 @@ impl SmppCarrier {
         let message_id = compose::id_as_written(&self.0.config.smpp, attempt.carrier_id.as_deref()?);
         self.0.config.smpp.query?;
         let query = QuerySm { message_id, source: Address::short_code(self.0.config.short_number.clone()) };
-        let outcome = self.0.link.query(query, Instant::now() + QUERY_PATIENCE).await;
+        let outcome = self.0.pool.query(query, Instant::now() + QUERY_PATIENCE).await;
         Some(match outcome {
             QueryOutcome::State(state) => self.0.meanings.of_queried_state(state.message_state),
             // An error of the query says nothing of the message (M8).
@@ -247,7 +278,7 @@ impl SmppCarrier {
     }
 
     pub(super) async fn shut_down(&self) {
-        self.0.link.unbind().await;
+        self.0.pool.unbind().await;
     }
 
     fn unanswered(&self) -> std::sync::MutexGuard<'_, Unanswered> {
@@ -255,25 +286,22 @@ impl SmppCarrier {
     }
 
     /// Hands on what the link says unasked, until the link ends or nobody listens.
-    async fn listen(self, mut events: mpsc::Receiver<LinkEvent>, sender: mpsc::Sender<CarrierEvent>) {
+    async fn listen(self, mut events: mpsc::Receiver<PoolEvent>, sender: mpsc::Sender<CarrierEvent>) {
         while let Some(event) = events.recv().await {
             let event = match event {
-                LinkEvent::Up { system_id } => {
-                    info!(carrier = %self.0.name, system_id, "bound");
+                PoolEvent::Up { link, endpoint, system_id } => {
+                    info!(carrier = %self.0.name, bind = %link, %endpoint, system_id, "bound");
                     continue;
                 }
-                LinkEvent::Down { why, retry_in } => {
-                    warn!(carrier = %self.0.name, %why, retry_in_ms = retry_in.as_millis(), "the link is down");
-                    counter!("carrier_link_down_total", "carrier" => self.0.name.to_string()).increment(1);
+                // The link has logged and counted it.
+                PoolEvent::Down { .. } => continue,
+                PoolEvent::Fault { link, fault } => {
+                    warn!(carrier = %self.0.name, bind = %link, ?fault, "the SMSC departed from the protocol");
                     continue;
                 }
-                LinkEvent::Fault(fault) => {
-                    warn!(carrier = %self.0.name, ?fault, "the SMSC departed from the protocol");
-                    continue;
-                }
-                LinkEvent::Deliver { sm, responder } => self.delivered(&sm, Ack::new(responder)),
-                LinkEvent::Late { token, answer } => self.late(token, answer.into()),
-                LinkEvent::Orphan { token, outcome } => self.late(token, outcome),
+                PoolEvent::Deliver { sm, responder } => self.delivered(&sm, Ack::new(responder)),
+                PoolEvent::Late { token, answer } => self.late(token, answer.into()),
+                PoolEvent::Orphan { token, outcome } => self.late(token, outcome),
             };
             if let Some(event) = event
                 && sender.send(event).await.is_err()
@@ -289,27 +317,6 @@ impl SmppCarrier {
         counter!("carrier_late_answers_total", "carrier" => self.0.name.to_string()).increment(1);
         Some(CarrierEvent::Late { reference, evidence: self.evidence(attempt, &outcome) })
     }
-}
-
-fn link_config(name: &CarrierName, config: &CarrierConfig, password: &str) -> LinkConfig {
-    let profile = &config.smpp;
-    let bind = smpp::Bind {
-        mode: profile.bind.into(),
-        system_id: profile.system_id.clone(),
-        password: password.to_owned(),
-        system_type: profile.system_type.clone(),
-        ..smpp::Bind::default()
-    };
-    let mut session = SessionConfig::new(name.as_str(), profile.system_id.as_str(), bind);
-    session.window = profile.window.into();
-    session.response_timeout = profile.response_timeout();
-    session.enquire_after = Duration::from_millis(profile.enquire_after_ms);
-    let (host, port) = profile.address.rsplit_once(':').unwrap_or((&profile.address, "2775"));
-    let mut link = LinkConfig::new(host, port.parse().unwrap_or(2775), session);
-    link.reconnect.longest = Duration::from_millis(profile.reconnect_ms_max);
-    link.reconnect.first = link.reconnect.first.min(link.reconnect.longest);
-    link.reconnect.already_bound = Duration::from_millis(profile.already_bound_wait_ms);
-    link
 }
 
 fn finding_code(finding: &Finding) -> &'static str {

@@ -7,8 +7,11 @@ use thiserror::Error;
 use crate::{
     charge::{Charge, Reference},
     money::{Currency, Money},
-    smpp::{Address, SubmitSm},
+    smpp::{Address, SubmitSm, tlv},
 };
+
+/// The tag allows 1,024 octets, one of which is the format. With placeholders filled in it may grow; the codec has the last word.
+const BILLING_VALUE_OCTETS_MAX: usize = 900;
 
 /// One row of a carrier's tariffs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +35,19 @@ pub struct TariffConfig {
     /// Further parameters.
     #[serde(default)]
     pub tlvs: Vec<TlvConfig>,
+    /// The parameter of SMPP 5.0 that was made for it (4.8.4.5, tag 0x060B).
+    #[serde(default)]
+    pub billing_identification: Option<BillingIdentification>,
+}
+
+/// `billing_identification` of SMPP 5.0: an octet that names the format, and data in that format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BillingIdentification {
+    /// The format; vendors use 128 to 255, the rest is reserved.
+    pub format: u8,
+    /// The data, at most 1023 octets. Placeholders as in [`TlvConfig::value`].
+    pub value: String,
 }
 
 /// A parameter that goes with a charged message.
@@ -110,6 +126,14 @@ impl TariffConfig {
                 problems.push(format!("tlvs[{n}]: {e}"));
             }
         }
+        if let Some(billing) = &self.billing_identification {
+            if billing.format < 128 {
+                problems.push("billing_identification.format: 128 to 255 (SMPP 5.0, 4.8.4.5)".into());
+            }
+            if billing.value.len() > BILLING_VALUE_OCTETS_MAX {
+                problems.push(format!("billing_identification.value: at most {BILLING_VALUE_OCTETS_MAX} octets"));
+            }
+        }
         problems
     }
 
@@ -143,6 +167,10 @@ pub(super) fn apply(tariffs: &[TariffConfig], charge: &Charge, mut message: Subm
     for tlv in &tariff.tlvs {
         message = message.with_tlv(tlv.tag, tlv.octets(&sample)?);
     }
+    if let Some(billing) = &tariff.billing_identification {
+        let octets = [&[billing.format], filled(&billing.value, &sample).as_bytes()].concat();
+        message = message.with_tlv(tlv::BILLING_IDENTIFICATION, octets);
+    }
     Ok(message)
 }
 
@@ -153,15 +181,18 @@ struct Sample<'a> {
     reference: Reference,
 }
 
+/// `value` with what its placeholders stand for.
+fn filled(value: &str, sample: &Sample<'_>) -> String {
+    value
+        .replace("{minor}", &sample.minor.to_string())
+        .replace("{major}", &Money::kzt(sample.minor).major())
+        .replace("{fare_class}", sample.fare_class)
+        .replace("{reference}", &sample.reference.to_string())
+}
+
 impl TlvConfig {
     fn octets(&self, sample: &Sample<'_>) -> Result<Vec<u8>, TariffError> {
-        let major = Money::kzt(sample.minor).major();
-        let value = self
-            .value
-            .replace("{minor}", &sample.minor.to_string())
-            .replace("{major}", &major)
-            .replace("{fare_class}", sample.fare_class)
-            .replace("{reference}", &sample.reference.to_string());
+        let value = filled(&self.value, sample);
         let wrong = |want| TariffError::Value { tag: self.tag, value: value.clone(), want };
         match self.kind {
             TlvKind::COctetString if value.contains('\0') || !value.is_ascii() => Err(wrong("ASCII text without NUL")),

@@ -28,6 +28,8 @@ pub enum Event {
         /// What the contract with that carrier says.
         contract: Contract,
     },
+    /// No send slot can be had in time: what would come too late is not sent.
+    GiveUp,
     /// A message about the outcome of an attempt.
     Evidence(Evidence),
     /// Time passed. Due at [`Charge::due_at`]; harmless at any other moment.
@@ -190,6 +192,7 @@ pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illeg
         Event::OpenAttempt { carrier, wire_reference, contract } => {
             change.open_attempt(carrier, wire_reference, contract)?;
         }
+        Event::GiveUp => change.give_up()?,
         Event::Evidence(evidence) => change.weigh(evidence)?,
         Event::Tick => change.tick(),
         Event::Supersede { by } => change.supersede(by)?,
@@ -267,6 +270,14 @@ impl Change {
             next_query_at: None,
         });
         self.effects.push(Effect::Send { attempt: number });
+        Ok(())
+    }
+
+    fn give_up(&mut self) -> Result<(), Illegal> {
+        if !self.charge.wants_attempt() {
+            return Err(Illegal::NotWaiting { state: self.charge.state.code() });
+        }
+        self.end_out_of_time();
         Ok(())
     }
 

@@ -10,12 +10,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
-use zeroize::Zeroizing;
 
 use super::{ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, systemd};
 use crate::{
     api,
-    carrier::{Carrier, CarrierConfig, CarrierEvent, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, LinkSecrets, SmppCarrier},
     charge::CarrierName,
     clock::Clock,
     gateway::{Gateway, Parts, StartError},
@@ -226,7 +225,7 @@ async fn start_gateway(
     store: Store,
     writer: GroupCommit,
 ) -> Result<Gateway, Failure> {
-    let (carriers, events) = open_carriers(&settings.carriers, &materials.passwords)?;
+    let (carriers, events) = open_carriers(&settings.carriers, &materials.links)?;
     let parts = Parts {
         config: settings.gateway.clone(),
         clock: Clock::System,
@@ -249,12 +248,12 @@ type Events = Vec<(CarrierName, tokio::sync::mpsc::Receiver<CarrierEvent>)>;
 
 fn open_carriers(
     configs: &BTreeMap<CarrierName, CarrierConfig>,
-    passwords: &BTreeMap<CarrierName, Zeroizing<String>>,
+    secrets: &BTreeMap<CarrierName, LinkSecrets>,
 ) -> Result<(Vec<Carrier>, Events), Failure> {
     let (mut carriers, mut events) = (Vec::new(), Vec::new());
     for (name, config) in configs {
-        let password = passwords.get(name).map_or("", |password| password.as_str());
-        let (carrier, receiver) = SmppCarrier::open(name.clone(), config.clone(), password)
+        let secrets = secrets.get(name).cloned().unwrap_or_default();
+        let (carrier, receiver) = SmppCarrier::open(name.clone(), config.clone(), &secrets)
             .map_err(|error| Failure::configuration(error.to_string()))?;
         carriers.push(Carrier::Smpp(carrier));
         events.push((name.clone(), receiver));

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use fail::fail_point;
+use metrics::counter;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::Inner;
 use crate::{
-    carrier::{Carrier, SendSlot, Urgency},
+    carrier::{Carrier, NoSlot, SendSlot, Urgency},
     charge::{Charge, Effect, Event},
 };
 
@@ -66,8 +67,8 @@ impl Inner {
         }
     }
 
-    /// Waits for a send slot, `until` at the latest, then makes the next attempt durable. `None` once the charge will have no
-    /// other: out of time, and then its deadline ends it; or the process is stopping, and then recovery takes it up.
+    /// Waits for a send slot, as long as an answer can still come before `until`, then makes the next attempt durable. `None` once
+    /// the charge will have no other: it would come too late, and ends; or the process is stopping, and then recovery takes it up.
     async fn open_attempt(
         self: &Arc<Self>,
         charge: Charge,
@@ -77,21 +78,22 @@ impl Inner {
         let reference = charge.reference;
         let mut known = Some(charge.clone());
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let patience = charge.terms.ticket_deadline.since(self.now()).min(left);
-            if patience.is_zero() {
-                // One millisecond later the deadline has passed for the step as well.
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                self.apply_until_done(reference, None, Event::Tick).await;
-                return None;
-            }
             if self.stopping.is_cancelled() {
                 return None;
             }
-            let Some(slot) = carrier.reserve(patience, Urgency::Normal).await else {
-                // Paused, or on its way down: whether it comes back in time is seen by trying.
-                tokio::time::sleep(Duration::from_millis(200).min(patience)).await;
-                continue;
+            let left = until.saturating_duration_since(Instant::now());
+            let left = charge.terms.ticket_deadline.since(self.now()).min(left);
+            // What is sent so late that its answer would come after the deadline would only be paid back.
+            let patience = left.saturating_sub(carrier.expected_answer());
+            let slot = match carrier.reserve(patience, Urgency::Normal).await {
+                Ok(slot) => slot,
+                Err(NoSlot::ShuttingDown) => return None,
+                Err(why @ (NoSlot::InTime | NoSlot::TooManyWait)) => {
+                    debug!(%why, left_ms = left.as_millis(), "not sent, because it would come too late");
+                    counter!("charge_given_up_total", "carrier" => carrier.name().to_string()).increment(1);
+                    self.apply_until_done(reference, known, Event::GiveUp).await;
+                    return None;
+                }
             };
             let event = Event::OpenAttempt {
                 carrier: carrier.name().clone(),

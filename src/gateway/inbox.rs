@@ -164,7 +164,7 @@ impl Inner {
             Err(PurchaseError::KeyConflict(_)) => self.reply(sms, &[]).await,
             Err(PurchaseError::Store(error)) => Err(error),
             // It stays unanswered, and is taken up again or told that it came too late.
-            Err(PurchaseError::Overloaded | PurchaseError::Stopping) => Ok(()),
+            Err(PurchaseError::Overloaded | PurchaseError::Stopping | PurchaseError::Unknown) => Ok(()),
         }
     }
 }

@@ -121,7 +121,7 @@ impl Inner {
         }
         let urgency = if message.ticket { Urgency::Ticket } else { Urgency::Normal };
         // While it waits for a place it does not age in the store; a process that ends here leaves it pending.
-        let Some(slot) = carrier.reserve(left.min(Duration::from_secs(30)), urgency).await else { return };
+        let Ok(slot) = carrier.reserve(left.min(Duration::from_secs(30)), urgency).await else { return };
         let text = Text { msisdn: message.msisdn, text: &message.text, expires_at: message.expires_at };
         let tries = tries + 1;
         match carrier.send(slot, text, self.now()).await {

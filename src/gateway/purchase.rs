@@ -96,6 +96,9 @@ pub enum PurchaseError {
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,
+    /// The work broke off by a defect: whether there is a charge is not known here. The same key finds out.
+    #[error("the purchase broke off; the same key finds out what came of it")]
+    Unknown,
     /// The ticket could not be signed, so the money must not be taken.
     #[error("no key can sign tickets now, so nothing is charged")]
     NoSigningKey,
@@ -111,7 +114,7 @@ impl Gateway {
     pub async fn purchase(&self, purchase: Purchase) -> Result<Purchased, PurchaseError> {
         let inner = self.0.clone();
         let work = self.0.tasks.spawn(async move { inner.purchase(purchase).await });
-        work.await.unwrap_or_else(|_| Err(PurchaseError::Stopping))
+        work.await.unwrap_or(Err(PurchaseError::Unknown))
     }
 
     /// Why a number can or cannot pay, with every fact, its source and its age. `None` if no carrier is known for it.
@@ -341,7 +344,7 @@ impl Inner {
 
         let decline = match verdict.decision {
             Decision::Declined(reason) => Some(reason),
-            Decision::Allowed if carrier.is_paused() => Some(Reason::CarrierUnavailable),
+            Decision::Allowed if !carrier.standing().takes_charges() => Some(Reason::CarrierUnavailable),
             Decision::Allowed => None,
         };
         let slot = if decline.is_none() { carrier.try_reserve() } else { None };

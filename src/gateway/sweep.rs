@@ -91,8 +91,9 @@ impl Inner {
         let key_end = self.ticketing.keys_end();
         gauge!("ticket_keys_end_seconds").set(key_end.since(self.now()).as_secs_f64());
         for (name, carrier) in &self.carriers {
-            gauge!("carrier_up", "carrier" => name.to_string()).set(if carrier.is_up() { 1.0 } else { 0.0 });
-            gauge!("carrier_paused", "carrier" => name.to_string()).set(if carrier.is_paused() { 1.0 } else { 0.0 });
+            let standing = carrier.standing();
+            gauge!("carrier_up", "carrier" => name.to_string()).set(float(standing.up.into()));
+            gauge!("carrier_paused", "carrier" => name.to_string()).set(float(standing.paused.into()));
         }
         Ok(())
     }

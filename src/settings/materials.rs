@@ -7,11 +7,10 @@ use std::{
     path::Path,
 };
 
-use zeroize::Zeroizing;
-
-use super::draft::Draft;
+use super::{draft::Draft, link_secrets};
 use crate::{
     api::TokenConfig,
+    carrier::LinkSecrets,
     charge::CarrierName,
     clock::Timestamp,
     gateway::{Books, Secrets},
@@ -26,8 +25,6 @@ use crate::{
 
 /// No file that is read whole is longer, in bytes; number lists have a bound of their own.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// A password in a bind has eight characters at most (SMPP 3.4, 4.1.1).
-const PASSWORD_CHARS_MAX: usize = 8;
 
 /// What the files hold that the configuration names.
 #[derive(Debug)]
@@ -40,8 +37,8 @@ pub struct Materials {
     pub keyring: Keyring,
     /// The secrets behind MSISDN tags and short codes.
     pub secrets: Secrets,
-    /// The password of each carrier's bind.
-    pub passwords: BTreeMap<CarrierName, Zeroizing<String>>,
+    /// What each carrier's links are made with.
+    pub links: BTreeMap<CarrierName, LinkSecrets>,
 }
 
 /// What of it could be read.
@@ -49,20 +46,20 @@ pub(super) struct Found {
     pub(super) books: Option<Books>,
     lists: Option<NumberLists>,
     keys: Option<(Keyring, Secrets)>,
-    passwords: BTreeMap<CarrierName, Zeroizing<String>>,
+    links: BTreeMap<CarrierName, LinkSecrets>,
 }
 
 impl Found {
     pub(super) fn complete(self) -> Option<Materials> {
         let (keyring, secrets) = self.keys?;
-        Some(Materials { books: self.books?, lists: self.lists?, keyring, secrets, passwords: self.passwords })
+        Some(Materials { books: self.books?, lists: self.lists?, keyring, secrets, links: self.links })
     }
 }
 
 /// Reads everything, and notes in `draft` what is wrong with it.
 pub(super) fn read(draft: &mut Draft, now: Timestamp) -> Found {
     read_tokens(draft);
-    Found { books: books(draft), lists: lists(draft, now), keys: keys(draft, now), passwords: passwords(draft) }
+    Found { books: books(draft), lists: lists(draft, now), keys: keys(draft, now), links: link_secrets::read(draft) }
 }
 
 fn books(draft: &mut Draft) -> Option<Books> {
@@ -186,43 +183,6 @@ fn keys(draft: &mut Draft, now: Timestamp) -> Option<(Keyring, Secrets)> {
     Some((keyring?, Secrets { msisdn_tag, short_code }))
 }
 
-fn passwords(draft: &mut Draft) -> BTreeMap<CarrierName, Zeroizing<String>> {
-    let mut passwords = BTreeMap::new();
-    let files: Vec<_> = draft
-        .settings
-        .carriers
-        .iter()
-        .map(|(name, carrier)| (name.clone(), carrier.smpp.password_file.clone()))
-        .collect();
-    for (name, file) in files {
-        let key = format!("carriers.{name}.smpp.password_file");
-        if file.as_os_str().is_empty() {
-            continue;
-        }
-        match password(&file) {
-            Ok(password) => {
-                passwords.insert(name, password);
-            }
-            Err(what) => draft.problem(key, what),
-        }
-    }
-    passwords
-}
-
-fn password(file: &Path) -> Result<Zeroizing<String>, String> {
-    let text = Zeroizing::new(read_text(file)?);
-    let password = text.trim_end_matches(['\r', '\n']);
-    let place = file.display();
-    if password.is_empty() || password.chars().count() > PASSWORD_CHARS_MAX {
-        // The length is no secret; the text is.
-        return Err(format!("{place}: a password has 1 to {PASSWORD_CHARS_MAX} characters (SMPP 3.4, 4.1.1)"));
-    }
-    if !password.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-        return Err(format!("{place}: a password is printable ASCII on one line"));
-    }
-    Ok(Zeroizing::new(password.to_owned()))
-}
-
 /// Adds the tokens of `api.tokens_file` to those of the section.
 fn read_tokens(draft: &mut Draft) {
     let Some(file) = draft.settings.api.tokens_file.clone() else { return };
@@ -246,7 +206,7 @@ fn read_tokens(draft: &mut Draft) {
     }
 }
 
-fn read_text(file: &Path) -> Result<String, String> {
+pub(super) fn read_text(file: &Path) -> Result<String, String> {
     let place = file.display();
     let mut text = String::new();
     let opened = fs::File::open(file).map_err(|error| format!("{place}: {error}"))?;

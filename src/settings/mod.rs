@@ -6,6 +6,7 @@
 
 mod check;
 mod draft;
+mod link_secrets;
 mod materials;
 mod origins;
 mod problem;

@@ -140,7 +140,7 @@ fn what_is_commented_out_is_sound_and_says_the_defaults_of_a_carrier() {
     for (key, default) in minimal.iter().filter(|(key, _)| !examples.contains(&key.as_str())) {
         assert_eq!(shown.get(key), Some(default), "carriers.kcell.{key}");
     }
-    let examples = ["password_file", "statuses", "errs", "stats", "tariffs"];
+    let examples = ["password_file", "binds", "statuses", "errs", "stats", "tariffs"];
     for (key, default) in minimal["smpp"].as_table().expect("a profile") {
         assert!(
             examples.contains(&key.as_str()) || shown["smpp"].get(key) == Some(default),
@@ -213,7 +213,7 @@ fn difference(key: &str, wanted: &toml::Table, written: &toml::Table) -> Vec<Str
 fn the_examples_are_sound() {
     let folder = Folder::new();
     let beeline = load(&folder.sources(&[], &[]), NOW).expect("sound");
-    assert_eq!(beeline.materials.passwords["beeline".parse().as_ref().expect("a name")].as_str(), "secret");
+    assert_eq!(beeline.materials.links["beeline".parse().as_ref().expect("a name")].password.as_str(), "secret");
     let submission = root().join("config/examples/carriers/charged-at-submission.toml");
     let mut sources = folder.sources(&[], &[("CREDENTIALS_DIRECTORY", &folder.path().display().to_string())]);
     fs::write(folder.path().join("carriers_kcell"), "pass").expect("written");

@@ -56,10 +56,12 @@ impl Metering {
     }
 }
 
-/// Counts how often the link went down, and shows whether it is up.
+/// Shows whether the link is up, counts how often it went down, and why, and how long it waits to try again.
 pub(super) struct LinkMetering {
+    labels: Vec<Label>,
     up: Gauge,
-    down_total: Counter,
+    retry_seconds: Gauge,
+    down: HashMap<&'static str, Counter>,
 }
 
 impl LinkMetering {
@@ -67,7 +69,9 @@ impl LinkMetering {
         let labels = vec![Label::new("carrier", carrier.to_owned()), Label::new("bind", bind.to_owned())];
         let meters = LinkMetering {
             up: metrics::gauge!("smpp_link_up", labels.clone()),
-            down_total: metrics::counter!("smpp_link_down_total", labels),
+            retry_seconds: metrics::gauge!("smpp_link_retry_seconds", labels.clone()),
+            down: HashMap::new(),
+            labels,
         };
         meters.up.set(0.0);
         meters
@@ -75,11 +79,48 @@ impl LinkMetering {
 
     pub(super) fn up(&self) {
         self.up.set(1.0);
+        self.retry_seconds.set(0.0);
     }
 
-    pub(super) fn down(&self) {
+    pub(super) fn down(&mut self, why: &'static str, retry_in: Duration) {
         self.up.set(0.0);
-        self.down_total.increment(1);
+        self.retry_seconds.set(retry_in.as_secs_f64());
+        count(&mut self.down, &self.labels, "smpp_link_down_total", "why", why);
+    }
+}
+
+/// How a pool stands.
+pub(super) struct PoolMetering {
+    rate: Gauge,
+    throttled: Gauge,
+    waiting: Gauge,
+    breaker_open: Gauge,
+}
+
+/// What of a pool is shown.
+pub(super) struct Load {
+    pub(super) rate_milli: u64,
+    pub(super) throttled: bool,
+    pub(super) waiting: usize,
+    pub(super) breaker_open: bool,
+}
+
+impl PoolMetering {
+    pub(super) fn new(carrier: &str) -> PoolMetering {
+        let labels = vec![Label::new("carrier", carrier.to_owned())];
+        PoolMetering {
+            rate: metrics::gauge!("smpp_pool_rate_per_second", labels.clone()),
+            throttled: metrics::gauge!("smpp_pool_throttled", labels.clone()),
+            waiting: metrics::gauge!("smpp_pool_waiting", labels.clone()),
+            breaker_open: metrics::gauge!("smpp_pool_breaker_open", labels),
+        }
+    }
+
+    pub(super) fn standing(&self, load: Load) {
+        self.rate.set(Duration::from_millis(load.rate_milli).as_secs_f64());
+        self.throttled.set(f64::from(u8::from(load.throttled)));
+        self.waiting.set(gauge_value(load.waiting));
+        self.breaker_open.set(f64::from(u8::from(load.breaker_open)));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! From the wire inwards: `framing` cuts the byte stream into PDUs, `decode` reads them leniently into the structs of
 //! `pdu`, `session` holds the rules of one bind (window, timers, what became of every request) without touching a
-//! socket or a clock, and `link` owns the socket, reconnects, and hands out the places in the window.
+//! socket or a clock, and `pool` owns the sockets of several binds, reconnects, and hands out the places in their windows.
 //! `encode` is the way out; it writes strictly, with `rusmpp`.
 //!
 //! The money contract: for every request that a session accepted there is exactly one `SubmitOutcome`, which says whether
@@ -12,8 +12,8 @@ pub mod decode;
 pub mod dissect;
 pub mod encode;
 pub mod framing;
-pub mod link;
 pub mod pdu;
+pub mod pool;
 pub mod receipt;
 pub mod session;
 pub mod status;
@@ -26,10 +26,11 @@ mod metering;
 mod wire;
 
 pub use encode::EncodeError;
-pub use link::{
-    DownWhy, Lane, LinkConfig, LinkEvent, LinkHandle, LinkState, Reconnect, ReserveError, Responder, Slot, Submission,
-};
 pub use pdu::{Address, Bind, BindMode, DeliverSm, QuerySm, QueryState, SubmitSm};
+pub use pool::{
+    BreakerConfig, BreakerState, DownWhy, Endpoint, Lane, LinkConfig, LinkState, Pool, PoolConfig, PoolEvent,
+    Reconnect, ReserveError, Responder, Slot, Standing, Submission, Tls, TlsError, TlsMaterials,
+};
 pub use session::{
     Answer, Closed, DeliveryId, DoubtCause, Event, Fault, QueryOutcome, Session, SessionConfig, SubmitOutcome,
     Unwritten,

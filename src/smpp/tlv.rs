@@ -22,6 +22,8 @@ pub const NETWORK_ERROR_CODE: u16 = 0x0423;
 pub const MESSAGE_PAYLOAD: u16 = 0x0424;
 /// `message_state`: the state that a delivery receipt reports.
 pub const MESSAGE_STATE: u16 = 0x0427;
+/// `congestion_state` (SMPP 5.0): how loaded the SMSC is, from 0 (idle) to 100 (it can take no more).
+pub const CONGESTION_STATE: u16 = 0x0428;
 /// `billing_identification` (SMPP 5.0): a carrier's billing data.
 pub const BILLING_IDENTIFICATION: u16 = 0x060B;
 

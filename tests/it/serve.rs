@@ -58,7 +58,7 @@ async fn a_reload_puts_new_fares_in_force_and_a_bad_one_changes_nothing() {
     daemon.signal("HUP");
     daemon.wait_for("reloaded: ");
     let later = daemon.wait_for("these have changed and take effect with a restart");
-    assert_eq!(later["sections"], "gateway");
+    assert_eq!(later["keys"], "gateway.passengers_max");
     deployment.write("transit/fares.csv", "nonsense\n");
     daemon.signal("HUP");
     let refused = daemon.wait_for("not reloaded");

@@ -4,7 +4,7 @@ use axum::http::Method;
 use metrics::with_local_recorder;
 
 use super::world::{ANNA, Setting, World, fare};
-use crate::{api::Role, carrier::Carrier, clock::Timestamp};
+use crate::{api::Role, clock::Timestamp};
 
 #[tokio::test]
 async fn ready_is_said_with_every_check() {
@@ -37,12 +37,12 @@ async fn ready_is_said_with_every_check() {
 async fn not_ready_while_no_carrier_is_up_but_alive() {
     let world = World::new().await;
     world.simulator.shutdown().await;
-    world.until(|gateway| !gateway.carriers().any(Carrier::is_up)).await;
+    world.until(|gateway| !gateway.carriers().any(|carrier| carrier.standing().up)).await;
     let ready = world.operations("/readyz").send().await;
     assert_eq!(ready.status, 503);
     insta::assert_json_snapshot!(ready.json()["checks"]["carriers"], @r#"
     {
-      "detail": "down or paused: beeline",
+      "detail": "beeline: no bind is up",
       "ok": false
     }
     "#);
@@ -53,8 +53,8 @@ async fn not_ready_while_no_carrier_is_up_but_alive() {
 async fn not_ready_while_paused_without_a_key_or_stopping() {
     let world = World::new().await;
     world.call(Method::POST, "/v1/carriers/beeline/pause").by(Role::Operations).send().await;
-    world.until(|gateway| gateway.carriers().all(Carrier::is_paused)).await;
-    assert_eq!(world.operations("/readyz").send().await.json()["checks"]["carriers"]["ok"], false);
+    let carriers = world.operations("/readyz").send().await.json()["checks"]["carriers"].clone();
+    assert_eq!(carriers, serde_json::json!({"ok": false, "detail": "beeline: paused by hand"}));
 
     world.gateway.stop(Duration::from_secs(2)).await;
     assert_eq!(world.operations("/readyz").send().await.json()["checks"]["not_stopping"]["ok"], false);

@@ -17,7 +17,7 @@ use super::super::{
     routes::{self, Api},
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, LinkSecrets, SmppCarrier},
     charge::{CarrierName, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -99,7 +99,7 @@ impl World {
             simulator,
             gateway,
         };
-        world.until(|gateway| gateway.carriers().all(Carrier::is_up)).await;
+        world.until(|gateway| gateway.carriers().all(|carrier| carrier.standing().up)).await;
         world
     }
 
@@ -272,7 +272,8 @@ async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
     let name: CarrierName = "beeline".parse().expect("a name");
     let config = carrier_config(simulator);
     let (carrier, events) =
-        SmppCarrier::open(name.clone(), config, &setting.simulator.password).expect("a sound profile");
+        SmppCarrier::open(name.clone(), config, &LinkSecrets::password(&setting.simulator.password))
+            .expect("a sound profile");
     let store = Store::Memory(Memory::default());
     let clock = Clock::System;
     let (from, until) = (Timestamp::from_unix_seconds(1_700_000_000), setting.keys_end);

@@ -66,17 +66,17 @@ fn case_40_a_clock_that_jumps_back_lets_no_charge_wait_longer_to_be_sent() {
         world.simulator.drop_links();
         let reference = world.purchase(&number, "1234", 1, &number).expect("a charge").charge().reference;
         carrier.set_paused(true);
-        world.until("it is paused", |_| carrier.is_paused().then_some(()));
+        world.until("it is paused", |_| carrier.standing().paused.then_some(()));
         if world.charge(reference).attempts.is_empty() {
             break reference;
         }
         carrier.set_paused(false);
-        world.until("it is up", |_| carrier.is_up().then_some(()));
+        world.until("it is up", |_| carrier.standing().up.then_some(()));
     };
     hand.set(world.gateway().now().minus(Duration::from_secs(3_600)));
     std::thread::sleep(Duration::from_millis(1_300));
     carrier.set_paused(false);
-    world.until("it is up", |_| carrier.is_up().then_some(()));
+    world.until("it is up", |_| carrier.standing().up.then_some(()));
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(world.charge(reference).attempts, []);
     hand.advance(Duration::from_secs(2 * 3_600));

@@ -256,11 +256,11 @@ fn a_paused_carrier_declines_at_once_and_nothing_is_sent() {
     let world = World::new(Setting::default());
     let carrier = world.gateway().carrier("beeline").expect("a carrier").clone();
     carrier.set_paused(true);
-    world.until("it is paused", |_| carrier.is_paused().then_some(()));
+    world.until("it is paused", |_| carrier.standing().paused.then_some(()));
     let charge = world.bought(ANNA, "1234", "k");
     assert_eq!(charge.state, State::Declined(Reason::CarrierUnavailable));
     carrier.set_paused(false);
-    world.until("it is up", |_| carrier.is_up().then_some(()));
+    world.until("it is up", |_| carrier.standing().up.then_some(()));
     assert_eq!(world.bought(ANNA, "1234", "k2").state, State::Charged);
     assert_eq!(world.simulator.stats().submits, 1);
 }

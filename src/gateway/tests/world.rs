@@ -9,7 +9,7 @@ use std::{
 use tokio::runtime::Runtime;
 
 use crate::{
-    carrier::{Carrier, CarrierConfig, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, LinkSecrets, SmppCarrier},
     charge::{CarrierName, Channel, Charge, Reference, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -102,7 +102,9 @@ impl World {
         let runtime = runtime();
         let gateway = runtime.block_on(self.start_gateway());
         self.process = Some(Process { runtime, gateway });
-        self.until("the link is up", |world| world.gateway().carriers().all(Carrier::is_up).then_some(()));
+        self.until("the link is up", |world| {
+            world.gateway().carriers().all(|carrier| carrier.standing().up).then_some(())
+        });
     }
 
     async fn start_gateway(&self) -> Gateway {
@@ -113,9 +115,12 @@ impl World {
             Store::Memory(self.memory.clone())
         };
         let name: CarrierName = CARRIER.parse().expect("a name");
-        let (carrier, events) =
-            SmppCarrier::open(name.clone(), self.carrier_config(), &self.setting.simulator.password)
-                .expect("a profile");
+        let (carrier, events) = SmppCarrier::open(
+            name.clone(),
+            self.carrier_config(),
+            &LinkSecrets::password(&self.setting.simulator.password),
+        )
+        .expect("a profile");
         let clock = self.setting.clock.clone();
         let lists = NumberLists::load(&self.setting.lists, clock.now()).expect("lists");
         let parts = Parts {

@@ -13,6 +13,9 @@ pub struct SessionConfig {
     pub name: String,
     /// Who we are.
     pub bind: Bind,
+    /// The oldest `sc_interface_version` that will do; an SMSC that tells an older one is left. One that tells none is taken at
+    /// the operator's word.
+    pub version_min: Option<u8>,
     /// How many requests may wait for their response at once; at least 1.
     pub window: usize,
     /// After this long without a response a request is in doubt.
@@ -46,6 +49,7 @@ impl SessionConfig {
             carrier: carrier.into(),
             name: name.into(),
             bind,
+            version_min: None,
             window: 10,
             response_timeout: Duration::from_secs(10),
             bind_timeout: Duration::from_secs(10),

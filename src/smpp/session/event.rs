@@ -61,6 +61,9 @@ pub enum Event {
         /// The message.
         sm: Box<DeliverSm>,
     },
+    /// What the SMSC says of its load, 0 to 100 (SMPP 5.0, `congestion_state`): told when it changes, and whenever it is near
+    /// congestion.
+    Congestion(u8),
     /// The peer departed from the protocol; the session goes on.
     Fault(Fault),
     /// The session is over. Write what [`outgoing`](crate::smpp::Session::outgoing) still has, then close the connection. It is the last event.
@@ -299,6 +302,14 @@ pub enum Closed {
     /// The SMSC took the connection and did not answer the bind.
     #[error("no answer to the bind within {0:?}")]
     BindTimeout(Duration),
+    /// The SMSC speaks an older version than the contract needs; what it does not understand it would pass over.
+    #[error("the SMSC speaks SMPP version 0x{theirs:02X}, at least 0x{needed:02X} is needed")]
+    VersionTooOld {
+        /// The `sc_interface_version` that it told.
+        theirs: u8,
+        /// What is needed.
+        needed: u8,
+    },
     /// We unbound.
     #[error("unbound by us")]
     UnboundByUs,

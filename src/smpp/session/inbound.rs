@@ -14,6 +14,7 @@ use crate::smpp::{
     encode,
     pdu::{BindResp, DeliverSm, Header, Inbound, command},
     status::CommandStatus,
+    tlv,
 };
 
 impl Session {
@@ -68,7 +69,8 @@ impl Session {
     fn on_pdu(&mut self, header: Header, body: Inbound) {
         match body {
             Inbound::BindResp(bind) => self.on_bind_resp(header, bind),
-            Inbound::SubmitSmResp { message_id, .. } => {
+            Inbound::SubmitSmResp { message_id, tlvs } => {
+                self.on_congestion(tlvs.integer(tlv::CONGESTION_STATE));
                 self.on_submit_resp(header, Answer::Response { status: header.status, message_id });
             }
             Inbound::QuerySmResp(state) => {
@@ -108,7 +110,12 @@ impl Session {
         if header.sequence != sequence {
             self.fault(Fault::UnexpectedBindResponse { status: header.status });
         }
-        if header.status.is_ok() {
+        let (theirs, needed) = (bind.sc_interface_version, self.config.version_min);
+        if let (true, Some(theirs), Some(needed)) = (header.status.is_ok(), theirs, needed)
+            && theirs < needed
+        {
+            self.close(Closed::VersionTooOld { theirs, needed });
+        } else if header.status.is_ok() {
             self.phase = Phase::Bound;
             self.events.push_back(Event::Bound(bind));
         } else {
@@ -133,6 +140,15 @@ impl Session {
             };
             self.on_unmatched(header, message_id);
         }
+    }
+
+    fn on_congestion(&mut self, state: Option<u32>) {
+        const NEAR: u8 = 90;
+        let Some(state) = state.and_then(|state| u8::try_from(state).ok()) else { return };
+        if state >= NEAR || self.congestion != Some(state) {
+            self.events.push_back(Event::Congestion(state));
+        }
+        self.congestion = Some(state);
     }
 
     fn on_query_resp(&mut self, header: Header, answer: QueryOutcome) {

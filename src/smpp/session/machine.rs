@@ -47,6 +47,8 @@ pub struct Session {
     /// When `enquire_link` was sent, while not one byte has come since.
     pub(super) enquired: Option<Instant>,
     pub(super) enquiry_sequence: u32,
+    /// What the SMSC last said of its load.
+    pub(super) congestion: Option<u8>,
     pub(super) closed: Option<Closed>,
     /// Since when bytes wait to be written without any progress.
     pub(super) stalled_since: Option<Instant>,
@@ -91,6 +93,7 @@ impl Session {
             last_inbound: now,
             enquired: None,
             enquiry_sequence: 0,
+            congestion: None,
             closed: None,
             stalled_since: Some(now),
         })

@@ -90,7 +90,11 @@ impl Ledger {
             }
             Event::Queried { token, .. } => *self.queries.get_mut(&token).unwrap() += 1,
             Event::Closed(_) => self.closed += 1,
-            Event::Bound(_) | Event::BindRefused { .. } | Event::Deliver { .. } | Event::Fault(_) => {}
+            Event::Bound(_)
+            | Event::BindRefused { .. }
+            | Event::Deliver { .. }
+            | Event::Congestion(_)
+            | Event::Fault(_) => {}
         }
         Ok(())
     }

@@ -1,27 +1,35 @@
-//! What a link tells its owner.
+//! What a pool tells its owner.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use super::task::Command;
+use super::{command::Command, config::Endpoint, tls::TlsError};
 use crate::smpp::{
     pdu::DeliverSm,
     session::{Answer, Closed, DeliveryId, Fault, SubmitOutcome},
     status::CommandStatus,
 };
 
-/// Something happened on a link.
+/// Something happened on one of the links.
 #[derive(Debug)]
-pub enum LinkEvent {
-    /// The bind was accepted.
+pub enum PoolEvent {
+    /// A bind was accepted.
     Up {
+        /// The link's name.
+        link: Arc<str>,
+        /// Where.
+        endpoint: Endpoint,
         /// The SMSC's name for itself; may be empty.
         system_id: String,
     },
-    /// The link is down; it will try again.
+    /// A link is down; it will try again.
     Down {
+        /// The link's name.
+        link: Arc<str>,
+        /// Where it was, or tried to be.
+        endpoint: Endpoint,
         /// Why.
         why: DownWhy,
         /// In how long.
@@ -49,17 +57,22 @@ pub enum LinkEvent {
         outcome: SubmitOutcome,
     },
     /// The peer departed from the protocol. Left out, but counted, while events pile up.
-    Fault(Fault),
+    Fault {
+        /// The link's name.
+        link: Arc<str>,
+        /// How.
+        fault: Fault,
+    },
 }
 
-impl LinkEvent {
+impl PoolEvent {
     /// The last trace of an event that its receiver was dropped before. Messages are left to the SMSC, which has no answer
     /// and delivers again; their contents are nobody's business in a log.
     pub(super) fn log_untaken(&self) {
         match self {
-            LinkEvent::Late { token, answer } => tracing::error!(token, ?answer, "a late answer that nobody takes"),
-            LinkEvent::Orphan { token, outcome } => tracing::error!(token, ?outcome, "an outcome that nobody takes"),
-            LinkEvent::Up { .. } | LinkEvent::Down { .. } | LinkEvent::Deliver { .. } | LinkEvent::Fault(_) => {}
+            PoolEvent::Late { token, answer } => tracing::error!(token, ?answer, "a late answer that nobody takes"),
+            PoolEvent::Orphan { token, outcome } => tracing::error!(token, ?outcome, "an outcome that nobody takes"),
+            PoolEvent::Up { .. } | PoolEvent::Down { .. } | PoolEvent::Deliver { .. } | PoolEvent::Fault { .. } => {}
         }
     }
 }
@@ -73,9 +86,33 @@ pub enum DownWhy {
     /// No connection came about in time.
     #[error("cannot connect within {0:?}")]
     ConnectTimeout(Duration),
+    /// TLS did not come about.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There was one, and the session on it is over.
     #[error(transparent)]
     Session(#[from] Closed),
+}
+
+impl DownWhy {
+    /// A short name, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            DownWhy::Connect(_) => "connect",
+            DownWhy::ConnectTimeout(_) => "connect_timeout",
+            DownWhy::Tls(_) => "tls",
+            DownWhy::Session(Closed::BindRefused(CommandStatus::ALREADY_BOUND)) => "already_bound",
+            DownWhy::Session(Closed::BindRefused(_)) => "bind_refused",
+            DownWhy::Session(Closed::BindTimeout(_)) => "bind_timeout",
+            DownWhy::Session(Closed::VersionTooOld { .. }) => "version",
+            DownWhy::Session(Closed::UnboundByUs) => "unbound_by_us",
+            DownWhy::Session(Closed::UnboundByPeer) => "unbound_by_peer",
+            DownWhy::Session(Closed::Dead(_)) => "silent",
+            DownWhy::Session(Closed::WriteStalled(_)) => "write_stalled",
+            DownWhy::Session(Closed::Framing(_)) => "framing",
+            DownWhy::Session(Closed::LinkLost(_)) => "lost",
+        }
+    }
 }
 
 /// How a link stands now.
@@ -83,10 +120,8 @@ pub enum DownWhy {
 pub enum LinkState {
     /// Connecting, or bind sent.
     Connecting,
-    /// Bound; places are given.
+    /// Bound.
     Up,
-    /// Bound, but no places are given, by [`crate::smpp::LinkHandle::pause`].
-    Paused,
     /// Waiting to try again.
     Down {
         /// Why.
@@ -96,6 +131,18 @@ pub enum LinkState {
     Unbinding,
     /// Ended for good.
     Ended,
+}
+
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkState::Connecting => f.write_str("connecting"),
+            LinkState::Up => f.write_str("up"),
+            LinkState::Down { why } => write!(f, "down: {why}"),
+            LinkState::Unbinding => f.write_str("unbinding"),
+            LinkState::Ended => f.write_str("ended"),
+        }
+    }
 }
 
 /// The duty to answer one delivered message. Dropped without an answer it answers `ESME_RX_T_APPN`, so the SMSC delivers

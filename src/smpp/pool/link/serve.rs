@@ -9,9 +9,9 @@ use tokio::{
 };
 
 use super::{
-    LinkEvent, LinkState, Responder,
-    slots::Gate,
-    task::{Command, FAREWELL, Task, now},
+    super::{LinkState, PoolEvent, Responder, command::Command, places::now},
+    connect::Stream,
+    task::{FAREWELL, Task},
 };
 use crate::smpp::session::{Closed, DeliveryId, DoubtCause, Event, QueryOutcome, Session, SubmitOutcome};
 
@@ -33,13 +33,16 @@ enum Wake {
     Due,
 }
 
-/// One session, on any stream. The stream must be cancel-safe, and on an error of `write` none of that call's bytes may
-/// have been sent: true of TCP. A stream of which it is not true must report such bytes as written.
+/// One session. Reads and writes of the stream are cancel-safe, in the clear and in TLS.
 impl Task {
-    pub(super) async fn serve<S: AsyncRead + AsyncWrite>(&mut self, stream: S) -> Closed {
+    pub(super) async fn serve(&mut self, stream: Stream) -> Closed {
+        if let Some(bind) = &self.ends.control.borrow().bind {
+            self.config.session.bind.clone_from(bind);
+        }
         let mut session =
-            Session::new(self.config.session.clone(), now()).expect("the bind was encoded when the link was opened");
+            Session::new(self.config.session.clone(), now()).expect("the bind was encoded when it was configured");
         session.set_tap(self.config.tap.clone());
+        let is_tls = matches!(stream, Stream::Right(_));
         self.session_number += 1;
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; READ_BYTES];
@@ -54,11 +57,11 @@ impl Task {
             let deadline = session.deadline().unwrap_or_else(|| now() + NO_DEADLINE);
             let wake = tokio::select! {
                 biased;
-                changed = self.control.changed(), if !self.handles_gone => Wake::Control { gone: changed.is_err() },
+                changed = self.ends.control.changed(), if !self.handles_gone => Wake::Control { gone: changed.is_err() },
                 wrote = write_or_flush(&mut writer, bytes), if flushes || !bytes.is_empty() => Wake::Wrote(wrote),
                 read = reader.read(space), if room > 0 => Wake::Read(read),
-                Some(command) = self.commands.recv() => Wake::Command(command),
-                _room = self.events.reserve(), if !self.backlog.is_empty() => Wake::Events,
+                Some(command) = self.ends.commands.recv() => Wake::Command(command),
+                _room = self.ends.events.reserve(), if !self.backlog.is_empty() => Wake::Events,
                 () = time::sleep_until(deadline.into()) => Wake::Due,
             };
             match wake {
@@ -68,6 +71,10 @@ impl Task {
                     unflushed = count > 0;
                 }
                 Wake::Wrote(failed) => {
+                    if is_tls {
+                        // A record with the first of these bytes can have left before the error.
+                        session.written(session.outgoing().len(), now());
+                    }
                     self.read_rest(&mut session, &mut reader, &mut buffer).await;
                     let why = failed.map_or_else(|error| error.to_string(), |_| "nothing can be written".into());
                     session.link_lost(why, now());
@@ -80,8 +87,10 @@ impl Task {
                 Wake::Events | Wake::Due => {}
             }
         }
-        self.slots.set_gate(Gate::Shut);
-        self.farewell(&mut session, &mut writer).await
+        self.seat.set_open(false);
+        let closed = self.farewell(&mut session, &mut writer).await;
+        self.seat.session_ended();
+        closed
     }
 
     /// All that needs no waiting. `true` if the session is over.
@@ -91,7 +100,7 @@ impl Task {
         }
         // Many PDUs leave in one write, so everything asked for by now goes into the session first.
         for _ in 0..self.config.session.window.max(1) {
-            let Ok(command) = self.commands.try_recv() else { break };
+            let Ok(command) = self.ends.commands.try_recv() else { break };
             self.command(session, command);
         }
         if self.room(session) > 0 {
@@ -127,7 +136,7 @@ impl Task {
 
     /// How many bytes may be read: none while events pile up.
     fn room(&self, session: &Session) -> usize {
-        if self.backlog.len() < self.config.events_max { session.room() } else { 0 }
+        if self.backlog.len() < self.events_max { session.room() } else { 0 }
     }
 
     fn command(&mut self, session: &mut Session, command: Command) {
@@ -145,7 +154,7 @@ impl Task {
                     session.respond(delivery, status);
                 }
             }
-            Command::Orphan { token, outcome } => self.backlog.push_back(LinkEvent::Orphan { token, outcome }),
+            Command::Orphan { token, outcome } => self.backlog.push_back(PoolEvent::Orphan { token, outcome }),
         }
     }
 
@@ -154,7 +163,7 @@ impl Task {
             match event {
                 Event::Outcome { token, sequence, outcome } => match self.submits.remove(&sequence) {
                     Some((reply, slot)) => self.give(token, reply, slot, outcome),
-                    None => self.backlog.push_back(LinkEvent::Orphan { token, outcome }),
+                    None => self.backlog.push_back(PoolEvent::Orphan { token, outcome }),
                 },
                 Event::Queried { sequence, outcome, .. } => {
                     if let Some((reply, _slot)) = self.queries.remove(&sequence) {
@@ -162,20 +171,22 @@ impl Task {
                         let _unheard = reply.send(outcome);
                     }
                 }
-                Event::Late { token, answer } => self.backlog.push_back(LinkEvent::Late { token, answer }),
+                Event::Late { token, answer } => self.backlog.push_back(PoolEvent::Late { token, answer }),
                 Event::Deliver { delivery, sm, .. } => {
                     let responder = self.responder(delivery);
-                    self.backlog.push_back(LinkEvent::Deliver { sm, responder });
+                    self.backlog.push_back(PoolEvent::Deliver { sm, responder });
                 }
                 Event::Bound(bind) => {
                     self.bound_at = Some(now());
                     self.metering.up();
-                    self.tell_if_room(LinkEvent::Up { system_id: bind.system_id });
+                    let (link, endpoint) = (self.name.clone(), self.endpoint());
+                    self.tell_if_room(PoolEvent::Up { link, endpoint, system_id: bind.system_id });
                 }
                 Event::Fault(fault) => {
                     tracing::debug!(carrier = self.config.session.carrier, %fault, "SMPP fault");
-                    self.tell_if_room(LinkEvent::Fault(fault));
+                    self.tell_if_room(PoolEvent::Fault { link: self.name.clone(), fault });
                 }
+                Event::Congestion(state) => self.seat.congestion(state),
                 // The session says by itself that it is over, and why.
                 Event::BindRefused { .. } | Event::Closed(_) => {}
             }
@@ -183,14 +194,14 @@ impl Task {
     }
 
     fn responder(&self, delivery: DeliveryId) -> Responder {
-        let (session_number, commands) = (self.session_number, self.slots.commands.clone());
+        let (session_number, commands) = (self.session_number, self.seat.commands());
         Responder { delivery, session_number, commands, answered: false }
     }
 
     /// Events into the channel, as far as it has room.
     pub(super) fn hand_over(&mut self) {
         while !self.backlog.is_empty() {
-            match self.events.try_reserve() {
+            match self.ends.events.try_reserve() {
                 Ok(permit) => {
                     if let Some(event) = self.backlog.pop_front() {
                         permit.send(event);
@@ -210,14 +221,12 @@ impl Task {
 
     /// Places are given while a request would be taken, and while events are taken too.
     fn adjust(&self, session: &Session) {
-        let paused = self.control.borrow().paused;
         let full = session.outgoing().len() >= self.config.session.outgoing_bytes_max;
-        let open = session.is_bound() && !paused && !full && self.backlog.len() < self.config.events_max;
-        self.slots.set_gate(if open { Gate::Open } else { Gate::Shut });
+        self.seat.set_open(session.is_bound() && !full && self.backlog.len() < self.events_max);
         if self.stops() {
             self.show(LinkState::Unbinding);
         } else if session.is_bound() {
-            self.show(if paused { LinkState::Paused } else { LinkState::Up });
+            self.show(LinkState::Up);
         }
     }
 

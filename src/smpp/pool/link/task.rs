@@ -3,58 +3,80 @@
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
-    io,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{
-    net::TcpStream,
     sync::{mpsc, oneshot, watch},
     time,
 };
 
 use super::{
-    DownWhy, LinkConfig, LinkEvent, LinkState,
+    super::{
+        DownWhy, Endpoint, LinkConfig, LinkState, PoolEvent,
+        command::Command,
+        handle::Control,
+        places::{Places, Slot, now},
+    },
     backoff::Backoff,
-    slots::{Gate, Slot, Slots},
+    connect::connect,
 };
 use crate::smpp::{
     metering::LinkMetering,
-    pdu::{QuerySm, SubmitSm},
-    session::{DeliveryId, QueryOutcome, SubmitOutcome, Unwritten},
-    status::CommandStatus,
+    session::{QueryOutcome, SubmitOutcome, Unwritten},
 };
 
 /// How long the last bytes of a session may take, and the last events of a link.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What handles, slots and responders ask of the task.
-#[derive(Debug)]
-pub(super) enum Command {
-    Submit { sm: Box<SubmitSm>, token: u64, reply: oneshot::Sender<SubmitOutcome>, slot: Slot },
-    Query { query: QuerySm, due: Instant, reply: oneshot::Sender<QueryOutcome>, slot: Slot },
-    Answer { delivery: DeliveryId, session_number: u64, status: CommandStatus },
-    Orphan { token: u64, outcome: SubmitOutcome },
+/// A link's part in the places of its pool.
+pub(in crate::smpp::pool) struct Seat {
+    pub(in crate::smpp::pool) places: Arc<Places>,
+    pub(in crate::smpp::pool) index: usize,
 }
 
-/// What handles want of the link as a whole.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Control {
-    pub(super) paused: bool,
-    pub(super) stop: bool,
+impl Seat {
+    /// Whether the link takes requests.
+    pub(super) fn set_open(&self, open: bool) {
+        self.places.set_open(self.index, open);
+    }
+
+    /// The way to this link.
+    pub(super) fn commands(&self) -> mpsc::UnboundedSender<Command> {
+        self.places.commands(self.index)
+    }
+
+    /// The session is over, and every request of it has its outcome.
+    pub(super) fn session_ended(&self) {
+        self.places.session_ended(self.index);
+    }
+
+    /// What the SMSC says of its load.
+    pub(super) fn congestion(&self, state: u8) {
+        self.places.congestion(state);
+    }
 }
 
-pub(super) struct Task {
+/// The link's ends of what joins it to its pool.
+pub(in crate::smpp::pool) struct Ends {
+    pub(in crate::smpp::pool) commands: mpsc::UnboundedReceiver<Command>,
+    pub(in crate::smpp::pool) control: watch::Receiver<Control>,
+    pub(in crate::smpp::pool) state: watch::Sender<LinkState>,
+    pub(in crate::smpp::pool) events: mpsc::Sender<PoolEvent>,
+}
+
+pub(in crate::smpp::pool) struct Task {
     pub(super) config: LinkConfig,
-    pub(super) slots: Arc<Slots>,
-    pub(super) commands: mpsc::UnboundedReceiver<Command>,
-    pub(super) control: watch::Receiver<Control>,
-    state: watch::Sender<LinkState>,
-    pub(super) events: mpsc::Sender<LinkEvent>,
-    /// Events that the channel has no room for. While it is full the link does not read.
-    pub(super) backlog: VecDeque<LinkEvent>,
+    pub(super) name: Arc<str>,
+    pub(super) seat: Seat,
+    pub(super) ends: Ends,
+    /// Events that the channel has no room for. While there are [`Task::events_max`] the link does not read.
+    pub(super) backlog: VecDeque<PoolEvent>,
+    pub(super) events_max: usize,
+    /// Which of the endpoints it is with.
+    endpoint: usize,
     pub(super) submits: HashMap<u32, (oneshot::Sender<SubmitOutcome>, Slot)>,
     pub(super) queries: HashMap<u32, (oneshot::Sender<QueryOutcome>, Slot)>,
     pub(super) session_number: u64,
@@ -67,23 +89,16 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(
-        config: LinkConfig,
-        slots: Arc<Slots>,
-        commands: mpsc::UnboundedReceiver<Command>,
-        control: watch::Receiver<Control>,
-        state: watch::Sender<LinkState>,
-        events: mpsc::Sender<LinkEvent>,
-    ) -> Task {
+    pub(in crate::smpp::pool) fn new(config: LinkConfig, events_max: usize, seat: Seat, ends: Ends) -> Task {
         Task {
             metering: LinkMetering::new(&config.session.carrier, &config.session.name),
+            name: config.session.name.as_str().into(),
             config,
-            slots,
-            commands,
-            control,
-            state,
-            events,
+            seat,
+            ends,
             backlog: VecDeque::new(),
+            events_max: events_max.max(1),
+            endpoint: 0,
             submits: HashMap::new(),
             queries: HashMap::new(),
             session_number: 0,
@@ -93,28 +108,36 @@ impl Task {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(in crate::smpp::pool) async fn run(mut self) {
         let mut backoff = Backoff::new(self.config.reconnect);
         while !self.stops() {
             self.show(LinkState::Connecting);
-            let connecting = connect(self.config.host.clone(), self.config.port, self.config.connect_timeout);
+            let connecting = connect(self.endpoint(), self.config.tls.clone(), self.config.connect_timeout);
             let why = match self.meanwhile(connecting).await {
                 Some(Ok(stream)) => DownWhy::Session(self.serve(stream).await),
                 Some(Err(why)) => why,
                 None => break,
             };
-            self.metering.down();
             if self.stops() {
+                self.metering.down("unbound_by_us", Duration::ZERO);
                 break;
             }
             let up_for = self.bound_at.take().map_or(Duration::ZERO, |at| now().saturating_duration_since(at));
             let retry_in = backoff.wait(&why, up_for, |most| rand::random_range(Duration::ZERO..=most));
             self.tell_down(why, retry_in);
+            self.endpoint += 1;
             if self.meanwhile(time::sleep(retry_in)).await.is_none() {
                 break;
             }
         }
         self.end().await;
+    }
+
+    /// Where it is, or tries to be. After every failure it is the next in turn.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        let endpoints = &self.config.endpoints;
+        let turn = self.endpoint.checked_rem(endpoints.len()).unwrap_or(0);
+        endpoints.get(turn).cloned().unwrap_or_else(|| Endpoint::new("", 0))
     }
 
     /// Does `work` while there is no session; `None` if the link is to end first.
@@ -126,12 +149,12 @@ impl Task {
             }
             self.hand_over();
             let command = tokio::select! {
-                changed = self.control.changed() => {
+                changed = self.ends.control.changed() => {
                     self.handles_gone |= changed.is_err();
                     None
                 }
-                _room = self.events.reserve(), if !self.backlog.is_empty() => None,
-                command = self.commands.recv() => command,
+                _room = self.ends.events.reserve(), if !self.backlog.is_empty() => None,
+                command = self.ends.commands.recv() => command,
                 output = &mut work => return Some(output),
             };
             if let Some(command) = command {
@@ -149,20 +172,20 @@ impl Task {
             }
             Command::Query { reply, .. } => drop(reply.send(QueryOutcome::NotWritten { why })),
             Command::Answer { .. } => {}
-            Command::Orphan { token, outcome } => self.backlog.push_back(LinkEvent::Orphan { token, outcome }),
+            Command::Orphan { token, outcome } => self.backlog.push_back(PoolEvent::Orphan { token, outcome }),
         }
     }
 
     async fn end(mut self) {
-        self.slots.set_gate(Gate::Ended);
-        self.commands.close();
-        while let Ok(command) = self.commands.try_recv() {
+        self.seat.set_open(false);
+        self.ends.commands.close();
+        while let Ok(command) = self.ends.commands.try_recv() {
             self.refuse(command);
         }
         self.show(LinkState::Ended);
         let until = time::Instant::now() + FAREWELL;
         while let Some(event) = self.backlog.pop_front() {
-            match time::timeout_at(until, self.events.reserve()).await {
+            match time::timeout_at(until, self.ends.events.reserve()).await {
                 Ok(Ok(permit)) => permit.send(event),
                 Ok(Err(_)) | Err(_) => event.log_untaken(),
             }
@@ -170,11 +193,11 @@ impl Task {
     }
 
     pub(super) fn stops(&self) -> bool {
-        self.handles_gone || self.events_gone || self.control.borrow().stop
+        self.handles_gone || self.events_gone || self.ends.control.borrow().stop
     }
 
     pub(super) fn show(&self, state: LinkState) {
-        self.state.send_if_modified(|shown| {
+        self.ends.state.send_if_modified(|shown| {
             let changed = *shown != state;
             if changed {
                 *shown = state;
@@ -184,20 +207,23 @@ impl Task {
     }
 
     fn tell_down(&mut self, why: DownWhy, retry_in: Duration) {
+        let endpoint = self.endpoint();
         tracing::warn!(
             carrier = self.config.session.carrier,
             bind = self.config.session.name,
+            %endpoint,
             %why,
-            ?retry_in,
+            retry_in_ms = retry_in.as_millis(),
             "SMPP link down"
         );
+        self.metering.down(why.kind(), retry_in);
         self.show(LinkState::Down { why: why.clone() });
-        self.tell_if_room(LinkEvent::Down { why, retry_in });
+        self.tell_if_room(PoolEvent::Down { link: self.name.clone(), endpoint, why, retry_in });
     }
 
     /// For what can be seen elsewhere too; what is evidence is always told.
-    pub(super) fn tell_if_room(&mut self, event: LinkEvent) {
-        if self.backlog.len() < self.config.events_max {
+    pub(super) fn tell_if_room(&mut self, event: PoolEvent) {
+        if self.backlog.len() < self.events_max {
             self.backlog.push_back(event);
         }
     }
@@ -210,27 +236,9 @@ impl Task {
         slot: Slot,
         outcome: SubmitOutcome,
     ) {
+        slot.settle(&outcome);
         if let Err(outcome) = reply.send(outcome) {
-            self.backlog.push_back(LinkEvent::Orphan { token, outcome });
+            self.backlog.push_back(PoolEvent::Orphan { token, outcome });
         }
-        drop(slot);
     }
-}
-
-async fn connect(host: String, port: u16, within: Duration) -> Result<TcpStream, DownWhy> {
-    let connecting = async {
-        let stream = TcpStream::connect((host.as_str(), port)).await?;
-        // PDUs are gathered before they are written; waiting for more to gather would only delay them.
-        stream.set_nodelay(true)?;
-        io::Result::Ok(stream)
-    };
-    match time::timeout(within, connecting).await {
-        Ok(connected) => connected.map_err(|error| DownWhy::Connect(error.to_string())),
-        Err(_elapsed) => Err(DownWhy::ConnectTimeout(within)),
-    }
-}
-
-/// The monotonic clock, which the runtime may control.
-pub(super) fn now() -> Instant {
-    time::Instant::now().into_std()
 }

@@ -49,7 +49,7 @@ async fn a_dropped_submission_comes_as_an_orphan_before_and_after_its_response()
     let sequence = peer.read_submit().await;
     peer.write(&accepted(sequence, "a")).await;
     let event = next(&mut events).await;
-    assert!(matches!(&event, LinkEvent::Orphan { token: 1, outcome } if *outcome == accepted_as("a")), "{event:?}");
+    assert!(matches!(&event, PoolEvent::Orphan { token: 1, outcome } if *outcome == accepted_as("a")), "{event:?}");
 
     let submission = slot(&link).await.submit(message(), 2);
     let sequence = peer.read_submit().await;
@@ -61,7 +61,7 @@ async fn a_dropped_submission_comes_as_an_orphan_before_and_after_its_response()
     }
     drop(submission);
     let event = next(&mut events).await;
-    assert!(matches!(&event, LinkEvent::Orphan { token: 2, outcome } if *outcome == accepted_as("b")), "{event:?}");
+    assert!(matches!(&event, PoolEvent::Orphan { token: 2, outcome } if *outcome == accepted_as("b")), "{event:?}");
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn case_12_a_late_response_comes_as_an_event() {
     peer.write(&accepted(sequence, "late")).await;
     let event = next(&mut events).await;
     let is_late = |answer: &Answer| matches!(answer, Answer::Response { message_id: Some(id), .. } if id == "late");
-    assert!(matches!(&event, LinkEvent::Late { token: 7, answer } if is_late(answer)), "{event:?}");
+    assert!(matches!(&event, PoolEvent::Late { token: 7, answer } if is_late(answer)), "{event:?}");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_message_is_answered_as_told_and_put_off_if_nobody_does() {
     let smsc = Smsc::listen().await;
     let (_link, mut events, mut peer) = up(&smsc, smsc.config()).await;
     peer.write(&[deliver(70, b"1234"), deliver(71, b"5678")].concat()).await;
-    let LinkEvent::Deliver { sm, responder } = next(&mut events).await else { panic!("no message") };
+    let PoolEvent::Deliver { sm, responder } = next(&mut events).await else { panic!("no message") };
     assert_eq!(sm.message().as_ref(), b"1234");
     responder.answer(CommandStatus::OK);
     let (answer, _) = peer.read().await;
@@ -134,11 +134,11 @@ async fn case_36_a_slow_owner_stops_the_reading_while_timers_go_on_and_no_messag
     assert!(!flood.is_finished(), "the peer is held back by its own socket");
 
     for _ in 0..MESSAGES {
-        let LinkEvent::Deliver { responder, .. } = next(&mut events).await else { panic!("not a message") };
+        let PoolEvent::Deliver { responder, .. } = next(&mut events).await else { panic!("not a message") };
         responder.answer(CommandStatus::OK);
     }
     drop(flood.await.unwrap());
-    assert!(matches!(next(&mut events).await, LinkEvent::Down { .. }), "only now is the end of the stream seen");
+    assert!(matches!(next(&mut events).await, PoolEvent::Down { .. }), "only now is the end of the stream seen");
     drop(link);
     drain.abort();
 }
@@ -149,11 +149,10 @@ async fn a_paused_link_gives_no_places_and_keeps_its_bind() {
     let (link, mut events, mut peer) = up(&smsc, smsc.config()).await;
     let before = slot(&link).await;
     link.pause();
-    let mut state = link.state();
-    timeout(PATIENCE, state.wait_for(|state| *state == LinkState::Paused)).await.unwrap().unwrap();
+    assert!(link.standing().paused && !link.standing().sends());
     assert!(link.try_reserve().is_none());
     peer.write(&deliver(1, b"still")).await;
-    assert!(matches!(next(&mut events).await, LinkEvent::Deliver { .. }));
+    assert!(matches!(next(&mut events).await, PoolEvent::Deliver { .. }));
     let submission = before.submit(message(), 1);
     let answer = peer.read().await;
     let sequence = if answer.0.command_id == command::SUBMIT_SM { answer.0.sequence } else { peer.read_submit().await };
@@ -181,7 +180,7 @@ async fn unbinding_drains_and_then_everything_says_ended() {
     peer.write(&resp(command::UNBIND, 0, unbind.sequence, b"")).await;
     timeout(PATIENCE, ending).await.unwrap().unwrap();
     assert_eq!(outcome(submission).await, accepted_as("drained"));
-    assert_eq!(*link.state().borrow(), LinkState::Ended);
+    assert!(link.links().all(|(_, state)| *state.borrow() == LinkState::Ended));
     assert_eq!(link.reserve(Lane::Priority, soon()).await.unwrap_err(), ReserveError::Ended);
     let not_bound = SubmitOutcome::NotWritten { why: Unwritten::NotBound };
     assert_eq!(outcome(kept.submit(message(), 2)).await, not_bound);

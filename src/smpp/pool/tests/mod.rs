@@ -1,6 +1,7 @@
-//! The link against a peer over a real loopback socket.
+//! The links against a peer over a real loopback socket.
 
 mod outcomes;
+mod pools;
 mod reconnecting;
 
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::{
 
 use super::*;
 use crate::smpp::{
+    encode::EncodeError,
     pdu::{Address, Bind, Header, SubmitSm, command},
     session::{SessionConfig, SubmitOutcome},
     status::CommandStatus,
@@ -52,8 +54,11 @@ impl Smsc {
             ..SessionConfig::new("test", "test", bind)
         };
         let reconnect = Reconnect { first: ms(5), longest: ms(20), already_bound: ms(400) };
-        let port = self.listener.local_addr().unwrap().port();
-        LinkConfig { reconnect, events_max: 8, ..LinkConfig::new("127.0.0.1", port, session) }
+        LinkConfig { reconnect, ..LinkConfig::new(vec![self.endpoint()], session) }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::new("127.0.0.1", self.listener.local_addr().unwrap().port())
     }
 
     /// The next connection, its bind read and not answered.
@@ -99,19 +104,24 @@ impl Peer {
     }
 }
 
+/// A pool of one link, with a rate that no test reaches.
+fn open(config: LinkConfig) -> Result<(Pool, mpsc::Receiver<PoolEvent>), EncodeError> {
+    Pool::open(PoolConfig { events_max: 8, ..PoolConfig::new(vec![config], 100_000) })
+}
+
 /// A link that is up, with its peer.
-async fn up(smsc: &Smsc, config: LinkConfig) -> (LinkHandle, mpsc::Receiver<LinkEvent>, Peer) {
+async fn up(smsc: &Smsc, config: LinkConfig) -> (Pool, mpsc::Receiver<PoolEvent>, Peer) {
     let (link, mut events) = open(config).unwrap();
     let peer = smsc.accept_and_bind().await;
-    assert!(matches!(next(&mut events).await, LinkEvent::Up { system_id } if system_id == "smsc"));
+    assert!(matches!(next(&mut events).await, PoolEvent::Up { system_id, .. } if system_id == "smsc"));
     (link, events, peer)
 }
 
-async fn next(events: &mut mpsc::Receiver<LinkEvent>) -> LinkEvent {
+async fn next(events: &mut mpsc::Receiver<PoolEvent>) -> PoolEvent {
     timeout(PATIENCE, events.recv()).await.unwrap().unwrap()
 }
 
-async fn slot(link: &LinkHandle) -> Slot {
+async fn slot(link: &Pool) -> Slot {
     link.reserve(Lane::Normal, soon()).await.unwrap()
 }
 

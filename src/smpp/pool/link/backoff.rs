@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{config::Reconnect, event::DownWhy};
+use super::super::{DownWhy, Reconnect};
 use crate::smpp::{session::Closed, status::CommandStatus};
 
 /// Counts failures in a row.

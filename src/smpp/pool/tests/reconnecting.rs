@@ -8,9 +8,9 @@ use crate::smpp::{
 
 const LOST: SubmitOutcome = SubmitOutcome::InDoubt { cause: DoubtCause::LinkLost };
 
-async fn down(events: &mut mpsc::Receiver<LinkEvent>) -> (DownWhy, Duration) {
+async fn down(events: &mut mpsc::Receiver<PoolEvent>) -> (DownWhy, Duration) {
     match next(events).await {
-        LinkEvent::Down { why, retry_in } => (why, retry_in),
+        PoolEvent::Down { why, retry_in, .. } => (why, retry_in),
         other => panic!("not down: {other:?}"),
     }
 }
@@ -31,7 +31,7 @@ async fn case_25_refused_then_already_bound_then_accepted() {
     let refused_at = Instant::now();
     let _peer = smsc.accept_and_bind().await;
     assert!(refused_at.elapsed() >= Duration::from_millis(350), "the SMSC's timer is waited out");
-    assert!(matches!(next(&mut events).await, LinkEvent::Up { .. }));
+    assert!(matches!(next(&mut events).await, PoolEvent::Up { .. }));
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_slot_from_before_a_reconnect_uses_the_new_session() {
     drop(peer);
     down(&mut events).await;
     let mut peer = smsc.accept_and_bind().await;
-    assert!(matches!(next(&mut events).await, LinkEvent::Up { .. }));
+    assert!(matches!(next(&mut events).await, PoolEvent::Up { .. }));
     let submission = kept.submit(message(), 1);
     let sequence = peer.read_submit().await;
     peer.write(&accepted(sequence, "new")).await;

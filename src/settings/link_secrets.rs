@@ -1,0 +1,72 @@
+//! Passwords, certificates and keys of the carriers' links, from the files that the configuration names.
+
+use std::{collections::BTreeMap, path::Path};
+
+use zeroize::Zeroizing;
+
+use super::{draft::Draft, materials::read_text};
+use crate::{
+    carrier::{LinkSecrets, SmppProfile, TlsConfig},
+    charge::CarrierName,
+    smpp::{Tls, TlsMaterials},
+};
+
+/// A password in a bind has eight characters at most (SMPP 3.4, 4.1.1).
+const PASSWORD_CHARS_MAX: usize = 8;
+
+/// Reads them all, and notes in `draft` what is wrong with them.
+pub(super) fn read(draft: &mut Draft) -> BTreeMap<CarrierName, LinkSecrets> {
+    let profiles: Vec<(CarrierName, SmppProfile)> =
+        draft.settings.carriers.iter().map(|(name, carrier)| (name.clone(), carrier.smpp.clone())).collect();
+    profiles.into_iter().map(|(name, profile)| (name.clone(), of_carrier(draft, &name, &profile))).collect()
+}
+
+fn of_carrier(draft: &mut Draft, name: &CarrierName, profile: &SmppProfile) -> LinkSecrets {
+    let key = format!("carriers.{name}.smpp");
+    let mut secrets = LinkSecrets::default();
+    if !profile.password_file.as_os_str().is_empty() {
+        let read = password(&profile.password_file);
+        secrets.password = noted(draft, &format!("{key}.password_file"), read).unwrap_or_default();
+    }
+    for (n, bind) in profile.binds.iter().enumerate() {
+        let Some(file) = &bind.password_file else { continue };
+        if let Some(password) = noted(draft, &format!("{key}.binds[{n}].password_file"), password(file)) {
+            secrets.bind_passwords.insert(bind.name.clone(), password);
+        }
+    }
+    if let Some(tls) = &profile.tls {
+        secrets.tls = tls_materials(draft, &format!("{key}.tls"), tls);
+    }
+    secrets
+}
+
+fn tls_materials(draft: &mut Draft, key: &str, tls: &TlsConfig) -> TlsMaterials {
+    let mut file = |name: &str, path: Option<&Path>| {
+        noted(draft, &format!("{key}.{name}"), read_text(path?)).map(String::into_bytes)
+    };
+    let authorities = file("authorities_file", tls.authorities_file.as_deref());
+    let certificate = file("certificate_file", tls.certificate_file.as_deref());
+    let key_file = file("key_file", tls.key_file.as_deref()).map(Zeroizing::new);
+    let materials = TlsMaterials { authorities, identity: certificate.zip(key_file) };
+    // What cannot be used is found out now, not when the link is opened.
+    noted(draft, key, Tls::new(&materials, tls.server_name.as_deref()).map(drop).map_err(|error| error.to_string()));
+    materials
+}
+
+fn noted<T>(draft: &mut Draft, key: &str, read: Result<T, String>) -> Option<T> {
+    read.map_err(|what| draft.problem(key, what)).ok()
+}
+
+fn password(file: &Path) -> Result<Zeroizing<String>, String> {
+    let text = Zeroizing::new(read_text(file)?);
+    let password = text.trim_end_matches(['\r', '\n']);
+    let place = file.display();
+    if password.is_empty() || password.chars().count() > PASSWORD_CHARS_MAX {
+        // The length is no secret; the text is.
+        return Err(format!("{place}: a password has 1 to {PASSWORD_CHARS_MAX} characters (SMPP 3.4, 4.1.1)"));
+    }
+    if !password.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Err(format!("{place}: a password is printable ASCII on one line"));
+    }
+    Ok(Zeroizing::new(password.to_owned()))
+}
