@@ -25,7 +25,7 @@ async function compare({ daemon, theirs, expected: { charged, notTaken, inDoubt 
     throw new Error(`${error.message}: ${states.filter((line) => !line.endsWith(' charged')).join('; ')}`);
   });
 
-  const taken = theirs();
+  const taken = await theirs();
   const ours = charges.filter(({ state }) => state === 'charged');
   const byReference = (entries) => Object.fromEntries(entries.map(({ reference, minor }) => [reference, minor]));
   assert.equal(new Set(taken.map(({ reference }) => reference)).size, taken.length, 'no reference was charged twice');

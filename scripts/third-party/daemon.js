@@ -6,8 +6,12 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 
-// Whatever ends this process, no daemon outlives it.
+// Whatever ends this process, nothing that it started outlives it.
 const running = new Set();
+function adopt(child) {
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+}
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]]) process.on(signal, () => process.exit(status));
 
@@ -23,8 +27,7 @@ class Daemon {
     const configs = this.files.flatMap((file) => ['--config', file]);
     this.child = spawn(this.program, ['serve', ...configs], { stdio: ['ignore', output, output] });
     fs.closeSync(output);
-    running.add(this.child);
-    this.child.once('exit', () => running.delete(this.child));
+    adopt(this.child);
     this.ended = once(this.child, 'exit');
     await until('the API answers', async () => {
       if (this.child.exitCode !== null) throw new Error(`smsbusd ended with status ${this.child.exitCode}`);
@@ -130,4 +133,4 @@ function writeOverlay(folder, name, text) {
   return file;
 }
 
-module.exports = { Daemon, until, writeOverlay };
+module.exports = { Daemon, adopt, until, writeOverlay };

@@ -74,4 +74,4 @@ async function audit({ smsc, daemon, expected }) {
   return { ...happened, submit_sm: smsc.seen.submit_sm, binds: smsc.binds };
 }
 
-run('smsc-npm', SCENARIOS, play, RUN_SECONDS_MAX);
+run('smsc-npm', SCENARIOS, play, RUN_SECONDS_MAX).then((ok) => process.exit(ok ? 0 : 1));
