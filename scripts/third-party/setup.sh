@@ -10,11 +10,17 @@ api_token=third-party-token
 
 # Ends what was started here, by its id, and takes the folder away.
 clean_up() {
-    local status=$?
+    local status=$? pid tries
     for pid in "${background[@]}"; do
         kill "$pid" 2>/dev/null || true
     done
+    # At most 15 s for all of them.
+    for ((tries = 0; tries < 150; tries++)); do
+        kill -0 "${background[@]}" 2>/dev/null || break
+        sleep 0.1
+    done
     for pid in "${background[@]}"; do
+        kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
     if ((status != 0)) && [[ -n ${KEEP:-} ]]; then
@@ -44,6 +50,21 @@ need() {
     command -v "$1" >/dev/null || fail "$1 is needed (Debian: apt-get install $2)"
 }
 
+# install_packages PACKAGE… COMMAND: Debian's packages, unless the command, which they bring, is there already.
+install_packages() {
+    local command=${!#} packages=("${@:1:$#-1}")
+    command -v "$command" >/dev/null && return
+    ((EUID == 0)) || fail "$command is needed (Debian: apt-get install ${packages[*]})"
+    echo "installing ${packages[*]}"
+    apt-get update -qq
+    # Their services are not started meanwhile: 101 is "forbidden by policy".
+    local policy=/usr/sbin/policy-rc.d ours=
+    [[ -e $policy ]] || { printf '#!/bin/sh\nexit 101\n' | install -m 755 /dev/stdin $policy && ours=yes; }
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null || true
+    [[ -z $ours ]] || rm $policy
+    need "$command" "${packages[*]}"
+}
+
 # Sets smsbusd to the program.
 find_smsbusd() {
     if [[ -z ${SMSBUSD:-} ]]; then
@@ -54,7 +75,7 @@ find_smsbusd() {
     "$smsbusd" --version >/dev/null || fail "$smsbusd does not run"
 }
 
-# venv PACKAGE==VERSION…: a Python environment in the temporary folder. Sets python.
+# venv PACKAGE==VERSION… (or -r FILE): a Python environment in the temporary folder. Sets python.
 venv() {
     need "${PYTHON:-python3}" python3-venv
     "${PYTHON:-python3}" -m venv "$scratch/venv"
@@ -111,12 +132,12 @@ errs.050 = "insufficient_balance"
 END
 }
 
-# start_simulator: `smsbusd simulate` on free ports, with a price for every fare of one bus in Almaty; the standard
+# start_simulator: `smsbusd simulate` on free ports (CARRIER_PORT fixes that of its SMSC), with a price for every fare of one bus in Almaty; the standard
 # input is the rest of its configuration. Sets smpp and control.
 start_simulator() {
     local n
     {
-        printf 'smpp_listen = "127.0.0.1:0"\ncontrol_listen = "127.0.0.1:0"\n'
+        printf 'smpp_listen = "127.0.0.1:%d"\ncontrol_listen = "127.0.0.1:0"\n' "${CARRIER_PORT:-0}"
         printf 'system_id = "smsbus"\npassword = "secret"\n'
         printf 'message_id = "decimal"\nreceipt_form = "both"\n'
         printf 'delivery_delay_ms = { min = 20, max = 60 }\ncharging.at = "delivery"\n[tariffs]\n'
@@ -130,15 +151,15 @@ start_simulator() {
     control=$(json_field "$scratch/simulator.json" control)
 }
 
-# await WHAT COMMAND…: tries it for 20 s.
+# await WHAT COMMAND…: tries it for AWAIT_SECONDS, or 20.
 await() {
-    local what=$1 tries
+    local what=$1 seconds=${AWAIT_SECONDS:-20} tries
     shift
-    for ((tries = 0; tries < 200; tries++)); do
+    for ((tries = 0; tries < seconds * 10; tries++)); do
         "$@" >/dev/null 2>&1 && return
         sleep 0.1
     done
-    fail "waited 20 s in vain until $what"
+    fail "waited $seconds s in vain until $what"
 }
 
 # json_field FILE KEY

@@ -13,20 +13,28 @@ const SHORT_NUMBER = '2505';
 const INSUFFICIENT_BALANCE = 0x450;
 const DELIVERY_TRIES_MAX = 50;
 const RECEIPT = 0x04;
+const UDHI = 0x40;
+const SEGMENT_OCTETS_MAX = 140;
+const BINDS = { bind_transceiver: 'transceiver', bind_transmitter: 'transmitter', bind_receiver: 'receiver' };
 // Tariff code to tiyn: the fare of one bus in Almaty, for one to nine passengers.
 const TARIFFS = new Map(Array.from({ length: 9 }, (_, n) => [`BUS_${80 * (n + 1)}`, 8000 * (n + 1)]));
 
 class Smsc extends EventEmitter {
   /**
    * `chargedAt`: 'submission' or 'delivery'. `ids`: { response, receipt }, each 'decimal' or 'hex'.
-   * `answer(message)`: what becomes of a charged submission: 'answer', 'keep_silent' or 'hang_up'; books and receipts
-   * are the same in all three. `holdReceipts`: keep receipts until `releaseReceipts`.
+   * `answer(message)`: what becomes of a charged submission. 'answer', 'keep_silent', 'hang_up' or 'hold' (until
+   * `answerHeld`): books and receipts are the same in all four. 'lose': it never got as far as the books, nor an answer.
+   * `refuse(pdu)`: a `command_status` for a submission that is not taken. `bindAnswers`: what becomes of the next binds,
+   * one after another: a `command_status`, or 'keep_silent'. `holdReceipts`: keep receipts until `releaseReceipts`.
    */
-  constructor({ chargedAt, ids, answer = () => 'answer', holdReceipts = false }) {
+  constructor({ chargedAt, ids, answer = () => 'answer', refuse = () => undefined, holdReceipts = false }) {
     super();
-    Object.assign(this, { chargedAt, ids, answer, holdReceipts });
+    Object.assign(this, { chargedAt, ids, answer, refuse, holdReceipts });
+    this.bindAnswers = [];
     this.ledger = []; // what was taken: { reference, msisdn, minor, id }
-    this.submissions = []; // charged submissions, in order
+    this.submissions = []; // charged submissions that were not refused, in order
+    this.refusals = []; // what was refused, and when: { status, at }
+    this.held = []; // answers that wait for `answerHeld`
     this.inbox = new Map(); // msisdn to the texts that its phone shows, without the charged ones
     this.poor = new Set(); // these have no money
     this.unreachable = new Set(); // these phones are off
@@ -34,8 +42,12 @@ class Smsc extends EventEmitter {
     this.seen = {}; // PDUs received, by command
     this.undelivered = []; // deliver_sm that nobody has acknowledged
     this.receiptsHeld = [];
+    this.receiptsElsewhere = 0; // on another link than the submission, and that one was up
     this.binds = 0;
-    this.session = null;
+    this.bindTries = []; // when
+    this.sessions = []; // those that are bound
+    this.parts = new Map(); // of long texts, until all are here
+    this.nextConcatenation = 0;
     this.nextId = 0x1F3A0B7; // over 2^24, so that decimal and hexadecimal look different
   }
 
@@ -53,14 +65,52 @@ class Smsc extends EventEmitter {
     await closed;
   }
 
+  /** Any bound session, or none. */
+  get session() {
+    return this.sessions[0];
+  }
+
   /** An SMS from a phone; resolves when the gateway has acknowledged it. */
   mo(msisdn, text) {
     return this.#deliver({ source_addr: msisdn, esm_class: 0, short_message: text });
   }
 
+  /** An SMS in parts, each with a header of its own, in the order of `parts`: [number, text], of `total`. */
+  async moInParts(msisdn, total, parts) {
+    this.nextConcatenation = (this.nextConcatenation + 1) % 256;
+    for (const [number, text] of parts) {
+      const udh = Buffer.from([5, 0, 3, this.nextConcatenation, total, number]);
+      const short_message = { udh, message: text };
+      await this.#deliver({ source_addr: msisdn, esm_class: UDHI, data_coding: 8, short_message });
+    }
+  }
+
   releaseReceipts() {
     this.holdReceipts = false;
     return Promise.all(this.receiptsHeld.splice(0).map((receipt) => this.#deliver(receipt)));
+  }
+
+  /** Answers the first `count` of what is held, and forgets them; all of it without `count`. */
+  answerHeld(count = this.held.length) {
+    for (const { session, response } of this.held.splice(0, count)) session.send(response);
+  }
+
+  /** Every link ends with an RST. What is held is never answered. */
+  resetLinks() {
+    this.held = [];
+    for (const session of this.sessions) session.socket.resetAndDestroy();
+  }
+
+  /** The SMSC unbinds from everybody; resolves when all have answered. Each connection is closed a second later. */
+  unbindAll() {
+    const gone = (session) =>
+      new Promise((resolve) => {
+        session.unbind(() => {
+          resolve();
+          setTimeout(() => session.close(), 1_000);
+        });
+      });
+    return Promise.all(this.sessions.map(gone));
   }
 
   texts(msisdn) {
@@ -78,17 +128,20 @@ class Smsc extends EventEmitter {
     });
     session.on('pdu', (pdu) => this.#received(session, pdu));
     session.on('close', () => {
-      if (this.session === session) this.session = null;
+      this.sessions = this.sessions.filter((other) => other !== session);
+      this.held = this.held.filter((held) => held.session !== session);
     });
   }
 
   #received(session, pdu) {
     this.seen[pdu.command] = (this.seen[pdu.command] ?? 0) + 1;
-    if (session !== this.session && !['bind_transceiver', 'unbind', 'enquire_link'].includes(pdu.command)) {
+    if (!this.sessions.includes(session) && !['unbind', 'enquire_link'].includes(pdu.command) && !BINDS[pdu.command]) {
       this.#fault(`${pdu.command} before a bind`);
     }
     switch (pdu.command) {
       case 'bind_transceiver':
+      case 'bind_transmitter':
+      case 'bind_receiver':
         return this.#bind(session, pdu);
       case 'submit_sm':
         return this.#submit(session, pdu);
@@ -107,12 +160,17 @@ class Smsc extends EventEmitter {
   }
 
   #bind(session, pdu) {
+    this.bindTries.push(Date.now());
+    const instead = this.bindAnswers.shift();
+    if (instead === 'keep_silent') return undefined;
+    if (instead) return session.send(pdu.response({ command_status: instead }));
     if (pdu.system_id !== 'smsbus' || pdu.password !== 'secret') {
       return session.send(pdu.response({ command_status: smpp.ESME_RBINDFAIL }));
     }
     if (pdu.interface_version !== 0x34) this.#fault(`interface_version 0x${pdu.interface_version.toString(16)}`);
     session.send(pdu.response({ system_id: 'node-smpp' }));
-    this.session = session;
+    session.mode = BINDS[pdu.command];
+    this.sessions.push(session);
     this.binds += 1;
     this.emit('bound');
     for (const waiting of this.undelivered) this.#transmit(waiting);
@@ -120,11 +178,19 @@ class Smsc extends EventEmitter {
   }
 
   #submit(session, pdu) {
+    if (session.mode === 'receiver') this.#fault('submit_sm from a receiver');
+    const refusal = this.refuse(pdu);
+    if (refusal) {
+      this.refusals.push({ status: refusal, msisdn: pdu.destination_addr, at: Date.now() });
+      session.send(pdu.response({ command_status: refusal }));
+      return;
+    }
     const message = {
       id: this.nextId++,
+      session,
       msisdn: pdu.destination_addr,
       source: pdu.source_addr,
-      text: pdu.short_message.message,
+      ...this.#text(pdu),
       dataCoding: pdu.data_coding,
       receiptWanted: (pdu.registered_delivery & 3) === 1,
       userMessageReference: pdu.user_message_reference,
@@ -136,22 +202,61 @@ class Smsc extends EventEmitter {
     this.#check(pdu, message);
     if (!message.tariff) {
       session.send(pdu.response({ message_id: this.#written(message.id, this.ids.response) }));
-      this.inbox.set(message.msisdn, [...this.texts(message.msisdn), message]);
-      this.#finish(message, 'DELIVRD', '000');
+      this.#show(message);
+      if (message.receiptWanted) this.#finish(message, 'DELIVRD', '000');
       return;
     }
     this.submissions.push(message);
-    const response = this.#charge(message);
+    const answer = this.answer(message);
+    const fields = answer === 'lose' ? undefined : this.#charge(message);
+    const response = fields && pdu.response(fields);
     this.emit('submission', message);
-    switch (this.answer(message)) {
+    switch (answer) {
+      case 'lose':
       case 'keep_silent':
+        return;
+      case 'hold':
+        this.held.push({ session, response, msisdn: message.msisdn });
         return;
       case 'hang_up':
         session.destroy();
         return;
       default:
-        session.send(pdu.response(response));
+        session.send(response);
     }
+  }
+
+  /** The text of a submission, and which part of a longer one it is: { text, part, octets, form }. */
+  #text(pdu) {
+    const { udh, message } = pdu.message_payload ?? pdu.short_message;
+    const text = typeof message === 'string' ? message : message?.toString('latin1');
+    const octets = text?.length * (pdu.data_coding === 8 ? 2 : 1);
+    if (pdu.esm_class & UDHI) {
+      // The package gives each element without the length of all.
+      const [identifier, length, concatenation, total, number] = udh?.[0] ?? [];
+      if (identifier !== 0 || length !== 3) this.#fault(`user data header ${udh?.map((one) => one.toString('hex'))}`);
+      return { text, part: { concatenation, total, number }, octets: octets + 6, form: 'udh' };
+    }
+    if (pdu.sar_total_segments > 1) {
+      const { sar_msg_ref_num: concatenation, sar_total_segments: total, sar_segment_seqnum: number } = pdu;
+      return { text, part: { concatenation, total, number }, octets, form: 'sar' };
+    }
+    return { text, octets, form: pdu.message_payload === undefined ? 'whole' : 'payload' };
+  }
+
+  /** What the phone shows: parts are one text, once all of them are here. */
+  #show(message) {
+    const { msisdn, part } = message;
+    if (part) {
+      const key = `${msisdn}/${part.concatenation}/${part.total}`;
+      const parts = this.parts.get(key) ?? new Map();
+      this.parts.set(key, parts.set(part.number, message.text));
+      if (parts.size < part.total) return;
+      this.parts.delete(key);
+      const inOrder = [...parts].sort(([one], [other]) => one - other);
+      message = { ...message, text: inOrder.map(([, text]) => text).join('') };
+    }
+    this.inbox.set(msisdn, [...this.texts(msisdn), message]);
   }
 
   /** Takes the money as the contract says, and returns what `submit_sm_resp` has to say of it. */
@@ -182,9 +287,11 @@ class Smsc extends EventEmitter {
     must(/^77\d{9}$/.test(message.msisdn), `destination_addr ${message.msisdn}`);
     must(pdu.dest_addr_ton === 1 && pdu.dest_addr_npi === 1, 'an international number has TON 1 and NPI 1');
     must(message.source === SHORT_NUMBER, `source_addr ${message.source}`);
-    must(message.receiptWanted, 'no receipt is asked for');
+    const lastPart = !message.part || message.part.number === message.part.total;
+    must(message.receiptWanted || !lastPart, 'no receipt is asked for');
+    must(!message.tariff || !message.part, 'in parts, and each part would be charged');
     must(typeof message.text === 'string' && message.text.length > 0, 'no text');
-    must(message.dataCoding !== 8 || message.text.length <= 134, `${message.text?.length} characters of UCS-2`);
+    must(!message.part || message.octets <= SEGMENT_OCTETS_MAX, `a part of ${message.octets} octets`);
     must(message.validUntil > message.submittedAt, 'validity_period is not ahead');
     if (message.tariff) {
       must(message.reference?.length === 32, 'TLV 0x1402 is no reference of 16 bytes');
@@ -209,30 +316,36 @@ class Smsc extends EventEmitter {
     // Carriers that echo it do so in the TLV; it is what finds the owner when the response was lost.
     if (message.userMessageReference !== undefined) receipt.user_message_reference = message.userMessageReference;
     if (this.holdReceipts && message.tariff) this.receiptsHeld.push(receipt);
-    else setTimeout(() => this.#deliver(receipt), 20);
+    else setTimeout(() => this.#deliver(receipt, message.session), 20);
   }
 
   #written(id, base) {
     return base === 'hex' ? id.toString(16).toUpperCase() : id.toString(10);
   }
 
-  /** Sends a `deliver_sm`, again on every new bind and after every refusal until it is acknowledged. */
-  #deliver(fields) {
+  /**
+   * Sends a `deliver_sm`, again on every new bind and after every refusal until it is acknowledged; if it can, on
+   * another link than `away`.
+   */
+  #deliver(fields, away) {
     return new Promise((resolve) => {
-      const waiting = { fields, resolve, tries: 0, done: false };
+      const waiting = { fields, away, resolve, tries: 0, done: false };
       this.undelivered.push(waiting);
       this.#transmit(waiting);
     });
   }
 
   #transmit(waiting) {
-    if (!this.session || waiting.done) return;
+    const able = this.sessions.filter(({ mode }) => mode !== 'transmitter');
+    const session = able.find((other) => other !== waiting.away) ?? able[0];
+    if (!session || waiting.done) return;
     if (++waiting.tries > DELIVERY_TRIES_MAX) {
       this.#fault(`not acknowledged after ${DELIVERY_TRIES_MAX} tries: ${waiting.fields.short_message}`);
       return;
     }
     const addresses = { source_addr_ton: 1, source_addr_npi: 1, dest_addr_ton: 3, destination_addr: SHORT_NUMBER };
-    this.session.deliver_sm({ ...addresses, ...waiting.fields }, (response) => {
+    if (waiting.away && session !== waiting.away) this.receiptsElsewhere += 1;
+    session.deliver_sm({ ...addresses, ...waiting.fields }, (response) => {
       if (response.command_status !== 0) {
         setTimeout(() => this.#transmit(waiting), 100);
         return;

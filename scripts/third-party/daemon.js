@@ -1,13 +1,17 @@
 'use strict';
 // smsbusd as its operator sees it: a process, an HTTP API, a database file.
 
-const { spawn, execFileSync } = require('node:child_process');
+const { spawn, spawnSync, execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 
-// Whatever ends this process, no daemon outlives it.
+// Whatever ends this process, nothing that it started outlives it.
 const running = new Set();
+function adopt(child) {
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+}
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]]) process.on(signal, () => process.exit(status));
 
@@ -23,8 +27,7 @@ class Daemon {
     const configs = this.files.flatMap((file) => ['--config', file]);
     this.child = spawn(this.program, ['serve', ...configs], { stdio: ['ignore', output, output] });
     fs.closeSync(output);
-    running.add(this.child);
-    this.child.once('exit', () => running.delete(this.child));
+    adopt(this.child);
     this.ended = once(this.child, 'exit');
     await until('the API answers', async () => {
       if (this.child.exitCode !== null) throw new Error(`smsbusd ended with status ${this.child.exitCode}`);
@@ -46,6 +49,15 @@ class Daemon {
     }
   }
 
+  /** Stops it where it is, as a full machine would; `thaw` lets it go on. */
+  freeze() {
+    this.child.kill('SIGSTOP');
+  }
+
+  thaw() {
+    this.child.kill('SIGCONT');
+  }
+
   async get(route) {
     const headers = { authorization: `Bearer ${this.token}` };
     const response = await fetch(this.api + route, { headers, signal: AbortSignal.timeout(5_000) });
@@ -60,6 +72,36 @@ class Daemon {
     return (await this.get(`/v1/charges?limit=200${query}`)).charges;
   }
 
+  /** Buys over the API, and returns what it answers. `key` is the idempotency key. */
+  async buy(key, msisdn, vehicle) {
+    const headers = {
+      authorization: `Bearer ${this.token}`,
+      'content-type': 'application/json',
+      'idempotency-key': key,
+    };
+    const body = JSON.stringify({ msisdn: `+${msisdn}`, vehicle });
+    const options = { method: 'POST', headers, body, signal: AbortSignal.timeout(5_000) };
+    const response = await fetch(`${this.api}/v1/charges`, options);
+    return { status: response.status, body: await response.json() };
+  }
+
+  /** What an operator does with a doubt that no message will ever settle. `outcome`: 'charged' or 'not-charged'. */
+  resolve(reference, outcome, because) {
+    const env = { ...process.env, SMSBUSD_SERVER: this.api, SMSBUSD_TOKEN: this.token };
+    const command = ['charge', 'resolve', '--as', outcome, '--because', because, reference];
+    execFileSync(this.program, command, { env, timeout: 10_000, stdio: 'pipe' });
+  }
+
+  /** Whether this program knows the key, which its configuration uses. Any other problem with that is an error. */
+  knows(key) {
+    const configs = this.files.flatMap((file) => ['--config', file]);
+    const checked = spawnSync(this.program, ['check-config', ...configs], { encoding: 'utf8', timeout: 10_000 });
+    if (checked.status === 0) return true;
+    const complaint = checked.stdout + checked.stderr;
+    if (complaint.includes(`${key}: unknown key`)) return false;
+    throw new Error(`check-config: status ${checked.status}: ${complaint}`);
+  }
+
   /** What the database says, read by SQLite's own shell. */
   rows(sql) {
     const options = { encoding: 'utf8', timeout: 10_000 };
@@ -68,6 +110,7 @@ class Daemon {
   }
 
   lastLines() {
+    if (!fs.existsSync(this.log)) return '';
     return fs.readFileSync(this.log, 'utf8').split('\n').slice(-15).join('\n');
   }
 }
@@ -90,4 +133,4 @@ function writeOverlay(folder, name, text) {
   return file;
 }
 
-module.exports = { Daemon, until, writeOverlay };
+module.exports = { Daemon, adopt, until, writeOverlay };
