@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::{
-    Ack, CarrierConfig, CarrierEvent, CarrierReceipt, Meanings, Sent, Text, Urgency,
+    Ack, CarrierConfig, CarrierEvent, CarrierReceipt, Meanings, Sent, Text, Trace, TraceFilter, Urgency,
     tariff::{self, TariffError},
 };
 use crate::{
@@ -74,6 +74,7 @@ struct Inner {
     zone: TimeZone,
     meanings: Meanings,
     link: LinkHandle,
+    tap: smpp::Tap,
     rate: DefaultDirectRateLimiter,
     wire_references: AtomicU16,
     tokens: AtomicU64,
@@ -100,14 +101,16 @@ impl SmppCarrier {
             return Err(wrong(format!("smpp.{problem}")));
         }
         let zone = config.zone().map_err(wrong)?;
-        let (link, events) =
-            smpp::link::open(link_config(&name, &config, password)).map_err(|e| wrong(e.to_string()))?;
+        let link_config = link_config(&name, &config, password);
+        let tap = link_config.tap.clone();
+        let (link, events) = smpp::link::open(link_config).map_err(|e| wrong(e.to_string()))?;
         let per_second = NonZeroU32::new(config.smpp.tps).ok_or_else(|| wrong("smpp.tps: at least 1".into()))?;
         let burst = NonZeroU32::new(config.smpp.tps / 10).unwrap_or(NonZeroU32::MIN);
         let carrier = SmppCarrier(Arc::new(Inner {
             meanings: Meanings::new(&config.smpp),
             zone,
             link,
+            tap,
             rate: RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst)),
             // A start at random, so that receipts of an earlier process are not taken for ours.
             wire_references: AtomicU16::new(rand::random()),
@@ -297,6 +300,10 @@ impl SmppCarrier {
             _ => short_number,
         };
         receipt.fits(attempt, charge.order.msisdn, source, &self.0.zone)
+    }
+
+    pub(super) fn trace(&self, filter: TraceFilter, now: Timestamp) -> Result<Trace, smpp::tap::TooManyListeners> {
+        Ok(Trace::new(self.0.tap.listen()?, self.0.config.smpp.default_alphabet, filter, now))
     }
 
     pub(super) async fn shut_down(&self) {

@@ -47,6 +47,18 @@ pub(super) fn command_name(id: u32) -> &'static str {
     }
 }
 
+/// The number of the command with this name in the specification.
+pub fn command_named(name: &str) -> Option<u32> {
+    const LAST: u32 = command::DATA_SM;
+    let named = |id: &u32| name != "unknown" && command_name(*id) == name;
+    (0..=LAST).flat_map(|id| [id, id | command::RESPONSE]).find(named)
+}
+
+/// The command that answers this one; `None` of a response.
+pub fn response_to(command_id: u32) -> Option<u32> {
+    (command_id & command::RESPONSE == 0).then_some(command_id | command::RESPONSE)
+}
+
 /// `None` if the body's layout is not known here.
 pub(super) fn layout(command_id: u32) -> Option<Layout> {
     const RESP: u32 = command::RESPONSE;
