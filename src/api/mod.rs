@@ -24,6 +24,7 @@ mod routes;
 mod serve;
 mod tickets;
 mod to_the_end;
+mod trace;
 
 #[cfg(test)]
 mod tests;

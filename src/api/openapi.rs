@@ -16,7 +16,7 @@ use super::{
     error::{PROBLEM_JSON, ProblemDocument},
     keys, purchase,
     routes::{self, Api, Route, typed},
-    tickets,
+    tickets, trace,
 };
 
 /// The name of the security scheme.
@@ -49,6 +49,7 @@ const BEARER: &str = "bearer";
         carriers::list_carriers,
         carriers::pause_carrier,
         carriers::resume_carrier,
+        trace::trace_carrier,
         read_openapi,
     ),
     components(schemas(ProblemDocument)),

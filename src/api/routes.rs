@@ -19,6 +19,7 @@ use super::{
     error::{Code, Problem},
     keys, openapi, purchase, tickets,
     to_the_end::to_the_end,
+    trace,
 };
 use crate::gateway::Gateway;
 
@@ -97,6 +98,7 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(Method::GET, "/v1/carriers", AUDIT, get(carriers::list_carriers)),
         Route::new(Method::POST, "/v1/carriers/{name}/pause", OPERATIONS, post(carriers::pause_carrier)),
         Route::new(Method::POST, "/v1/carriers/{name}/resume", OPERATIONS, post(carriers::resume_carrier)),
+        Route::new(Method::GET, "/v1/carriers/{name}/trace", OPERATIONS, get(trace::trace_carrier)),
         Route::new(Method::GET, "/openapi.json", Access::Anyone, get(openapi::read_openapi)),
     ]
 }

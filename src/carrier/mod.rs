@@ -11,6 +11,7 @@ mod receipt;
 mod routing;
 mod smpp;
 mod tariff;
+mod trace;
 
 pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
 pub use meaning::Meanings;
@@ -19,6 +20,7 @@ pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
 pub use smpp::{SetupError, SmppCarrier};
 pub use tariff::{BillingIdentification, TariffConfig, TariffError, TlvConfig, TlvKind};
+pub use trace::{Trace, TraceFilter, TraceLine, TracedCommand};
 
 use std::time::Duration;
 
@@ -335,6 +337,13 @@ impl Carrier {
     pub fn receipt_fits(&self, receipt: &CarrierReceipt, charge: &Charge, attempt: &Attempt) -> bool {
         match self {
             Carrier::Smpp(carrier) => carrier.receipt_fits(receipt, charge, attempt),
+        }
+    }
+
+    /// Tells the PDUs of its binds from now on. Errors: too many listen already.
+    pub fn trace(&self, filter: TraceFilter, now: Timestamp) -> Result<Trace, crate::smpp::tap::TooManyListeners> {
+        match self {
+            Carrier::Smpp(carrier) => carrier.trace(filter, now),
         }
     }
 

@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Ack, BindStanding, CarrierConfig, CarrierEvent, CarrierReceipt, LinkSecrets, Meanings, NoSlot, Sent, Standing,
-    Text, Urgency, links, tariff,
+    Text, Trace, TraceFilter, Urgency, links, tariff,
 };
 use crate::{
     charge::{Attempt, CarrierName, Charge, Evidence, EvidenceSource, Finding, Reference},
@@ -275,6 +275,10 @@ impl SmppCarrier {
             _ => short_number,
         };
         receipt.fits(attempt, charge.order.msisdn, source, &self.0.zone)
+    }
+
+    pub(super) fn trace(&self, filter: TraceFilter, now: Timestamp) -> Result<Trace, smpp::tap::TooManyListeners> {
+        Ok(Trace::new(self.0.pool.tap().listen()?, self.0.config.smpp.default_alphabet, filter, now))
     }
 
     pub(super) async fn shut_down(&self) {

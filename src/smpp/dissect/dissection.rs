@@ -1,3 +1,5 @@
+//! What is known of a PDU once it is taken apart.
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -21,13 +23,13 @@ pub struct Dissection {
     pub command: Cow<'static, str>,
     /// The command's number.
     pub command_id: u32,
-    /// `command_length` as written, in bytes.
-    pub length: u32,
+    /// How many octets it has.
+    pub length: usize,
     /// Ties a response to its request.
     pub sequence: u32,
     /// `command_status`; 0 in requests.
     pub status: u32,
-    /// The status's name in the specification.
+    /// The status's name (SMPP 3.4, 5.1.3), where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_name: Option<Cow<'static, str>>,
     /// Mandatory fields and TLVs, in the order of the wire.
@@ -41,14 +43,14 @@ pub struct Dissection {
 /// A mandatory field, or a TLV.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
-    /// The specification's name; of an unknown tag `vendor` or `reserved`.
+    /// The specification's name; of a tag that has none: `vendor` (0x1400–0x3FFF) or `unknown`.
     pub name: Cow<'static, str>,
-    /// Of a TLV: its tag.
+    /// The tag, of a TLV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<u16>,
     /// What it holds.
     pub value: Value,
-    /// What the value means.
+    /// What that means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meaning: Option<Cow<'static, str>>,
     /// What is wrong with it.
@@ -62,27 +64,28 @@ pub struct Field {
 pub enum Value {
     /// A number.
     Number(u32),
-    /// Characters, with numbers masked.
+    /// Characters, with phone numbers masked; a long text is cut.
     Text(String),
-    /// Octets that are no text, in hexadecimal, cut after some.
+    /// Octets that are no text, in hexadecimal, with phone numbers masked; many octets are cut.
     Hex(String),
     /// Not to be seen; so many octets.
     Hidden(usize),
 }
 
 impl Dissection {
-    pub(super) fn of_header(direction: Direction, pdu: &[u8]) -> Dissection {
-        let _ = pdu;
-        Dissection {
-            direction,
-            command: "unknown".into(),
-            command_id: 0,
-            length: 0,
-            sequence: 0,
-            status: 0,
-            status_name: None,
-            fields: Vec::new(),
-            problems: Vec::new(),
-        }
+    /// The mandatory field or TLV of this name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Whether nothing is wrong with it.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty() && self.fields.iter().all(|field| field.problem.is_none())
+    }
+}
+
+impl Field {
+    pub(super) fn new(name: &'static str, value: Value) -> Field {
+        Field { name: name.into(), tag: None, value, meaning: None, problem: None }
     }
 }

@@ -1,16 +1,18 @@
 //! PDUs made readable: the bytes of one PDU in; names, meanings and what is wrong with it out. Never fails.
 //!
-//! What is shown may stand in a log: no password, no whole MSISDN, and of our own texts only size and coding, since they may be
-//! tickets.
+//! What is shown may stand in a log: no password, no whole MSISDN, and of our own texts only size and coding, since they may
+//! be tickets. Of a receipt, which quotes our text, the quotation is left out as well.
 
+mod body;
+mod display;
 mod dissection;
+mod layout;
+mod mask;
+mod meaning;
+#[cfg(test)]
+mod tests;
+mod text;
 
+pub use body::dissect;
 pub use dissection::{Direction, Dissection, Field, Value};
-
-use super::text::DefaultAlphabet;
-
-/// Takes one PDU apart. `default` is what `data_coding` 0 means at this carrier.
-pub fn dissect(direction: Direction, pdu: &[u8], default: DefaultAlphabet) -> Dissection {
-    let _ = default;
-    Dissection::of_header(direction, pdu)
-}
+pub use layout::{command_named, response_to};

@@ -18,12 +18,21 @@ pub struct PoolConfig {
     pub events_max: usize,
     /// Reservations that may wait for a place; one more is refused.
     pub waiting_max: usize,
+    /// Where the PDUs of all links can be listened to.
+    pub tap: Tap,
 }
 
 impl PoolConfig {
     /// The defaults, for these links and a contract's rate in messages a second.
     pub fn new(links: Vec<LinkConfig>, tps: u32) -> PoolConfig {
-        PoolConfig { links, tps, breaker: BreakerConfig::default(), events_max: 256, waiting_max: 10_000 }
+        PoolConfig {
+            links,
+            tps,
+            breaker: BreakerConfig::default(),
+            events_max: 256,
+            waiting_max: 10_000,
+            tap: Tap::default(),
+        }
     }
 }
 
@@ -42,8 +51,6 @@ pub struct LinkConfig {
     pub reconnect: Reconnect,
     /// The contract's rate for this link alone, in messages a second.
     pub tps: Option<u32>,
-    /// Where its PDUs can be listened to. Links may share one.
-    pub tap: Tap,
 }
 
 impl LinkConfig {
@@ -56,7 +63,6 @@ impl LinkConfig {
             connect_timeout: Duration::from_secs(5),
             reconnect: Reconnect::default(),
             tps: None,
-            tap: Tap::default(),
         }
     }
 }

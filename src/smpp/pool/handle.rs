@@ -18,6 +18,7 @@ use crate::smpp::{
     metering::{self, PoolMetering},
     pdu::{Bind, QuerySm},
     session::{DoubtCause, QueryOutcome, SessionConfig, Unwritten},
+    tap::Tap,
 };
 
 /// How often the gauges of a pool are set.
@@ -39,6 +40,7 @@ pub struct Pool(Arc<Face>);
 struct Face {
     places: Arc<Places>,
     links: Vec<LinkFace>,
+    tap: Tap,
 }
 
 #[derive(Debug)]
@@ -85,11 +87,12 @@ impl Pool {
             let (control, controlled) = watch::channel(Control::default());
             let (state, watched) = watch::channel(LinkState::Connecting);
             let seat = link::Seat { places: Arc::clone(&places), index };
-            let ends = link::Ends { commands: to_do, control: controlled, state, events: events.clone() };
+            let (events, tap) = (events.clone(), config.tap.clone());
+            let ends = link::Ends { commands: to_do, control: controlled, state, events, tap };
             tokio::spawn(link::Task::new(link, config.events_max, seat, ends).run());
             links.push(LinkFace { name, session, control, state: watched });
         }
-        Ok((Pool(Arc::new(Face { places, links })), receiver))
+        Ok((Pool(Arc::new(Face { places, links, tap: config.tap })), receiver))
     }
 
     /// A place in the window of the link with most of them free, if a message may go this instant and nobody waits.
@@ -167,6 +170,11 @@ impl Pool {
     /// How the pool stands now.
     pub fn standing(&self) -> Standing {
         self.0.places.standing()
+    }
+
+    /// Where the PDUs of all links can be listened to.
+    pub fn tap(&self) -> &Tap {
+        &self.0.tap
     }
 
     /// How each link stands, by name, and every change of it.

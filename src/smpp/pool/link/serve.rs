@@ -41,7 +41,7 @@ impl Task {
         }
         let mut session =
             Session::new(self.config.session.clone(), now()).expect("the bind was encoded when it was configured");
-        session.set_tap(self.config.tap.clone());
+        session.set_tap(self.ends.tap.clone());
         let is_tls = matches!(stream, Stream::Right(_));
         self.session_number += 1;
         let (mut reader, mut writer) = tokio::io::split(stream);

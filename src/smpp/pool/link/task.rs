@@ -26,6 +26,7 @@ use super::{
 use crate::smpp::{
     metering::LinkMetering,
     session::{QueryOutcome, SubmitOutcome, Unwritten},
+    tap::Tap,
 };
 
 /// How long the last bytes of a session may take, and the last events of a link.
@@ -65,6 +66,7 @@ pub(in crate::smpp::pool) struct Ends {
     pub(in crate::smpp::pool) control: watch::Receiver<Control>,
     pub(in crate::smpp::pool) state: watch::Sender<LinkState>,
     pub(in crate::smpp::pool) events: mpsc::Sender<PoolEvent>,
+    pub(in crate::smpp::pool) tap: Tap,
 }
 
 pub(in crate::smpp::pool) struct Task {
