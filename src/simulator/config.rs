@@ -3,12 +3,17 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+mod validate;
+
+use validate::value;
 
 use super::{faults::FaultRule, subscribers::Subscriber};
 use crate::msisdn::Msisdn;
@@ -20,17 +25,28 @@ use crate::msisdn::Msisdn;
 pub struct SimulatorConfig {
     /// Where the SMSC listens. Port 0 takes a free one.
     pub smpp_listen: SocketAddr,
+    /// Where it listens as well, so that a client can fail over; each address can be shut and opened by hand.
+    pub smpp_listen_more: Vec<SocketAddr>,
+    /// Where it listens under TLS; none for nowhere.
+    pub tls: Option<Tls>,
     /// Where the HTTP control listens, loopback only; none switches it off. Port 0 takes a free one.
     pub control_listen: Option<SocketAddr>,
     /// The system id that may bind; at most 15 ASCII characters.
     pub system_id: String,
     /// Its password; at most 8 ASCII characters (SMPP 3.4, section 5.2.2).
     pub password: String,
+    /// How many binds it may have at a time; the next is refused with `ESME_RALYBND`.
+    pub binds_max: BindsMax,
+    /// How often the SMSC itself sends `enquire_link` on a bind, in milliseconds; none for never.
+    pub enquire_link_every_ms: Option<u64>,
+    /// Where the SMSC's own sequence numbers begin on each connection, 1 to 0x7FFFFFFF.
+    pub first_sequence: u32,
     /// When the subscriber's balance is charged.
     pub charging: Charging,
-    /// Price in minor units of KZT by tariff code, as vendor TLV 0x1401 names it. A message without tariff is free.
+    /// Price in minor units of KZT by tariff code, as vendor TLV 0x1401 or `billing_identification`
+    /// (0x060B) names it. A message without tariff is free.
     pub tariffs: BTreeMap<String, i64>,
-    /// Tariff code by source address, for carriers that price by short number. The TLV has precedence.
+    /// Tariff code by source address, for carriers that price by short number. A TLV has precedence.
     pub source_addresses: BTreeMap<String, String>,
     /// How message ids are written in responses and in receipts.
     pub message_id: MessageIdForm,
@@ -38,6 +54,8 @@ pub struct SimulatorConfig {
     pub receipt_form: ReceiptForm,
     /// Whether a receipt repeats the `user_message_reference` of its message.
     pub echo_user_message_reference: bool,
+    /// How an MO that is too long for one message travels.
+    pub mo_form: MoForm,
     /// From submission to the phone, where the message is delivered and its receipt is written.
     pub delivery_delay_ms: DelayRange,
     /// From reading a `submit_sm` to answering it.
@@ -50,6 +68,10 @@ pub struct SimulatorConfig {
     pub window_max: usize,
     /// Submissions a second for the whole carrier, above which the next is refused with `ESME_RTHROTTLED`.
     pub tps_max: Option<u32>,
+    /// The same for one bind.
+    pub bind_tps_max: Option<u32>,
+    /// Whether responses to an SMPP 5.0 bind say how loaded the SMSC is (`congestion_state`, TLV 0x0428).
+    pub congestion_state: bool,
     /// How messages to the client (MOs and receipts) are repeated until acknowledged.
     pub redelivery: Redelivery,
     /// The balance of numbers that are not in `subscribers`, minor units of KZT.
@@ -62,6 +84,35 @@ pub struct SimulatorConfig {
     pub seed: u64,
     /// Bounds on memory.
     pub limits: Limits,
+}
+
+/// A listener under TLS 1.2 or 1.3. Files are PEM, read at the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Where it listens. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The server's certificate, and those between it and its root.
+    pub certificate: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
+    /// Roots of clients' certificates. With them a client must show one; without, none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_roots: Option<PathBuf>,
+}
+
+/// Binds of the system id at a time; none for no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BindsMax {
+    /// Of all kinds together.
+    pub all: Option<usize>,
+    /// Transceivers.
+    pub transceiver: Option<usize>,
+    /// Transmitters.
+    pub transmitter: Option<usize>,
+    /// Receivers.
+    pub receiver: Option<usize>,
 }
 
 /// When the subscriber's balance is charged.
@@ -108,6 +159,23 @@ pub enum ReceiptForm {
     Tlv,
     /// In both.
     Both,
+    /// As text, in the TLV `message_payload`; the short message is empty.
+    Payload,
+}
+
+/// How a text travels that one short message cannot hold (field case 39).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoForm {
+    /// Whole, in the TLV `message_payload`.
+    #[default]
+    Payload,
+    /// In parts, with a user data header of an 8-bit reference.
+    Udh8,
+    /// In parts, with a user data header of a 16-bit reference.
+    Udh16,
+    /// In parts, named by the `sar_` TLVs.
+    Sar,
 }
 
 /// A delay, drawn evenly between two bounds, both included, in milliseconds.
@@ -187,97 +255,9 @@ impl SimulatorConfig {
         Ok(config)
     }
 
-    /// Checks what types cannot. Errors: the first value that cannot work, by its key.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        check_ascii("system_id", &self.system_id, 15)?;
-        check_ascii("password", &self.password, 8)?;
-        if self.control_listen.is_some_and(|address| !address.ip().is_loopback()) {
-            return Err(value("control_listen", "the control has no password and listens on loopback only"));
-        }
-        for (code, price) in &self.tariffs {
-            check_ascii("tariffs", code, 64)?;
-            if code.is_empty() || *price <= 0 {
-                return Err(value("tariffs", format!("{code:?}: needs a code and a price of at least one minor unit")));
-            }
-        }
-        for (address, code) in &self.source_addresses {
-            check_ascii("source_addresses", address, 20)?;
-            if !self.tariffs.contains_key(code) {
-                return Err(value(
-                    "source_addresses",
-                    format!("{address:?} names tariff {code:?}, which is not there"),
-                ));
-            }
-        }
-        for (key, range) in
-            [("delivery_delay_ms", self.delivery_delay_ms), ("response_delay_ms", self.response_delay_ms)]
-        {
-            if range.min > range.max || range.max > DAY_MS {
-                return Err(value(key, "min must not be above max, and max not above a day"));
-            }
-        }
-        self.zone()?;
-        self.redelivery.validate()?;
-        self.limits.validate()?;
-        if self.window_max == 0 {
-            return Err(value("window_max", "must be at least 1"));
-        }
-        if self.tps_max == Some(0) {
-            return Err(value("tps_max", "must be at least 1; leave it out for no limit"));
-        }
-        if self.subscribers.len() > self.limits.subscribers_max {
-            return Err(value(
-                "subscribers",
-                format!("more than limits.subscribers_max = {}", self.limits.subscribers_max),
-            ));
-        }
-        self.faults.iter().try_for_each(FaultRule::validate).map_err(|problem| value("faults", problem))
-    }
-
     /// The SMSC's time zone. Errors: a name that the zone database does not have.
     pub(super) fn zone(&self) -> Result<TimeZone, ConfigError> {
         TimeZone::get(&self.time_zone).map_err(|error| value("time_zone", error))
-    }
-}
-
-impl Redelivery {
-    fn validate(&self) -> Result<(), ConfigError> {
-        let all = [self.acknowledge_within_ms, self.backoff_min_ms, self.backoff_max_ms, self.mo_patience_ms];
-        if all.contains(&0) || all.into_iter().any(|ms| ms > DAY_MS) {
-            return Err(value("redelivery", "times must be between 1 ms and a day"));
-        }
-        if self.backoff_min_ms > self.backoff_max_ms {
-            return Err(value("redelivery.backoff_min_ms", "must not be above backoff_max_ms"));
-        }
-        if self.mo_tries_max == 0 || self.window == 0 || self.window > 10_000 {
-            return Err(value("redelivery", "mo_tries_max must be at least 1, and window between 1 and 10000"));
-        }
-        Ok(())
-    }
-}
-
-impl Limits {
-    fn validate(&self) -> Result<(), ConfigError> {
-        let counts = [
-            self.connections_max,
-            self.messages_pending_max,
-            self.messages_kept_max,
-            self.deliveries_max,
-            self.ledger_entries_max,
-            self.subscribers_max,
-            self.inbox_messages_max,
-        ];
-        if counts.contains(&0) || counts.into_iter().any(|count| count > LIMIT_MAX) {
-            return Err(value("limits", format!("every count must be between 1 and {LIMIT_MAX}")));
-        }
-        if self.bind_within_ms == 0 || self.bind_within_ms > DAY_MS {
-            return Err(value("limits.bind_within_ms", "must be between 1 ms and a day"));
-        }
-        // A pending message must stay known until it is delivered.
-        if self.messages_kept_max < self.messages_pending_max {
-            return Err(value("limits.messages_kept_max", "must not be below messages_pending_max"));
-        }
-        Ok(())
     }
 }
 
@@ -298,21 +278,29 @@ impl Default for SimulatorConfig {
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         SimulatorConfig {
             smpp_listen: loopback,
+            smpp_listen_more: Vec::new(),
+            tls: None,
             control_listen: None,
             system_id: "smsbus".into(),
             password: "secret".into(),
+            binds_max: BindsMax::default(),
+            enquire_link_every_ms: None,
+            first_sequence: 1,
             charging: Charging { at: ChargingMoment::Submission },
             tariffs: BTreeMap::new(),
             source_addresses: BTreeMap::new(),
             message_id: MessageIdForm::Decimal,
             receipt_form: ReceiptForm::Text,
             echo_user_message_reference: true,
+            mo_form: MoForm::default(),
             delivery_delay_ms: DelayRange::exactly(0),
             response_delay_ms: DelayRange::exactly(0),
             default_validity_ms: DAY_MS,
             time_zone: "Asia/Almaty".into(),
             window_max: 1_000,
             tps_max: None,
+            bind_tps_max: None,
+            congestion_state: false,
             redelivery: Redelivery::default(),
             default_balance_minor: 200_000,
             subscribers: BTreeMap::new(),
@@ -351,66 +339,8 @@ impl Default for Limits {
     }
 }
 
+/// A day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
-/// No bound may be set above this.
-const LIMIT_MAX: usize = 100_000_000;
-
-fn value(key: &'static str, problem: impl ToString) -> ConfigError {
-    ConfigError::Value { key, problem: problem.to_string() }
-}
-
-fn check_ascii(key: &'static str, text: &str, length_max: usize) -> Result<(), ConfigError> {
-    if text.len() > length_max || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(value(
-            key,
-            format!("{text:?} must be at most {length_max} printable ASCII characters, without spaces"),
-        ));
-    }
-    Ok(())
-}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_example_shows_every_key_and_is_valid() {
-        let text = include_str!("../../config/examples/simulator.toml");
-        let config = SimulatorConfig::from_toml(text).expect("the example is valid");
-        assert_eq!(config.charging.at, ChargingMoment::Delivery);
-        assert_eq!(config.subscribers.len(), 9);
-        // A key that the example leaves out would be missing from its own table but present in the default's.
-        let shown: toml::Table = text.parse().expect("TOML");
-        let all: toml::Table = toml::Table::try_from(&config).expect("the configuration is TOML");
-        assert_eq!(all.keys().collect::<Vec<_>>(), shown.keys().collect::<Vec<_>>());
-        for table in ["redelivery", "limits"] {
-            assert_eq!(all[table].as_table().map(toml::Table::len), shown[table].as_table().map(toml::Table::len));
-        }
-    }
-
-    #[test]
-    fn an_empty_text_is_the_default() {
-        assert_eq!(SimulatorConfig::from_toml("").expect("all keys have defaults"), SimulatorConfig::default());
-    }
-
-    #[test]
-    fn what_cannot_work_is_refused_by_its_key() {
-        for (text, key) in [
-            ("pasword = 'x'", "pasword"),
-            ("password = 'ninechars'", "password"),
-            ("control_listen = '0.0.0.0:0'", "control_listen"),
-            ("tariffs = { FARE = 0 }", "tariffs"),
-            ("source_addresses = { 2505 = 'FARE' }", "source_addresses"),
-            ("delivery_delay_ms = { min = 2, max = 1 }", "delivery_delay_ms"),
-            ("time_zone = 'Asia/Atlantis'", "time_zone"),
-            ("tps_max = 0", "tps_max"),
-            ("charging = { at = 'dawn' }", "dawn"),
-            ("subscribers = { '12' = { balance_minor = 1 } }", "phone number"),
-            ("faults = [{ probability = 1.5, fault = { kind = 'nack' } }]", "faults"),
-            ("limits = { messages_kept_max = 1 }", "messages_kept_max"),
-        ] {
-            let error = SimulatorConfig::from_toml(text).expect_err(text).to_string();
-            assert!(error.contains(key), "{text}: {error}");
-        }
-    }
-}
+mod tests;

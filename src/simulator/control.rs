@@ -4,14 +4,18 @@
 //! |---|---|
 //! | `GET /ledger` | what the carrier took: `entries`, `count`, `total`, references `charged_twice` |
 //! | `GET /inbox/{msisdn}` | the free messages on that phone |
-//! | `POST /mo` | `{"msisdn", "to", "text"}`: sends a text and waits for its report |
+//! | `POST /mo` | `{"msisdn", "to", "text", "form"}`: sends a text and waits for its report |
 //! | `GET`, `PUT /subscribers/{msisdn}` | `{"balance_minor", "conditions"}` |
 //! | `GET`, `POST`, `DELETE /faults` | the rules in force; one more; none |
 //! | `PUT /own-account` | `{"empty": true}` |
-//! | `POST /links/drop` | resets every connection |
+//! | `GET /links` | the open connections |
+//! | `POST /links/drop`, `POST /links/{id}/drop` | resets every connection, or one |
+//! | `GET /listeners`, `PUT /listeners/{index}` | the SMSC's addresses; `{"open": false}` shuts one |
+//! | `GET`, `POST`, `DELETE /chaos` | the weather now and the last report; a new chaos; none |
 //! | `GET /stats` | the counters |
 //!
-//! Bad input is answered with 400 and `{"error": …}`, a full table with 503.
+//! Bad input is answered with 400 and `{"error": …}`, what is not there with 404, a full table with 503. `docs/simulator.md`
+//! shows the bodies.
 
 use std::sync::Arc;
 
@@ -27,8 +31,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{
+    chaos::{self, ChaosConfig, ChaosError},
+    config::MoForm,
     faults::{FaultRule, InvalidFault},
     handle::MoError,
+    links::LinkReport,
+    listeners::{Listener, ListenerReport},
     shared::Shared,
     stats::Stats,
     subscribers::{Subscriber, TooManySubscribers},
@@ -52,7 +60,12 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/subscribers/{msisdn}", get(subscriber).put(set_subscriber))
         .route("/faults", get(faults).post(set_fault).delete(clear_faults))
         .route("/own-account", put(set_own_account))
+        .route("/links", get(links))
         .route("/links/drop", post(drop_links))
+        .route("/links/{id}/drop", post(drop_link))
+        .route("/listeners", get(listeners))
+        .route("/listeners/{index}", put(set_listener))
+        .route("/chaos", get(weather).post(begin_chaos).delete(end_chaos))
         .route("/stats", get(stats))
         .with_state(shared)
 }
@@ -72,12 +85,20 @@ struct Mo {
     msisdn: Msisdn,
     to: String,
     text: String,
+    #[serde(default)]
+    form: Option<MoForm>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OwnAccount {
     empty: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Open {
+    open: bool,
 }
 
 type Body<T> = Result<Json<T>, JsonRejection>;
@@ -94,12 +115,12 @@ async fn ledger(State(shared): State<Arc<Shared>>) -> Json<Value> {
 
 async fn inbox(State(shared): State<Arc<Shared>>, Path(msisdn): Path<String>) -> Result<Response, Failure> {
     let msisdn = number(&msisdn)?;
-    Ok(Json(shared.exchange().inbox(msisdn)).into_response())
+    Ok(Json(shared.exchange().phones.inbox(msisdn)).into_response())
 }
 
 async fn send_mo(State(shared): State<Arc<Shared>>, body: Body<Mo>) -> Result<Response, Failure> {
-    let Mo { msisdn, to, text } = json_body(body)?;
-    let report = shared.send_mo(msisdn, &to, &text).await.map_err(|error| {
+    let Mo { msisdn, to, text, form } = json_body(body)?;
+    let report = shared.send_mo(msisdn, &to, &text, form.unwrap_or(shared.config.mo_form)).await.map_err(|error| {
         let status = match error {
             MoError::TooMany(_) => StatusCode::SERVICE_UNAVAILABLE,
             MoError::Address(_) | MoError::TooLong(_) => StatusCode::BAD_REQUEST,
@@ -128,12 +149,12 @@ async fn set_subscriber(
 }
 
 async fn faults(State(shared): State<Arc<Shared>>) -> Json<Vec<FaultRule>> {
-    Json(shared.exchange().faults.rules().to_vec())
+    Json(shared.exchange().faults.rules())
 }
 
 async fn set_fault(State(shared): State<Arc<Shared>>, body: Body<FaultRule>) -> Result<StatusCode, Failure> {
     let rule = json_body(body)?;
-    shared.exchange().faults.add(rule).map_err(|error| match error {
+    shared.set_fault(rule).map_err(|error| match error {
         InvalidFault::TooMany => full(&error),
         _ => Failure(StatusCode::BAD_REQUEST, error.to_string()),
     })?;
@@ -152,6 +173,55 @@ async fn set_own_account(State(shared): State<Arc<Shared>>, body: Body<OwnAccoun
 
 async fn drop_links(State(shared): State<Arc<Shared>>) -> StatusCode {
     shared.links.reset_all();
+    StatusCode::NO_CONTENT
+}
+
+async fn drop_link(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Result<StatusCode, Failure> {
+    match shared.links.reset_one(id) {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Failure(StatusCode::NOT_FOUND, format!("no link {id} is open"))),
+    }
+}
+
+async fn links(State(shared): State<Arc<Shared>>) -> Json<Vec<LinkReport>> {
+    Json(shared.links.reports())
+}
+
+async fn listeners(State(shared): State<Arc<Shared>>) -> Json<Vec<ListenerReport>> {
+    Json(shared.listeners.iter().map(Listener::report).collect())
+}
+
+async fn set_listener(
+    State(shared): State<Arc<Shared>>,
+    Path(index): Path<usize>,
+    body: Body<Open>,
+) -> Result<StatusCode, Failure> {
+    let Open { open } = json_body(body)?;
+    if shared.listeners.get(index).is_none() {
+        return Err(Failure(StatusCode::NOT_FOUND, format!("there is no listener {index}")));
+    }
+    match shared.set_listener_open(index, open).await {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Failure(StatusCode::SERVICE_UNAVAILABLE, "the address is not to be had".to_owned())),
+    }
+}
+
+async fn weather(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let (spell, report) = chaos::now(&shared);
+    Json(json!({ "spell": spell, "report": report }))
+}
+
+async fn begin_chaos(State(shared): State<Arc<Shared>>, body: Body<ChaosConfig>) -> Result<StatusCode, Failure> {
+    let config = json_body(body)?;
+    chaos::start(&shared, config).map_err(|error| match error {
+        ChaosError::Already => Failure(StatusCode::CONFLICT, error.to_string()),
+        ChaosError::Value { .. } => Failure(StatusCode::BAD_REQUEST, error.to_string()),
+    })?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn end_chaos(State(shared): State<Arc<Shared>>) -> StatusCode {
+    chaos::stop(&shared);
     StatusCode::NO_CONTENT
 }
 

@@ -3,22 +3,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rusmpp::{
-    pdus::DeliverSm,
-    tlvs::MessageDeliveryRequestTlvValue as Tlv,
-    types::{AnyOctetString, OctetString},
-    values::{DataCoding, MessagePayload, Npi, Ton},
-};
 use tokio::time::{sleep, timeout};
 
 use super::{
+    config::MoForm,
     exchange::Arrival,
+    faults::Fault,
     handle::{MoError, MoOutcome, MoReport},
-    links::Answer,
+    link::{Answer, Parcel},
     message::MessageKey,
+    mo::{self, Mo},
     receipts,
     shared::Shared,
-    text, wire,
 };
 use crate::msisdn::Msisdn;
 
@@ -35,19 +31,26 @@ enum Delivered {
 
 impl Shared {
     /// See [`super::Simulator::send_mo`]. The MO lives in a task of its own: who stops waiting does not stop it.
-    pub(super) async fn send_mo(self: &Arc<Self>, msisdn: Msisdn, to: &str, text: &str) -> Result<MoReport, MoError> {
-        let message = mo(msisdn, to, text)?;
+    pub(super) async fn send_mo(
+        self: &Arc<Self>,
+        from: Msisdn,
+        to: &str,
+        text: &str,
+        form: MoForm,
+    ) -> Result<MoReport, MoError> {
+        mo::check(to, text)?;
         let place = Arc::clone(&self.deliveries)
             .try_acquire_owned()
             .map_err(|_| MoError::TooMany(self.config.limits.deliveries_max))?;
-        let repeated = {
+        let (faults, reference) = {
             let mut exchange = self.exchange();
             exchange.stats.mos += 1;
-            exchange.mo_is_repeated(msisdn)
+            (exchange.draw_for_mo(from), exchange.next_mo_reference())
         };
+        let parcels = Mo { from, to, text, form, reference, faults: &faults }.parcels();
         let shared = Arc::clone(self);
         let task = self.spawn(async move {
-            let report = shared.see_mo_through(&message, repeated).await;
+            let report = shared.see_mo_through(&parcels, &faults).await;
             drop(place);
             report
         });
@@ -76,46 +79,69 @@ impl Shared {
         }
         sleep(after).await;
         for receipt in due {
-            let Some(message) = receipts::write(&self.exchange(), key, receipt, self.now()) else { return };
+            let Some(parcel) = receipts::write(&self.exchange(), key, receipt, self.now()) else { return };
             self.exchange().stats.receipts += 1;
             let mut tries = 0;
-            let delivered = self.deliver(&message, u32::MAX, &mut tries).await;
+            let delivered = self.deliver(&parcel, u32::MAX, &mut tries).await;
             self.settle(delivered, false);
         }
+        self.exchange().messages.settle(key);
     }
 
-    async fn see_mo_through(&self, message: &DeliverSm, repeated: bool) -> MoReport {
-        let settings = &self.config.redelivery;
-        let mut tries = 0;
-        let patience = Duration::from_millis(settings.mo_patience_ms);
-        let delivered = timeout(patience, self.deliver(message, settings.mo_tries_max, &mut tries)).await;
-        let delivered = delivered.unwrap_or(Delivered::TriesOver);
-        if repeated && delivered == Delivered::Acknowledged {
-            let _ = timeout(patience, self.deliver(message, settings.mo_tries_max, &mut tries)).await;
+    /// Sends the parts of an MO one after the other. It is acknowledged when each of them is.
+    async fn see_mo_through(&self, parcels: &[Parcel], faults: &[Fault]) -> MoReport {
+        let mut report = MoReport { outcome: MoOutcome::Acknowledged, tries: 0 };
+        for parcel in parcels {
+            let delivered = self.deliver_mo(parcel, faults, &mut report.tries).await;
+            report.outcome = match delivered {
+                Delivered::Acknowledged => continue,
+                Delivered::Refused(status) => MoOutcome::Refused(status),
+                Delivered::TriesOver => MoOutcome::GivenUp,
+            };
+            self.settle(delivered, true);
+            return report;
         }
-        self.settle(delivered, true);
-        let outcome = match delivered {
-            Delivered::Acknowledged => MoOutcome::Acknowledged,
-            Delivered::Refused(status) => MoOutcome::Refused(status),
-            Delivered::TriesOver => MoOutcome::GivenUp,
-        };
-        MoReport { outcome, tries }
+        self.settle(Delivered::Acknowledged, true);
+        report
+    }
+
+    async fn deliver_mo(&self, parcel: &Parcel, faults: &[Fault], tries: &mut u32) -> Delivered {
+        let settings = &self.config.redelivery;
+        let patience = Duration::from_millis(settings.mo_patience_ms);
+        let delivered = timeout(patience, self.deliver(parcel, settings.mo_tries_max, tries)).await;
+        let delivered = delivered.unwrap_or(Delivered::TriesOver);
+        if delivered != Delivered::Acknowledged {
+            return delivered;
+        }
+        for fault in faults {
+            let after = match fault {
+                Fault::RedeliverMo => Duration::ZERO,
+                Fault::MoResponseLost => Duration::from_millis(settings.acknowledge_within_ms),
+                _ => continue,
+            };
+            if !after.is_zero() {
+                sleep(after).await;
+            }
+            self.exchange().stats.redeliveries += 1;
+            let _ = timeout(patience, self.deliver(parcel, settings.mo_tries_max, tries)).await;
+        }
+        delivered
     }
 
     /// Sends until acknowledged, refused for good, or sent `tries_max` times. Only what was sent counts as a try.
-    async fn deliver(&self, message: &DeliverSm, tries_max: u32, tries: &mut u32) -> Delivered {
+    async fn deliver(&self, parcel: &Parcel, tries_max: u32, tries: &mut u32) -> Delivered {
         let settings = &self.config.redelivery;
         let within = Duration::from_millis(settings.acknowledge_within_ms);
         let mut pause = Duration::from_millis(settings.backoff_min_ms);
         let mut sent = 0;
         loop {
-            let link = self.links.next_receiver().await;
+            let link = self.links.next_receiver(parcel.not_on).await;
             if sent > 0 {
                 self.exchange().stats.redeliveries += 1;
             }
             sent += 1;
             *tries += 1;
-            match link.deliver(message.clone(), within).await {
+            match link.deliver(parcel, within).await {
                 Answer::Status(0) => return Delivered::Acknowledged,
                 Answer::Status(status) if !TEMPORARY.contains(&status) => return Delivered::Refused(status),
                 Answer::Status(_) | Answer::TimedOut | Answer::LinkLost => {}
@@ -136,29 +162,4 @@ impl Shared {
             (Delivered::Refused(_) | Delivered::TriesOver, _) => stats.deliveries_given_up += 1,
         }
     }
-}
-
-/// The `deliver_sm` of a passenger's text.
-fn mo(msisdn: Msisdn, to: &str, text: &str) -> Result<DeliverSm, MoError> {
-    if to.is_empty() || to.len() > 20 || !to.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(MoError::Address(to.chars().take(32).collect()));
-    }
-    let length = text.chars().count();
-    if length > MoError::TEXT_CHARS_MAX {
-        return Err(MoError::TooLong(length));
-    }
-    let (coding, octets) = text::encode(text);
-    let message = DeliverSm::builder()
-        .source_addr_ton(Ton::International)
-        .source_addr_npi(Npi::Isdn)
-        .source_addr(wire::c_string(&msisdn.e164().to_string()))
-        .dest_addr_npi(Npi::Isdn)
-        .destination_addr(wire::c_string(to))
-        .esm_class(0.into())
-        .data_coding(DataCoding::from(coding));
-    Ok(match OctetString::from_slice(&octets) {
-        // 254 octets is the most that short_message carries (SMPP 3.4, section 5.2.22).
-        Ok(short_message) if octets.len() <= 254 => message.short_message(short_message).build(),
-        _ => message.push_tlv(Tlv::MessagePayload(MessagePayload::new(AnyOctetString::from_vec(octets)))).build(),
-    })
 }

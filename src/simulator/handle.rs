@@ -8,15 +8,19 @@ use tokio::{io::DuplexStream, net::TcpListener};
 use tokio_util::sync::DropGuard;
 
 use super::{
-    config::{ConfigError, SimulatorConfig},
+    chaos::{self, ChaosConfig, ChaosError, ChaosReport, Spell},
+    config::{ConfigError, MoForm, SimulatorConfig},
     control,
-    exchange::InboxMessage,
     faults::{FaultRule, InvalidFault},
     ledger::Ledger,
+    links::LinkReport,
+    listeners::{self, Listener, ListenerReport},
+    phones::InboxMessage,
     shared::Shared,
     smsc,
     stats::Stats,
     subscribers::{Subscriber, TooManySubscribers},
+    tls::{self, TlsError},
 };
 use crate::{clock::Clock, money::Money, msisdn::Msisdn};
 
@@ -24,7 +28,6 @@ use crate::{clock::Clock, money::Money, msisdn::Msisdn};
 #[derive(Clone, Debug)]
 pub struct Simulator {
     shared: Arc<Shared>,
-    smpp_address: SocketAddr,
     control_address: Option<SocketAddr>,
     _stop_with_last_handle: Arc<DropGuard>,
 }
@@ -35,6 +38,9 @@ pub enum SimulatorError {
     /// The configuration cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The TLS listener has no usable certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An address cannot be listened on.
     #[error("simulator: cannot listen on {address}: {source}")]
     Listen {
@@ -50,7 +56,8 @@ pub enum SimulatorError {
 pub struct MoReport {
     /// How it ended.
     pub outcome: MoOutcome,
-    /// How often it was sent, a repetition by [`super::Fault::RedeliverMo`] included.
+    /// How often it was sent: its parts counted one by one, repetitions by [`super::Fault::RedeliverMo`] and
+    /// [`super::Fault::MoResponseLost`] included.
     pub tries: u32,
 }
 
@@ -58,7 +65,7 @@ pub struct MoReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MoOutcome {
-    /// The client answered `ESME_ROK`: the MO is its own now.
+    /// The client answered `ESME_ROK` to all that was sent: the MO is its own now.
     Acknowledged,
     /// The client refused it for good, with this `command_status`.
     Refused(u32),
@@ -99,25 +106,62 @@ impl Simulator {
     ///
     /// Errors: as [`Simulator::start`].
     pub async fn start_with_clock(config: SimulatorConfig, clock: Clock) -> Result<Simulator, SimulatorError> {
-        let (smpp_listen, control_listen) = (config.smpp_listen, config.control_listen);
-        let shared = Arc::new(Shared::new(config, clock)?);
-        let (listener, smpp_address) = listen(smpp_listen).await?;
-        let control = match control_listen {
+        config.validate()?;
+        let mut sockets = Vec::new();
+        let mut listeners = Vec::new();
+        for address in std::iter::once(&config.smpp_listen).chain(&config.smpp_listen_more) {
+            let (socket, address) = listen(*address).await?;
+            sockets.push(socket);
+            listeners.push(Listener::new(address, None));
+        }
+        if let Some(tls) = &config.tls {
+            let acceptor = tls::acceptor(tls)?;
+            let (socket, address) = listen(tls.listen).await?;
+            sockets.push(socket);
+            listeners.push(Listener::new(address, Some(acceptor)));
+        }
+        let control = match config.control_listen {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
         let control_address = control.as_ref().map(|(_, address)| *address);
-        shared.spawn(smsc::listen(Arc::clone(&shared), listener));
-        if let Some((listener, _)) = control {
-            shared.spawn(control::serve(Arc::clone(&shared), listener));
+        let shared = Arc::new(Shared::new(config, clock, listeners)?);
+        shared.time_configured_faults();
+        for (index, socket) in sockets.into_iter().enumerate() {
+            shared.spawn(listeners::listen(Arc::clone(&shared), index, socket));
+        }
+        if let Some((socket, _)) = control {
+            shared.spawn(control::serve(Arc::clone(&shared), socket));
         }
         let guard = Arc::new(shared.stop.clone().drop_guard());
-        Ok(Simulator { shared, smpp_address, control_address, _stop_with_last_handle: guard })
+        Ok(Simulator { shared, control_address, _stop_with_last_handle: guard })
     }
 
-    /// Where the SMSC listens.
+    /// Where the SMSC listens first.
     pub fn smpp_address(&self) -> SocketAddr {
-        self.smpp_address
+        // The first listener is always there; a port of 0 would be an address that nobody answers at.
+        self.listeners().first().map_or(([127, 0, 0, 1], 0).into(), |listener| listener.address)
+    }
+
+    /// Where it listens under TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.listeners().into_iter().find(|listener| listener.tls).map(|listener| listener.address)
+    }
+
+    /// Every address of the SMSC: the first, the further ones in their order, and the one under TLS.
+    pub fn listeners(&self) -> Vec<ListenerReport> {
+        self.shared.listeners.iter().map(Listener::report).collect()
+    }
+
+    /// Shuts an address, as if its host were gone: nobody is let in, and its connections are reset. `index` is its place in
+    /// [`Simulator::listeners`]. Returns when it is shut; false if there is no such address.
+    pub async fn shut_listener(&self, index: usize) -> bool {
+        self.shared.set_listener_open(index, false).await
+    }
+
+    /// Opens an address again. Returns when it listens; false if there is no such address, or somebody else took it.
+    pub async fn open_listener(&self, index: usize) -> bool {
+        self.shared.set_listener_open(index, true).await
     }
 
     /// Where the HTTP control listens, if it does.
@@ -135,7 +179,14 @@ impl Simulator {
     ///
     /// Errors: a destination or a text that no phone could send, or too many messages waiting.
     pub async fn send_mo(&self, msisdn: Msisdn, to: &str, text: &str) -> Result<MoReport, MoError> {
-        self.shared.send_mo(msisdn, to, text).await
+        self.send_mo_as(msisdn, to, text, self.shared.config.mo_form).await
+    }
+
+    /// The same, with the form in which a long text travels.
+    ///
+    /// Errors: as [`Simulator::send_mo`].
+    pub async fn send_mo_as(&self, msisdn: Msisdn, to: &str, text: &str, form: MoForm) -> Result<MoReport, MoError> {
+        self.shared.send_mo(msisdn, to, text, form).await
     }
 
     /// What the carrier took, as of now.
@@ -143,14 +194,14 @@ impl Simulator {
         self.shared.exchange().ledger.clone()
     }
 
-    /// The free messages that reached this phone, the oldest first.
+    /// The free messages that reached this phone, the oldest first; those in parts joined, once all parts are there.
     pub fn inbox(&self, msisdn: Msisdn) -> Vec<InboxMessage> {
-        self.shared.exchange().inbox(msisdn)
+        self.shared.exchange().phones.inbox(msisdn)
     }
 
     /// Puts a fault in force. Errors: a rule that cannot be.
     pub fn set_fault(&self, rule: FaultRule) -> Result<(), InvalidFault> {
-        self.shared.exchange().faults.add(rule)
+        self.shared.set_fault(rule).map(|_| ())
     }
 
     /// No more faults.
@@ -182,6 +233,24 @@ impl Simulator {
     /// Resets every connection (RST on TCP). New ones are accepted at once.
     pub fn drop_links(&self) {
         self.shared.links.reset_all();
+    }
+
+    /// Resets one connection. False if there is none of that [`LinkReport::id`].
+    pub fn drop_link(&self, id: u64) -> bool {
+        self.shared.links.reset_one(id)
+    }
+
+    /// The open connections, the oldest first.
+    pub fn links(&self) -> Vec<LinkReport> {
+        self.shared.links.reports()
+    }
+
+    /// Plays chaos: a weather of faults that changes as its seed says, and ends in calm. `tell` hears of each change.
+    /// Returns when it is over, or when the simulator is shut down, with what the ledger says then.
+    ///
+    /// Faults that are in force beside it stay. Errors: a configuration that cannot be, or chaos that is there already.
+    pub async fn chaos(&self, config: ChaosConfig, tell: impl FnMut(&Spell)) -> Result<ChaosReport, ChaosError> {
+        chaos::play(&self.shared, config, tell).await
     }
 
     /// Counters as of now.

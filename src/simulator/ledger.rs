@@ -1,10 +1,11 @@
 //! What the carrier took, in its own books: the judge in every test that asks whether anybody was charged twice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::faults::Fault;
 use crate::{clock::Timestamp, money::Money, msisdn::Msisdn};
 
 /// One charge that the carrier took. Appended, never changed.
@@ -26,6 +27,9 @@ pub struct LedgerEntry {
     pub tariff: String,
     /// What the charged message said.
     pub text: String,
+    /// What else befell that message.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
 }
 
 /// The carrier's books. Nothing here is idempotent: a message submitted twice is charged twice, which is the point.
@@ -70,6 +74,21 @@ impl Ledger {
         counts
     }
 
+    /// Charges of one number under the same `user_message_reference`, within `window` of one another, that say no reference:
+    /// one attempt sent twice, as far as the carrier can tell. With how often, the number and the reference.
+    pub fn charged_again(&self, window: Duration) -> BTreeMap<(Msisdn, u16), usize> {
+        let mut last: BTreeMap<(Msisdn, u16), Timestamp> = BTreeMap::new();
+        let mut again = BTreeMap::new();
+        for entry in self.entries.iter().filter(|entry| entry.reference.is_none()) {
+            let Some(reference) = entry.user_message_reference else { continue };
+            let key = (entry.msisdn, reference);
+            if last.insert(key, entry.at).is_some_and(|before| entry.at.since(before) <= window) {
+                *again.entry(key).or_insert(1) += 1;
+            }
+        }
+        again
+    }
+
     pub(super) fn append(&mut self, entry: LedgerEntry) {
         self.entries.push(entry);
     }
@@ -93,6 +112,7 @@ mod tests {
             reference: reference.map(Uuid::from_u128),
             tariff: "FARE".into(),
             text: String::new(),
+            faults: vec![],
         }
     }
 
@@ -113,5 +133,23 @@ mod tests {
         assert_eq!(ledger.entries_of(first).count(), 3);
         assert_eq!(ledger.charged_twice(), BTreeMap::from([(Uuid::from_u128(1), 2)]));
         assert_eq!(ledger.entries_for(Uuid::from_u128(2)).count(), 1);
+    }
+
+    #[test]
+    fn without_a_reference_the_same_number_and_message_reference_within_a_time_are_one_attempt() {
+        let mut ledger = Ledger::default();
+        for (seconds, msisdn, reference, message_reference) in [
+            (0, "77010000001", None, 5),
+            (1, "77010000002", None, 5),
+            (2, "77010000001", None, 5),
+            (3, "77010000001", Some(1), 5),
+            (500, "77010000002", None, 5),
+        ] {
+            let at = Timestamp::from_unix_seconds(seconds);
+            let user_message_reference = Some(message_reference);
+            ledger.append(LedgerEntry { at, user_message_reference, ..entry(msisdn, 80, reference) });
+        }
+        let first: Msisdn = "77010000001".parse().expect("a number");
+        assert_eq!(ledger.charged_again(Duration::from_secs(60)), BTreeMap::from([((first, 5), 2)]));
     }
 }

@@ -1,154 +1,93 @@
-//! The connections of the client, and the way to send something down one of them.
+//! The connections of the client: what each is bound as, and which of them a message to the client takes.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
-use rusmpp::{CommandStatus, pdus::DeliverSm};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use serde::{Deserialize, Serialize};
+use tokio::{sync::watch, time::Instant};
 
-use super::wire;
+use super::{
+    config::BindsMax,
+    link::{Link, LinkId},
+};
 
-/// What a link's writer is told.
-#[derive(Debug)]
-pub(super) enum Outgoing {
-    Pdu(Bytes),
-    /// Written one octet at a time.
-    OctetByOctet(Bytes),
-    /// Close once everything before this is written.
-    Close,
+/// As what a connection is bound (SMPP 3.4, section 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindMode {
+    /// Submits only.
+    Transmitter,
+    /// Receives only.
+    Receiver,
+    /// Both.
+    Transceiver,
 }
 
-/// PDUs that wait for one link's writer. A client that does not read fills it, and is then not read either.
-pub(super) const OUTGOING_MAX: usize = 1_024;
-
-/// One connection.
-#[derive(Debug)]
-pub(super) struct Link {
-    pub(super) outgoing: mpsc::Sender<Outgoing>,
-    /// Ends the session at once.
-    pub(super) end: CancellationToken,
-    /// Whether that end is a reset.
-    reset: AtomicBool,
-    /// Bound as receiver or transceiver.
-    receives: AtomicBool,
+/// An open connection, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Its number since the start.
+    pub id: u64,
+    /// Which listener it came by, by its place in [`super::Simulator::listeners`]; none for one without a socket.
+    pub listener: Option<usize>,
+    /// As what it is bound, once it is.
+    pub mode: Option<BindMode>,
+    /// The `interface_version` that the client bound with; 0 before that.
+    pub interface_version: u8,
     /// `submit_sm` whose answer is still due.
-    pub(super) submits_open: AtomicUsize,
-    /// `deliver_sm` by sequence number, and who waits for the status of its response.
-    unanswered: Mutex<HashMap<u32, oneshot::Sender<u32>>>,
-    sequence: AtomicU32,
-    window: Semaphore,
+    pub submits_open: usize,
 }
 
-/// What came of one `deliver_sm`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    Status(u32),
-    TimedOut,
-    LinkLost,
-}
-
-impl Link {
-    pub(super) fn new(outgoing: mpsc::Sender<Outgoing>, end: CancellationToken, window: usize) -> Link {
-        Link {
-            outgoing,
-            end,
-            reset: AtomicBool::new(false),
-            receives: AtomicBool::new(false),
-            submits_open: AtomicUsize::new(0),
-            unanswered: Mutex::new(HashMap::new()),
-            sequence: AtomicU32::new(0),
-            window: Semaphore::new(window),
-        }
-    }
-
-    /// Queues a PDU. Waits while the queue is full; silently does nothing once the link is gone.
-    pub(super) async fn send(&self, outgoing: Outgoing) {
-        let _ = self.outgoing.send(outgoing).await;
-    }
-
-    /// The next sequence number, 1 to 0x7FFFFFFF.
-    pub(super) fn next_sequence(&self) -> u32 {
-        self.sequence.fetch_add(1, Ordering::Relaxed) % 0x7FFF_FFFF + 1
-    }
-
-    /// Sends a `deliver_sm` and waits for its response, at most for `within`.
-    pub(super) async fn deliver(&self, message: DeliverSm, within: Duration) -> Answer {
-        let Ok(_place) = self.window.acquire().await else { return Answer::LinkLost };
-        let sequence = self.next_sequence();
-        let (answered, answer) = oneshot::channel();
-        self.unanswered().insert(sequence, answered);
-        let octets = wire::pdu(CommandStatus::EsmeRok, sequence, message);
-        if self.outgoing.send(Outgoing::Pdu(octets)).await.is_err() {
-            self.unanswered().remove(&sequence);
-            return Answer::LinkLost;
-        }
-        match tokio::time::timeout(within, answer).await {
-            Ok(Ok(status)) => Answer::Status(status),
-            Ok(Err(_)) => Answer::LinkLost,
-            Err(_) => {
-                self.unanswered().remove(&sequence);
-                Answer::TimedOut
-            }
-        }
-    }
-
-    /// Hands a response to whoever waits for it. False if nothing was ever sent under its sequence number.
-    pub(super) fn answered(&self, sequence: u32, status: u32) -> bool {
-        match self.unanswered().remove(&sequence) {
-            Some(waiting) => {
-                let _ = waiting.send(status);
-                true
-            }
-            // One that came too late is late, not unexpected.
-            None => sequence != 0 && sequence <= self.sequence.load(Ordering::Relaxed),
-        }
-    }
-
-    pub(super) fn set_receives(&self, receives: bool) {
-        self.receives.store(receives, Ordering::Relaxed);
-    }
-
-    /// Ends the session with a reset.
-    pub(super) fn reset(&self) {
-        self.reset.store(true, Ordering::SeqCst);
-        self.end.cancel();
-    }
-
-    pub(super) fn is_reset(&self) -> bool {
-        self.reset.load(Ordering::SeqCst)
-    }
-
-    /// The session is over: whoever waits for a response learns it. The queue's receiver must be gone before.
-    fn close(&self) {
-        self.end.cancel();
-        self.window.close();
-        self.unanswered().clear();
-    }
-
-    fn unanswered(&self) -> MutexGuard<'_, HashMap<u32, oneshot::Sender<u32>>> {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// All open connections.
+/// All open connections, and those that the SMSC wrongly believes in.
 #[derive(Debug)]
 pub(super) struct Links {
     open: Mutex<Vec<Arc<Link>>>,
+    stale: Mutex<Vec<StaleBind>>,
     turn: AtomicUsize,
     changed: watch::Sender<()>,
 }
 
+/// A bind whose connection is gone, and how long it still counts.
+#[derive(Clone, Copy, Debug)]
+struct StaleBind {
+    mode: BindMode,
+    until: Instant,
+}
+
+impl BindMode {
+    pub(super) fn transmits(self) -> bool {
+        self != BindMode::Receiver
+    }
+
+    pub(super) fn receives(self) -> bool {
+        self != BindMode::Transmitter
+    }
+}
+
+impl BindsMax {
+    /// How many of `mode`; with [`BindsMax::all`] that is what there may be.
+    fn of(self, mode: BindMode) -> Option<usize> {
+        match mode {
+            BindMode::Transmitter => self.transmitter,
+            BindMode::Receiver => self.receiver,
+            BindMode::Transceiver => self.transceiver,
+        }
+    }
+}
+
 impl Links {
     pub(super) fn new() -> Links {
-        Links { open: Mutex::new(Vec::new()), turn: AtomicUsize::new(0), changed: watch::Sender::new(()) }
+        Links {
+            open: Mutex::new(Vec::new()),
+            stale: Mutex::new(Vec::new()),
+            turn: AtomicUsize::new(0),
+            changed: watch::Sender::new(()),
+        }
     }
 
     /// Adds a connection, if there is room.
@@ -166,16 +105,43 @@ impl Links {
         link.close();
     }
 
-    /// A link was bound: whoever waits for a receiver may look again.
-    pub(super) fn bound(&self) {
+    /// Binds a link, if the limits and the binds that the SMSC still believes in allow it.
+    pub(super) fn bind(&self, link: &Link, mode: BindMode, interface_version: u8, max: BindsMax) -> bool {
+        // Both locks until the end: two binds at once must not both be the last one.
+        let open = self.open();
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        stale.retain(|bind| bind.until > Instant::now());
+        let live = open.iter().filter(|other| other.is_bound()).filter_map(|other| other.mode());
+        let modes: Vec<BindMode> = live.chain(stale.iter().map(|bind| bind.mode)).collect();
+        let same = modes.iter().filter(|other| **other == mode).count();
+        let unlimited = max.all.is_none() && max.of(mode).is_none();
+        let over = max.all.is_some_and(|max| modes.len() >= max) || max.of(mode).is_some_and(|max| same >= max);
+        if over || (unlimited && !stale.is_empty()) {
+            return false;
+        }
+        link.set_bound(mode, interface_version);
+        true
+    }
+
+    /// A bound connection is gone, and the SMSC believes in it for `span` more.
+    pub(super) fn believe_in(&self, mode: BindMode, span: Duration) {
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        stale.retain(|bind| bind.until > Instant::now());
+        if stale.len() < STALE_MAX {
+            stale.push(StaleBind { mode, until: Instant::now() + span });
+        }
+    }
+
+    /// A link takes `deliver_sm` from now on: whoever waits for one may look again.
+    pub(super) fn receiving(&self) {
         self.changed.send_replace(());
     }
 
-    /// The next link that takes `deliver_sm`, in turn. Waits while there is none.
-    pub(super) async fn next_receiver(&self) -> Arc<Link> {
+    /// The next link that takes `deliver_sm`, in turn; not `avoided`, if there is another. Waits while there is none.
+    pub(super) async fn next_receiver(&self, avoided: Option<LinkId>) -> Arc<Link> {
         let mut changed = self.changed.subscribe();
         loop {
-            if let Some(link) = self.pick_receiver() {
+            if let Some(link) = self.pick_receiver(avoided).or_else(|| self.pick_receiver(None)) {
                 return link;
             }
             // The sender lives in `self`, so this cannot end while we wait.
@@ -187,13 +153,36 @@ impl Links {
         self.open().iter().for_each(|link| link.reset());
     }
 
+    /// Resets the connections that came by one listener.
+    pub(super) fn reset_of_listener(&self, listener: usize) {
+        self.open().iter().filter(|link| link.listener == Some(listener)).for_each(|link| link.reset());
+    }
+
+    /// Resets one connection. False if there is none of that number.
+    pub(super) fn reset_one(&self, id: u64) -> bool {
+        let open = self.open();
+        let found = open.iter().find(|link| link.id.number() == id);
+        found.inspect(|link| link.reset()).is_some()
+    }
+
     pub(super) fn count(&self) -> usize {
         self.open().len()
     }
 
-    fn pick_receiver(&self) -> Option<Arc<Link>> {
+    pub(super) fn reports(&self) -> Vec<LinkReport> {
+        let report = |link: &Arc<Link>| LinkReport {
+            id: link.id.number(),
+            listener: link.listener,
+            mode: link.mode(),
+            interface_version: link.interface_version(),
+            submits_open: link.submits_open.load(Ordering::SeqCst),
+        };
+        self.open().iter().map(report).collect()
+    }
+
+    fn pick_receiver(&self, avoided: Option<LinkId>) -> Option<Arc<Link>> {
         let open = self.open();
-        let able = |link: &&Arc<Link>| link.receives.load(Ordering::Relaxed) && !link.end.is_cancelled();
+        let able = |link: &&Arc<Link>| link.receives() && !link.end.is_cancelled() && Some(link.id) != avoided;
         let count = open.iter().filter(able).count();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
         open.iter().filter(able).nth(turn).cloned()
@@ -203,3 +192,6 @@ impl Links {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Binds believed in at a time.
+const STALE_MAX: usize = 1_000;

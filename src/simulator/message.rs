@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{config::MessageIdForm, faults::Fault, text::Part};
+use super::{config::MessageIdForm, faults::Fault, link::LinkId, text::Part};
 use crate::{clock::Timestamp, msisdn::Msisdn};
 
 /// What the client submitted, as far as the carrier cares.
@@ -19,12 +19,23 @@ pub(super) struct Submission {
     /// As the client wrote it: a receipt's source address must repeat it.
     pub(super) to_as_written: String,
     pub(super) text: String,
-    pub(super) part: Option<Part>,
+    /// Of one part of a longer message: which, and what it is made of.
+    pub(super) segment: Option<Segment>,
     pub(super) tariff: Option<String>,
     pub(super) reference: Option<Uuid>,
     pub(super) user_message_reference: Option<u16>,
     pub(super) receipts: ReceiptsWanted,
     pub(super) validity: Option<Duration>,
+    /// The link that it came by.
+    pub(super) via: LinkId,
+}
+
+/// One part of a longer message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) part: Part,
+    pub(super) data_coding: u8,
+    pub(super) octets: Vec<u8>,
 }
 
 /// Which receipts `registered_delivery` asks for.
@@ -58,6 +69,8 @@ pub(super) struct Message {
     /// The network's error: 0, or see [`super::Refusal::err`].
     pub(super) err: u8,
     pub(super) done_at: Option<Timestamp>,
+    /// Whose id it has: its own, or that of an older message.
+    pub(super) id: MessageKey,
 }
 
 /// A message's number inside the SMSC; every written form of its id comes from it.
@@ -120,6 +133,11 @@ impl MessageKey {
         }
     }
 
+    /// An id that no message ever has.
+    pub(super) fn of_nobody(self) -> MessageKey {
+        MessageKey(self.0 ^ (1 << 40))
+    }
+
     /// Reads an id as the response wrote it.
     pub(super) fn from_response(id: &str, form: MessageIdForm) -> Option<MessageKey> {
         match form {
@@ -144,6 +162,10 @@ pub(super) struct Messages {
     kept: BTreeMap<MessageKey, Message>,
     /// Finished messages, the oldest first: what is forgotten when room is needed.
     finished: VecDeque<MessageKey>,
+    /// Finished messages whose receipts are all acknowledged, the oldest first: their ids may be used again.
+    settled: VecDeque<MessageKey>,
+    /// The newest message under an id that was used again.
+    reused: BTreeMap<MessageKey, MessageKey>,
     next: u64,
     pending: usize,
     kept_max: usize,
@@ -155,6 +177,8 @@ impl Messages {
         Messages {
             kept: BTreeMap::new(),
             finished: VecDeque::new(),
+            settled: VecDeque::new(),
+            reused: BTreeMap::new(),
             next: FIRST_KEY,
             pending: 0,
             kept_max,
@@ -166,21 +190,26 @@ impl Messages {
         self.pending >= self.pending_max
     }
 
-    /// The key that the next accepted message gets.
-    pub(super) fn next_key(&self) -> MessageKey {
-        MessageKey(self.next)
+    /// The id that the next accepted message gets: a new one, or the oldest that is done with, if `used_again`.
+    pub(super) fn next_id(&self, used_again: bool) -> MessageKey {
+        let old = self.settled.front().filter(|_| used_again);
+        old.copied().unwrap_or(MessageKey(self.next))
     }
 
-    /// Keeps an accepted message under [`Messages::next_key`].
+    /// Keeps an accepted message, whose id is from [`Messages::next_id`].
     pub(super) fn accept(&mut self, message: Message) -> MessageKey {
         debug_assert!(!self.is_full(), "the caller asks before it accepts");
         while self.kept.len() >= self.kept_max {
             let Some(oldest) = self.finished.pop_front() else { break };
-            self.kept.remove(&oldest);
+            self.forget(oldest);
         }
         let key = MessageKey(self.next);
         self.next += 1;
         self.pending += 1;
+        if message.id != key {
+            self.settled.retain(|settled| *settled != message.id);
+            self.reused.insert(message.id, key);
+        }
         self.kept.insert(key, message);
         key
     }
@@ -196,18 +225,77 @@ impl Messages {
         Some(message.clone())
     }
 
+    /// All receipts of a finished message are acknowledged.
+    pub(super) fn settle(&mut self, key: MessageKey) {
+        // One reuse is enough for a test; an id three times over would tell nothing new.
+        if self.kept.get(&key).is_some_and(|message| message.id == key) {
+            self.settled.push_back(key);
+            while self.settled.len() > SETTLED_MAX {
+                self.settled.pop_front();
+            }
+        }
+    }
+
     pub(super) fn get(&self, key: MessageKey) -> Option<&Message> {
         self.kept.get(&key)
+    }
+
+    /// The newest message with this id.
+    pub(super) fn with_id(&self, id: MessageKey) -> Option<&Message> {
+        self.kept.get(self.reused.get(&id).unwrap_or(&id))
     }
 
     pub(super) fn pending(&self) -> usize {
         self.pending
     }
+
+    fn forget(&mut self, key: MessageKey) {
+        let Some(message) = self.kept.remove(&key) else { return };
+        if self.reused.get(&message.id) == Some(&key) {
+            self.reused.remove(&message.id);
+        }
+        if self.settled.front() == Some(&key) {
+            self.settled.pop_front();
+        }
+    }
 }
 
+/// Ids that wait to be used again.
+const SETTLED_MAX: usize = 1_024;
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A free message to number 1.
+    pub(in crate::simulator) fn submission() -> Submission {
+        Submission {
+            from: "2505".into(),
+            to: "77010000001".parse().expect("a number"),
+            to_as_written: "77010000001".into(),
+            text: String::new(),
+            segment: None,
+            tariff: None,
+            reference: None,
+            user_message_reference: None,
+            receipts: ReceiptsWanted::Always,
+            validity: None,
+            via: LinkId::default(),
+        }
+    }
+
+    fn message(id: MessageKey) -> Message {
+        Message {
+            submission: submission(),
+            faults: vec![],
+            submitted_at: Timestamp::from_unix_seconds(0),
+            price_minor: None,
+            state: MessageState::Enroute,
+            err: 0,
+            done_at: None,
+            id,
+        }
+    }
 
     #[test]
     fn every_form_of_an_id_leads_back_to_its_message() {
@@ -227,37 +315,31 @@ mod tests {
 
     #[test]
     fn a_message_ends_once_and_only_finished_ones_are_forgotten() {
-        let submission = Submission {
-            from: "2505".into(),
-            to: "77010000001".parse().expect("a number"),
-            to_as_written: "77010000001".into(),
-            text: String::new(),
-            part: None,
-            tariff: None,
-            reference: None,
-            user_message_reference: None,
-            receipts: ReceiptsWanted::Always,
-            validity: None,
-        };
         let at = Timestamp::from_unix_seconds(0);
-        let message = Message {
-            submission,
-            faults: vec![],
-            submitted_at: at,
-            price_minor: None,
-            state: MessageState::Enroute,
-            err: 0,
-            done_at: None,
-        };
         let mut messages = Messages::new(2, 2);
-        let first = messages.accept(message.clone());
-        let second = messages.accept(message.clone());
+        let first = messages.accept(message(messages.next_id(false)));
+        let second = messages.accept(message(messages.next_id(false)));
         assert!(messages.is_full());
         assert!(messages.finish(second, MessageState::Delivered, 0, at).is_some());
         assert!(messages.finish(second, MessageState::Expired, 0, at).is_none());
-        let third = messages.accept(message);
+        let third = messages.accept(message(messages.next_id(false)));
         assert!(messages.get(second).is_none());
         assert!(messages.get(first).is_some() && messages.get(third).is_some());
         assert_eq!(messages.pending(), 2);
+    }
+
+    #[test]
+    fn only_an_id_that_is_done_with_is_used_again_and_then_means_the_newer_message() {
+        let mut messages = Messages::new(10, 10);
+        let first = messages.accept(message(messages.next_id(true)));
+        let second = messages.accept(message(messages.next_id(true)));
+        assert_ne!(first, second, "the first one is still on its way");
+        messages.finish(first, MessageState::Delivered, 0, Timestamp::from_unix_seconds(1));
+        messages.settle(first);
+        assert_eq!(messages.next_id(false), MessageKey(FIRST_KEY + 2));
+        let third = messages.accept(message(messages.next_id(true)));
+        assert_eq!(messages.get(third).map(|message| message.id), Some(first));
+        assert_eq!(messages.with_id(first).map(|message| message.state), Some(MessageState::Enroute));
+        assert_eq!(messages.next_id(true), MessageKey(FIRST_KEY + 3), "an id is used twice, not three times");
     }
 }

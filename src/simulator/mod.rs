@@ -8,19 +8,30 @@
 //! `Simulator` is the handle inside a process; `control` offers the same over HTTP on loopback.
 //!
 //! The way of a `submit_sm`: `session` reads it, `wire` frames and decodes it, `exchange` (no I/O) draws its faults, charges
-//! it and rules what is answered, `session` answers, `exchange` again brings it to the phone, `receipts` writes the receipt
-//! and `delivery` repeats that until the client has acknowledged it.
+//! it and rules what is answered (`ruling`), `answers` writes that, `exchange` again brings it to the phone (`phones`),
+//! `receipts` writes the receipt and `delivery` repeats that until the client has acknowledged it. `binding` says who may
+//! bind, `faults` what goes wrong, and `chaos` when; `damage` spoils octets.
 
+mod answers;
+mod binding;
+mod chaos;
 mod config;
 mod control;
+mod damage;
 mod delivery;
 mod exchange;
 mod faults;
 mod handle;
 mod ledger;
+mod link;
 mod links;
+mod listeners;
 mod message;
+mod mo;
+mod phones;
+mod rate;
 mod receipts;
+mod ruling;
 mod session;
 mod shared;
 mod smsc;
@@ -28,18 +39,24 @@ mod stats;
 mod subscribers;
 mod text;
 mod times;
+mod tls;
 mod wire;
 
+pub use chaos::{ChaosConfig, ChaosError, ChaosReport, ChargedAgain, Passengers, PassengersReport, Spell, Weather};
 pub use config::{
-    Charging, ChargingMoment, ConfigError, DelayRange, Limits, MessageIdForm, ReceiptForm, Redelivery, SimulatorConfig,
+    BindsMax, Charging, ChargingMoment, ConfigError, DelayRange, Limits, MessageIdForm, MoForm, ReceiptForm,
+    Redelivery, SimulatorConfig, Tls,
 };
-pub use exchange::InboxMessage;
 pub use faults::{Fault, FaultRule, InvalidFault, Traffic};
 pub use handle::{MoError, MoOutcome, MoReport, Simulator, SimulatorError};
 pub use ledger::{Ledger, LedgerEntry};
+pub use links::{BindMode, LinkReport};
+pub use listeners::ListenerReport;
+pub use phones::InboxMessage;
 pub use stats::{Malformed, Stats};
 pub use subscribers::{Condition, Refusal, Subscriber, TooManySubscribers};
 pub use text::Part;
+pub use tls::TlsError;
 pub use wire::{TLV_REFERENCE, TLV_TARIFF};
 
 #[cfg(test)]

@@ -8,12 +8,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use rusmpp::{
     Command, CommandId, CommandStatus, Pdu,
-    pdus::{
-        BindReceiverResp, BindTransceiverResp, BindTransmitterResp, DeliverSmResp, QuerySm, QuerySmResp, SubmitSm,
-        SubmitSmResp,
-    },
-    types::{AnyOctetString, COctetString, EmptyOrFullCOctetString},
-    values::InterfaceVersion,
+    pdus::{QuerySm, QuerySmResp, SubmitSm},
+    types::EmptyOrFullCOctetString,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -22,10 +18,14 @@ use tokio::{
 };
 
 use super::{
-    exchange::{LinkFate, Reply, Ruling},
-    links::{Link, Outgoing},
+    answers,
+    faults::{Fault, Strikes},
+    link::{Link, Outgoing},
+    links::BindMode,
     message::MessageKey,
+    rate::percent,
     receipts,
+    ruling::{LinkFate, Ruling},
     shared::Shared,
     times,
     wire::{self, Decoded, Undecodable},
@@ -34,24 +34,39 @@ use super::{
 /// How long an `unbind` of ours is waited on before the connection is closed.
 const UNBIND_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long an answer is held back that is to come after the next one.
+const HELD_MAX: Duration = Duration::from_millis(500);
+/// `enquire_link` of ours before an answer that comes behind other PDUs.
+const BULK: u32 = 10;
+
 /// The session states of SMPP 3.4, section 2.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Open,
-    Bound { transmits: bool },
+    Bound(BindMode),
     Unbinding,
+}
+
+/// Why the session does not read on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// A slow reader, for so long.
+    Unread(Duration),
+    /// Half-open for so long, then reset.
+    Silent(Duration),
 }
 
 /// One session. It lives as long as its connection.
 pub(super) struct Session {
-    shared: Arc<Shared>,
-    link: Arc<Link>,
-    state: State,
+    pub(super) shared: Arc<Shared>,
+    pub(super) link: Arc<Link>,
+    pub(super) state: State,
+    pub(super) halt: Option<Halt>,
 }
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, link: Arc<Link>) -> Session {
-        Session { shared, link, state: State::Open }
+        Session { shared, link, state: State::Open, halt: None }
     }
 
     /// Reads PDUs until the client hangs up or the stream cannot be read on. After a close was queued it waits for the
@@ -69,7 +84,10 @@ impl Session {
             }
             loop {
                 match wire::split(&mut buffer) {
-                    Ok(Some(frame)) => self.frame(frame).await,
+                    Ok(Some(frame)) => {
+                        self.frame(frame).await;
+                        self.pause().await;
+                    }
                     Ok(None) => break,
                     Err(error) => {
                         self.malformed(error.to_string(), &buffer);
@@ -95,8 +113,12 @@ impl Session {
             }
             Err(Undecodable { command_id, sequence_number, reason }) => {
                 self.malformed(reason, &frame);
-                // A nack is never nacked, and a broken response is not answered with one.
-                if CommandId::from(command_id).is_operation() {
+                let unbinds = matches!(self.state, State::Bound(_))
+                    && self.draws(Strikes::Malformed).contains(&Fault::UnbindOnMalformed);
+                if unbinds {
+                    self.unbind().await;
+                } else if CommandId::from(command_id).is_operation() {
+                    // A nack is never nacked, and a broken response is not answered with one.
                     self.nack(sequence_number, CommandStatus::EsmeRinvcmdlen).await;
                 }
             }
@@ -108,29 +130,22 @@ impl Session {
         let status = u32::from(command.status());
         match command.pdu() {
             Some(Pdu::BindTransmitter(bind)) => {
-                let status = self.bind(&bind.system_id, &bind.password, true);
-                let body = BindTransmitterResp::new(self.system_id(), Some(InterfaceVersion::Smpp3_4));
-                self.bind_response(sequence, status, body, false).await;
+                self.bind(sequence, BindMode::Transmitter, &bind.system_id, &bind.password, bind.interface_version)
+                    .await;
             }
             Some(Pdu::BindReceiver(bind)) => {
-                let status = self.bind(&bind.system_id, &bind.password, false);
-                let body = BindReceiverResp::new(self.system_id(), Some(InterfaceVersion::Smpp3_4));
-                self.bind_response(sequence, status, body, true).await;
+                self.bind(sequence, BindMode::Receiver, &bind.system_id, &bind.password, bind.interface_version).await;
             }
             Some(Pdu::BindTransceiver(bind)) => {
-                let status = self.bind(&bind.system_id, &bind.password, true);
-                let body = BindTransceiverResp::new(self.system_id(), Some(InterfaceVersion::Smpp3_4));
-                self.bind_response(sequence, status, body, true).await;
+                self.bind(sequence, BindMode::Transceiver, &bind.system_id, &bind.password, bind.interface_version)
+                    .await;
             }
             Some(Pdu::SubmitSm(submit)) => self.submit(sequence, submit).await,
             Some(Pdu::QuerySm(query)) => self.query(sequence, query).await,
-            Some(Pdu::EnquireLink) => {
-                self.shared.exchange().stats.enquire_links += 1;
-                self.send(wire::pdu(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp)).await;
-            }
+            Some(Pdu::EnquireLink) => self.enquire_link(sequence).await,
             Some(Pdu::Unbind) => {
                 self.shared.exchange().stats.unbinds += 1;
-                self.link.set_receives(false);
+                self.link.set_unbound();
                 self.state = State::Unbinding;
                 self.send(wire::pdu(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp)).await;
                 self.link.send(Outgoing::Close).await;
@@ -142,57 +157,14 @@ impl Session {
                 let _ = self.link.answered(sequence, status);
             }
             _ if command.id() == CommandId::DeliverSmResp => self.response(sequence, status),
-            _ if command.id() == CommandId::EnquireLinkResp => {}
+            _ if command.id() == CommandId::EnquireLinkResp => self.shared.exchange().stats.enquire_links_answered += 1,
             _ if command.id().is_operation() => self.nack(sequence, CommandStatus::EsmeRinvcmdid).await,
             _ => self.shared.exchange().stats.responses_unexpected += 1,
         }
     }
 
-    /// Who may bind. Returns the status, and changes the state if that is ROK.
-    fn bind(
-        &mut self,
-        system_id: &COctetString<1, 16>,
-        password: &COctetString<1, 9>,
-        transmits: bool,
-    ) -> CommandStatus {
-        let config = &self.shared.config;
-        let status = if self.state != State::Open {
-            CommandStatus::EsmeRalybnd
-        } else if system_id.as_str() != config.system_id {
-            CommandStatus::EsmeRinvsysid
-        } else if password.as_str() != config.password {
-            CommandStatus::EsmeRinvpaswd
-        } else {
-            CommandStatus::EsmeRok
-        };
-        let mut exchange = self.shared.exchange();
-        if status == CommandStatus::EsmeRok {
-            exchange.stats.binds += 1;
-            self.state = State::Bound { transmits };
-        } else {
-            exchange.stats.binds_refused += 1;
-        }
-        status
-    }
-
-    async fn bind_response(&self, sequence: u32, status: CommandStatus, body: impl Into<Pdu>, receives: bool) {
-        let body = body.into();
-        if status == CommandStatus::EsmeRok {
-            self.send(wire::pdu(status, sequence, body)).await;
-            // Only now: no deliver_sm may come before the bind response.
-            self.link.set_receives(receives);
-            self.shared.links.bound();
-        } else {
-            self.send(wire::header_only(body.command_id(), status, sequence)).await;
-        }
-    }
-
-    fn system_id(&self) -> COctetString<1, 16> {
-        wire::c_string("SMSBUS-SIM")
-    }
-
     async fn submit(&mut self, sequence: u32, submit: &SubmitSm) {
-        if self.state != (State::Bound { transmits: true }) {
+        if !matches!(self.state, State::Bound(mode) if mode.transmits()) {
             let status = CommandStatus::EsmeRinvbndsts;
             return self.send(wire::header_only(CommandId::SubmitSmResp, status, sequence)).await;
         }
@@ -203,15 +175,19 @@ impl Session {
     fn rule(&self, submit: &SubmitSm) -> Ruling {
         let now = self.shared.now();
         let open = self.link.submits_open.load(Ordering::SeqCst);
-        if open >= self.shared.config.window_max {
+        let config = &self.shared.config;
+        if open >= config.window_max {
             return self.shared.exchange().refuse_over_limit(false);
         }
-        if !self.shared.within_tps() {
+        // Both count it.
+        let (whole, own) = (self.shared.rate.allows_one(), self.link.rate.allows_one());
+        if !(whole && own) {
             return self.shared.exchange().refuse_over_limit(true);
         }
-        let submission = wire::submission(submit, now);
+        let load = config.congestion_state.then(|| self.load_percent(open));
+        let submission = wire::submission(submit, self.link.id, now);
         let mut exchange = self.shared.exchange();
-        match submission {
+        let mut ruling = match submission {
             Ok(submission) => exchange.submit(submission, now),
             Err(unacceptable) => {
                 if let Some(complaint) = unacceptable.complaint {
@@ -220,7 +196,17 @@ impl Session {
                 }
                 exchange.refuse(unacceptable.status.into())
             }
-        }
+        };
+        ruling.manner.congestion = ruling.manner.congestion.or(load);
+        ruling
+    }
+
+    /// The fullest of the limits that this link shares or has, in percent.
+    fn load_percent(&self, open: usize) -> u8 {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let window = percent(count(open) + 1, count(self.shared.config.window_max));
+        let own = window.max(self.link.rate.load_percent());
+        u8::try_from(own).unwrap_or(100).max(self.shared.load_percent())
     }
 
     /// Does what was ruled: answers, now or later, and sends an accepted message on its way.
@@ -229,13 +215,13 @@ impl Session {
             LinkFate::Stay => {}
             LinkFate::Reset => self.link.reset(),
             LinkFate::Unbind => self.unbind().await,
+            LinkFate::Silent(span) => self.halt = Some(Halt::Silent(span)),
+            LinkFate::Unread(span) => self.halt = Some(Halt::Unread(span)),
         }
-        let answer = answer(sequence, &ruling);
-        let at_once = ruling.reply_after.is_zero() && !ruling.reply_after_receipt;
-        if at_once {
-            for outgoing in answer {
-                self.link.send(outgoing).await;
-            }
+        let answer = answers::to_submit(&self.link, sequence, &ruling);
+        let manner = ruling.manner;
+        if manner.after.is_zero() && !manner.after_receipt && !manner.after_next {
+            answer_now(&self.link, answer).await;
             if let Some((key, delay)) = ruling.accepted {
                 self.shared.spawn(Arc::clone(&self.shared).see_message_through(key, delay));
             }
@@ -245,13 +231,18 @@ impl Session {
         let (shared, link) = (Arc::clone(&self.shared), Arc::clone(&self.link));
         self.shared.spawn(async move {
             let mut accepted = ruling.accepted;
-            if let Some((key, delay)) = accepted.take_if(|_| ruling.reply_after_receipt) {
+            if let Some((key, delay)) = accepted.take_if(|_| manner.after_receipt) {
                 receipt_first(&shared, key, delay).await;
             }
-            sleep(ruling.reply_after).await;
-            link.submits_open.fetch_sub(1, Ordering::SeqCst);
-            for outgoing in answer {
-                link.send(outgoing).await;
+            sleep(manner.after).await;
+            if manner.after_next {
+                link.hold(answer);
+                sleep(HELD_MAX).await;
+                link.submits_open.fetch_sub(1, Ordering::SeqCst);
+                answer_now(&link, Vec::new()).await;
+            } else {
+                link.submits_open.fetch_sub(1, Ordering::SeqCst);
+                answer_now(&link, answer).await;
             }
             if let Some((key, delay)) = accepted {
                 shared.see_message_through(key, delay).await;
@@ -262,7 +253,7 @@ impl Session {
     /// Ends the session from our side; what is not answered stays so.
     async fn unbind(&mut self) {
         self.state = State::Unbinding;
-        self.link.set_receives(false);
+        self.link.set_unbound();
         self.send(wire::pdu(CommandStatus::EsmeRok, self.link.next_sequence(), Pdu::Unbind)).await;
         let link = Arc::clone(&self.link);
         self.shared.spawn(async move {
@@ -271,13 +262,49 @@ impl Session {
         });
     }
 
+    async fn enquire_link(&self, sequence: u32) {
+        self.shared.exchange().stats.enquire_links += 1;
+        let response = wire::pdu(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp);
+        let mut late = None;
+        for fault in self.draws(Strikes::EnquireLink) {
+            match fault {
+                Fault::IgnoreEnquireLink => return,
+                Fault::NackEnquireLink => return self.nack(sequence, CommandStatus::EsmeRinvcmdid).await,
+                Fault::LateEnquireLink { ms } => late = Some(Duration::from_millis(ms)),
+                _ => {}
+            }
+        }
+        let Some(late) = late else { return self.send(response).await };
+        let link = Arc::clone(&self.link);
+        self.shared.spawn(async move {
+            for _ in 0..BULK {
+                link.send(Outgoing::Pdu(answers::enquire_link(&link))).await;
+                sleep(late / BULK).await;
+            }
+            link.send(Outgoing::Pdu(response)).await;
+        });
+    }
+
+    /// Does not read on for a while, if something just now was ruled so.
+    async fn pause(&mut self) {
+        match self.halt.take() {
+            None => {}
+            Some(Halt::Unread(span)) => sleep(span).await,
+            Some(Halt::Silent(span)) => {
+                self.link.send(Outgoing::Silence).await;
+                sleep(span).await;
+                self.link.reset();
+            }
+        }
+    }
+
     async fn query(&self, sequence: u32, query: &QuerySm) {
         let id = query.message_id.as_str();
         let found = {
             let mut exchange = self.shared.exchange();
             exchange.stats.queries += 1;
             let key = MessageKey::from_response(id, exchange.config.message_id);
-            key.and_then(|key| exchange.messages.get(key)).map(|message| {
+            key.and_then(|key| exchange.messages.with_id(key)).map(|message| {
                 let final_date = message.done_at.map(|at| times::absolute(at, &exchange.zone)).unwrap_or_default();
                 (final_date, receipts::on_the_wire(message.state), message.err)
             })
@@ -299,6 +326,10 @@ impl Session {
         }
     }
 
+    pub(super) fn draws(&self, strikes: Strikes) -> Vec<Fault> {
+        self.shared.exchange().draw_for_link(strikes)
+    }
+
     fn malformed(&self, reason: String, octets: &[u8]) {
         let now = self.shared.now();
         self.shared.exchange().stats.record_malformed(now, reason, octets);
@@ -308,8 +339,15 @@ impl Session {
         self.send(wire::header_only(CommandId::GenericNack, status, sequence)).await;
     }
 
-    async fn send(&self, octets: Bytes) {
+    pub(super) async fn send(&self, octets: Bytes) {
         self.link.send(Outgoing::Pdu(octets)).await;
+    }
+}
+
+/// Answers, and lets those answers go that waited for this one.
+async fn answer_now(link: &Link, answer: Vec<Outgoing>) {
+    for outgoing in answer.into_iter().chain(link.held()) {
+        link.send(outgoing).await;
     }
 }
 
@@ -323,38 +361,4 @@ async fn receipt_first(shared: &Arc<Shared>, key: MessageKey, delay: Duration) {
         let _ = done.send(());
     });
     let _ = timeout(patience, settled).await;
-}
-
-/// The octets that answer a `submit_sm`; none for silence.
-fn answer(sequence: u32, ruling: &Ruling) -> Vec<Outgoing> {
-    let ok = CommandStatus::EsmeRok;
-    let octets = match &ruling.reply {
-        Reply::Accepted { message_id } => {
-            wire::pdu(ok, sequence, SubmitSmResp::new(wire::c_string(message_id), Vec::new()))
-        }
-        Reply::WrongType { message_id } => {
-            wire::pdu(ok, sequence, DeliverSmResp::new(wire::c_string(message_id), Vec::new()))
-        }
-        Reply::Status(status) => wire::header_only(CommandId::SubmitSmResp, CommandStatus::from(*status), sequence),
-        Reply::Nack => wire::header_only(CommandId::GenericNack, CommandStatus::EsmeRsyserr, sequence),
-        Reply::Silence => return Vec::new(),
-    };
-    let mut answer = Vec::new();
-    if ruling.garbage_first {
-        answer.push(Outgoing::Pdu(garbage()));
-    }
-    for _ in 0..=u8::from(ruling.reply_twice) {
-        answer.push(if ruling.octet_by_octet {
-            Outgoing::OctetByOctet(octets.clone())
-        } else {
-            Outgoing::Pdu(octets.clone())
-        });
-    }
-    answer
-}
-
-/// A well-framed PDU with a command id that SMPP does not know.
-fn garbage() -> Bytes {
-    let body = AnyOctetString::from_static_slice(b"\x00\xFFgarbage");
-    wire::pdu(CommandStatus::EsmeRok, 0x7FFF_FFFF, Pdu::Other { command_id: CommandId::Other(0x0000_0BAD), body })
 }

@@ -2,16 +2,21 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::Duration,
 };
 
-use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
+use tokio::{sync::Semaphore, task::JoinHandle, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    chaos::Running,
     config::{ConfigError, SimulatorConfig},
     exchange::Exchange,
+    faults::{FaultRule, InvalidFault, RuleId},
     links::Links,
+    listeners::Listener,
+    rate::{Rate, percent},
     stats::Stats,
 };
 use crate::clock::{Clock, Timestamp};
@@ -20,7 +25,12 @@ use crate::clock::{Clock, Timestamp};
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: SimulatorConfig,
+    pub(super) listeners: Vec<Listener>,
     pub(super) links: Links,
+    pub(super) links_opened: AtomicU64,
+    /// Submissions of the whole carrier.
+    pub(super) rate: Rate,
+    pub(super) chaos: Mutex<Running>,
     /// Ends every task.
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -28,27 +38,22 @@ pub(super) struct Shared {
     pub(super) deliveries: Arc<Semaphore>,
     exchange: Mutex<Exchange>,
     clock: Clock,
-    second: Mutex<Second>,
-}
-
-/// The running second of the TPS limit.
-#[derive(Debug)]
-struct Second {
-    began: Instant,
-    submits: u32,
 }
 
 impl Shared {
-    pub(super) fn new(config: SimulatorConfig, clock: Clock) -> Result<Shared, ConfigError> {
+    pub(super) fn new(config: SimulatorConfig, clock: Clock, listeners: Vec<Listener>) -> Result<Shared, ConfigError> {
         let exchange = Exchange::new(config.clone())?;
         Ok(Shared {
+            listeners,
             links: Links::new(),
+            links_opened: AtomicU64::new(0),
+            rate: Rate::new(config.tps_max),
+            chaos: Mutex::new(Running::default()),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             deliveries: Arc::new(Semaphore::new(config.limits.deliveries_max)),
             exchange: Mutex::new(exchange),
             clock,
-            second: Mutex::new(Second { began: Instant::now(), submits: 0 }),
             config,
         })
     }
@@ -71,15 +76,28 @@ impl Shared {
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task))
     }
 
-    /// Counts a submission against the TPS limit. False if it is over.
-    pub(super) fn within_tps(&self) -> bool {
-        let Some(tps_max) = self.config.tps_max else { return true };
-        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
-        if second.began.elapsed().as_secs() >= 1 {
-            *second = Second { began: Instant::now(), submits: 0 };
+    /// Puts a fault in force, and ends it when its time is over.
+    pub(super) fn set_fault(self: &Arc<Self>, rule: FaultRule) -> Result<RuleId, InvalidFault> {
+        let for_ms = rule.for_ms;
+        let id = self.exchange().faults.add(rule)?;
+        self.end_fault_after(id, for_ms);
+        Ok(id)
+    }
+
+    /// Ends the faults of the configuration when their time is over.
+    pub(super) fn time_configured_faults(self: &Arc<Self>) {
+        let timed = self.exchange().faults.timed();
+        for (id, for_ms) in timed {
+            self.end_fault_after(id, Some(for_ms));
         }
-        second.submits = second.submits.saturating_add(1);
-        second.submits <= tps_max
+    }
+
+    /// How loaded the SMSC is, in percent: the fullest of its limits.
+    pub(super) fn load_percent(&self) -> u8 {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let pending = count(self.exchange().messages.pending());
+        let messages = percent(pending, count(self.config.limits.messages_pending_max));
+        u8::try_from(messages.max(self.rate.load_percent())).unwrap_or(100)
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -93,5 +111,14 @@ impl Shared {
             messages_pending: count(exchange.messages.pending()),
             ..exchange.stats.clone()
         }
+    }
+
+    fn end_fault_after(self: &Arc<Self>, id: RuleId, for_ms: Option<u64>) {
+        let Some(ms) = for_ms else { return };
+        let shared = Arc::clone(self);
+        self.spawn(async move {
+            sleep(Duration::from_millis(ms)).await;
+            shared.exchange().faults.remove(id);
+        });
     }
 }

@@ -1,59 +1,44 @@
-//! The SMSC: it listens, and runs one session per connection.
+//! The SMSC: it runs one session per connection.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::mpsc,
     time::sleep,
 };
+use tokio_rustls::server::TlsStream;
 
 use super::{
-    links::{Link, OUTGOING_MAX, Outgoing},
+    faults::{Fault, Strikes},
+    link::{Link, LinkId, OUTGOING_MAX, Outgoing},
     session::Session,
     shared::Shared,
 };
 
-/// How long an `accept` that failed is let rest.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Accepts connections until the simulator stops.
-pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Responses are small; without this they wait for one another.
-                let _ = stream.set_nodelay(true);
-                shared.spawn(serve(Arc::clone(&shared), Wire::Tcp(stream)));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "simulator: accept failed");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 /// A connection inside the process.
 pub(super) fn connect(shared: &Arc<Shared>) -> DuplexStream {
     let (client, server) = tokio::io::duplex(64 * 1024);
-    shared.spawn(serve(Arc::clone(shared), Wire::Memory(server)));
+    shared.spawn(serve(Arc::clone(shared), Wire::Memory(server), None));
     client
 }
 
 /// What a connection runs over.
 #[derive(Debug)]
-enum Wire {
+pub(super) enum Wire {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Memory(DuplexStream),
 }
 
-async fn serve(shared: Arc<Shared>, wire: Wire) {
+/// Runs one connection, from its begin to its end.
+pub(super) async fn serve(shared: Arc<Shared>, wire: Wire, listener: Option<usize>) {
     shared.exchange().stats.connections += 1;
     let (outgoing, queue) = mpsc::channel(OUTGOING_MAX);
-    let link = Arc::new(Link::new(outgoing, shared.stop.child_token(), shared.config.redelivery.window));
+    let id = LinkId::draw(&shared.links_opened);
+    let link = Arc::new(Link::new(id, listener, outgoing, shared.stop.child_token(), &shared.config));
     if !shared.links.add(Arc::clone(&link), shared.config.limits.connections_max) {
         return;
     }
@@ -67,9 +52,28 @@ async fn serve(shared: Arc<Shared>, wire: Wire) {
                 let _ = stream.set_zero_linger();
             }
         }
+        Wire::Tls(mut stream) => {
+            let (reader, writer) = tokio::io::split(&mut stream);
+            run(&shared, &link, reader, writer, queue).await;
+            if link.is_reset() {
+                let _ = stream.get_ref().0.set_zero_linger();
+            }
+        }
         Wire::Memory(stream) => {
             let (reader, writer) = tokio::io::split(stream);
             run(&shared, &link, reader, writer, queue).await;
+        }
+    }
+    lost(&shared, &link);
+}
+
+/// The connection is over. One that was not unbound may be believed in for a while.
+fn lost(shared: &Shared, link: &Link) {
+    let Some(mode) = link.mode().filter(|_| link.is_bound()) else { return };
+    link.set_unbound();
+    for fault in shared.exchange().draw_for_link(Strikes::LinkLoss) {
+        if let Fault::StaleBind { ms } = fault {
+            shared.links.believe_in(mode, Duration::from_millis(ms));
         }
     }
 }
@@ -107,19 +111,18 @@ async fn run(
 async fn write(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Outgoing>) {
     let mut batch = Vec::with_capacity(64);
     let mut buffer = BytesMut::new();
+    let mut silent = false;
     while queue.recv_many(&mut batch, 64).await > 0 {
+        let mut gather = Duration::ZERO;
         for outgoing in batch.drain(..) {
             match outgoing {
+                Outgoing::Silence => silent = true,
+                _ if silent => {}
                 Outgoing::Pdu(octets) => buffer.extend_from_slice(&octets),
+                Outgoing::Gather(span) => gather = gather.max(span),
                 Outgoing::OctetByOctet(octets) => {
-                    if flush(&mut writer, &mut buffer).await.is_err() {
+                    if flush(&mut writer, &mut buffer).await.is_err() || slowly(&mut writer, &octets).await.is_err() {
                         return;
-                    }
-                    for octet in octets {
-                        if writer.write_all(&[octet]).await.is_err() || writer.flush().await.is_err() {
-                            return;
-                        }
-                        sleep(Duration::from_millis(1)).await;
                     }
                 }
                 Outgoing::Close => {
@@ -129,10 +132,25 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Ou
                 }
             }
         }
+        if !gather.is_zero() {
+            sleep(gather).await;
+            if !queue.is_empty() {
+                continue;
+            }
+        }
         if flush(&mut writer, &mut buffer).await.is_err() {
             return;
         }
     }
+}
+
+async fn slowly(writer: &mut (impl AsyncWrite + Unpin), octets: &[u8]) -> std::io::Result<()> {
+    for octet in octets {
+        writer.write_all(&[*octet]).await?;
+        writer.flush().await?;
+        sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }
 
 async fn flush(writer: &mut (impl AsyncWrite + Unpin), buffer: &mut BytesMut) -> std::io::Result<()> {

@@ -1,9 +1,10 @@
 //! What the simulator saw of its client, and what was wrong with it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::Fault;
 use crate::clock::Timestamp;
 
 /// Counters since the start, and the last PDUs that broke the protocol.
@@ -13,6 +14,8 @@ pub struct Stats {
     pub connections: u64,
     /// Connections open now.
     pub connections_open: u64,
+    /// TLS handshakes that failed; their connections are not among those accepted.
+    pub handshakes_failed: u64,
     /// Successful binds.
     pub binds: u64,
     /// Refused binds.
@@ -33,6 +36,8 @@ pub struct Stats {
     pub queries: u64,
     /// `enquire_link` read.
     pub enquire_links: u64,
+    /// `enquire_link` of the SMSC that were answered.
+    pub enquire_links_answered: u64,
     /// `unbind` read.
     pub unbinds: u64,
     /// `generic_nack` read.
@@ -55,6 +60,8 @@ pub struct Stats {
     pub inbox_dropped: u64,
     /// Faults that struck.
     pub faults: u64,
+    /// The same by kind, as rules name it.
+    pub faults_by_kind: BTreeMap<String, u64>,
     /// Responses under a sequence number that nothing was sent with.
     pub responses_unexpected: u64,
     /// PDUs of the client that the strict codec or the specification refuses. Anything but zero is the client's bug.
@@ -80,6 +87,13 @@ const MALFORMED_KEPT: usize = 32;
 const OCTETS_SHOWN: usize = 512;
 
 impl Stats {
+    pub(super) fn record_faults(&mut self, struck: &[Fault]) {
+        for fault in struck {
+            self.faults += 1;
+            *self.faults_by_kind.entry(fault.kind()).or_insert(0) += 1;
+        }
+    }
+
     pub(super) fn record_malformed(&mut self, at: Timestamp, reason: String, octets: &[u8]) {
         self.malformed += 1;
         if self.malformed_last.len() >= MALFORMED_KEPT {

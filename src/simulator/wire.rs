@@ -13,8 +13,10 @@ use rusmpp::{
 use uuid::Uuid;
 
 use super::{
-    message::{ReceiptsWanted, Submission},
-    text, times,
+    link::LinkId,
+    message::{ReceiptsWanted, Segment, Submission},
+    text::{self, Part},
+    times,
 };
 use crate::clock::Timestamp;
 
@@ -122,7 +124,7 @@ pub(super) fn c_string<const MAX: usize>(text: &str) -> COctetString<1, MAX> {
 }
 
 /// What a `submit_sm` asks for. Errors: the status that refuses it.
-pub(super) fn submission(pdu: &SubmitSm, now: Timestamp) -> Result<Submission, Unacceptable> {
+pub(super) fn submission(pdu: &SubmitSm, via: LinkId, now: Timestamp) -> Result<Submission, Unacceptable> {
     let to_as_written = pdu.destination_addr.as_str().to_owned();
     let to = Some(&to_as_written)
         .filter(|address| address.bytes().all(|byte| byte.is_ascii_digit()))
@@ -135,18 +137,24 @@ pub(super) fn submission(pdu: &SubmitSm, now: Timestamp) -> Result<Submission, U
         to,
         to_as_written,
         text: String::new(),
-        part: None,
+        segment: None,
         tariff: None,
         reference: None,
         user_message_reference: None,
         receipts: ReceiptsWanted::from_registered_delivery(pdu.registered_delivery.into()),
         validity,
+        via,
     };
     let mut payload = None;
+    let mut sar = Sar::default();
     for value in pdu.tlvs().iter().filter_map(|tlv| tlv.value()) {
         match value {
             TlvValue::UserMessageReference(reference) => submission.user_message_reference = Some(reference.value),
             TlvValue::MessagePayload(octets) => payload = Some(octets.value.as_ref()),
+            TlvValue::SarMsgRefNum(reference) => sar.reference = Some(*reference),
+            TlvValue::SarTotalSegments(total) => sar.total = Some(*total),
+            TlvValue::SarSegmentSeqnum(number) => sar.number = Some(*number),
+            TlvValue::BillingIdentification(octets) => submission.tariff = Some(billing(octets.as_ref())?),
             TlvValue::Other { tag: TlvTag::Other(TLV_TARIFF), value } => submission.tariff = Some(tariff(value)?),
             TlvValue::Other { tag: TlvTag::Other(TLV_REFERENCE), value } => {
                 submission.reference = Some(reference(value)?);
@@ -163,9 +171,40 @@ pub(super) fn submission(pdu: &SubmitSm, now: Timestamp) -> Result<Submission, U
         None => short_message,
     };
     let (octets, part) = text::strip_header(pdu.esm_class.into(), octets);
-    submission.text = text::decode(pdu.data_coding.into(), octets);
-    submission.part = part;
+    let data_coding = pdu.data_coding.into();
+    submission.text = text::decode(data_coding, octets);
+    let part = part.or(sar.part()).filter(|part| (1..=part.total).contains(&part.number));
+    submission.segment = part.map(|part| Segment { part, data_coding, octets: octets.to_vec() });
     Ok(submission)
+}
+
+/// The `sar_` TLVs, which name a part together (SMPP 3.4, section 5.3.2.22 to 24).
+#[derive(Clone, Copy, Default)]
+struct Sar {
+    reference: Option<u16>,
+    total: Option<u8>,
+    number: Option<u8>,
+}
+
+impl Sar {
+    fn part(self) -> Option<Part> {
+        Some(Part { reference: self.reference?, total: self.total?, number: self.number? })
+    }
+}
+
+/// The tariff in `billing_identification`: a first octet of 0x80 and above names the vendor's format and is no part of it
+/// (SMPP 5.0, section 4.8.4.3); a NUL at the end is none either.
+fn billing(octets: &[u8]) -> Result<String, Unacceptable> {
+    let code = match octets {
+        [0x80..=0xFF, code @ ..] => code,
+        code => code,
+    };
+    let code = code.strip_suffix(b"\0").unwrap_or(code);
+    if code.is_empty() || !code.iter().all(u8::is_ascii_graphic) {
+        let complaint = format!("billing_identification is no tariff: {}", HEXLOWER.encode(octets));
+        return Err(broken(CommandStatus::EsmeRinvtlvval, complaint));
+    }
+    Ok(code.iter().copied().map(char::from).collect())
 }
 
 fn tariff(octets: &[u8]) -> Result<String, Unacceptable> {
@@ -238,7 +277,7 @@ mod tests {
             if let Ok(Decoded { command, .. }) = decode(&frame.freeze())
                 && let Some(Pdu::SubmitSm(submit)) = command.pdu()
             {
-                let _ = submission(submit, Timestamp::from_unix_seconds(0));
+                let _ = submission(submit, LinkId::default(), Timestamp::from_unix_seconds(0));
             }
         }
 
@@ -265,7 +304,7 @@ mod tests {
             if let Ok(Decoded { command, .. }) = decode(&octets.into())
                 && let Some(Pdu::SubmitSm(submit)) = command.pdu()
             {
-                let _ = submission(submit, Timestamp::from_unix_seconds(0));
+                let _ = submission(submit, LinkId::default(), Timestamp::from_unix_seconds(0));
             }
         }
     }
