@@ -12,7 +12,7 @@ mod smpp;
 mod tariff;
 
 pub use meaning::Meanings;
-pub use profile::{Bind, CarrierConfig, ChargedAt, Meaning, SmppProfile, StatMeaning};
+pub use profile::{Bind, CarrierConfig, ChargedAt, LongMessages, Meaning, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
 pub use smpp::{SetupError, SmppCarrier};
@@ -72,12 +72,17 @@ pub enum Sent {
 /// A text for a passenger, as the adapter needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
+    /// Its name, the same each time that it is sent: the parts of a long text are told by it, so that a phone that has some of them
+    /// already takes the second try for the same message.
+    pub id: Reference,
     /// To whom.
     pub msisdn: Msisdn,
     /// What it says.
     pub text: &'a str,
     /// After this moment it is worth nothing.
     pub expires_at: Timestamp,
+    /// How it waits for the places that the later parts of a long text need.
+    pub urgency: Urgency,
 }
 
 /// What a carrier says without being asked.
@@ -238,7 +243,8 @@ impl Carrier {
         }
     }
 
-    /// Sends a text that costs the passenger nothing.
+    /// Sends a text that costs the passenger nothing. A long one goes in parts: the slot is for the first, the others wait for
+    /// places of their own.
     pub async fn send(&self, slot: SendSlot, text: Text<'_>, now: Timestamp) -> Sent {
         match (self, slot) {
             (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.send(slot, text, now).await,

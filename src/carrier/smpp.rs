@@ -2,6 +2,7 @@
 
 mod compose;
 mod deliver;
+mod send;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,7 +22,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use super::{Ack, CarrierConfig, CarrierEvent, CarrierReceipt, Meanings, Sent, Text, Urgency, tariff};
+use super::{Ack, CarrierConfig, CarrierEvent, CarrierReceipt, Meanings, Urgency, tariff};
 use crate::{
     charge::{Attempt, CarrierName, Charge, Evidence, EvidenceSource, Finding, Reference},
     clock::Timestamp,
@@ -209,17 +210,6 @@ impl SmppCarrier {
             }
         };
         Evidence { id, attempt, source, finding }
-    }
-
-    pub(super) async fn send(&self, slot: Slot, text: Text<'_>, now: Timestamp) -> Sent {
-        let message = compose::message(&self.0.config, text.msisdn, text.text, true, text.expires_at, now);
-        let token = self.0.tokens.fetch_add(1, Ordering::Relaxed);
-        let outcome = slot.submit(message, token).await;
-        match self.0.meanings.of_outcome(&outcome) {
-            Finding::Accepted { carrier_id } | Finding::Charged { carrier_id, .. } => Sent::Submitted { carrier_id },
-            Finding::Rejected { retry: crate::charge::Retry::Never, detail, .. } => Sent::Refused { detail },
-            _ => Sent::Later,
-        }
     }
 
     pub(super) async fn query(&self, attempt: &Attempt) -> Option<Finding> {

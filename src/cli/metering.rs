@@ -44,6 +44,7 @@ pub const METRICS: &[Metric] = &[
     ("mo_stale_total", Counter, "Messages that came too late to be charged, by carrier"),
     ("mo_wrong_code_total", Counter, "Messages with a vehicle code that there is not, by carrier"),
     ("sms_submitted_total", Counter, "Texts that the carrier took, by carrier"),
+    ("sms_parts_total", Counter, "Parts of long texts that the carrier took, by carrier"),
     ("sms_refused_total", Counter, "Texts that the carrier will never take, by carrier"),
     ("sms_expired_total", Counter, "Texts that were not sent before they were worth nothing, by carrier"),
     ("sms_replies_capped_total", Counter, "Replies not sent because the number had too many within the hour, by carrier"),
