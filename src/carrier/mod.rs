@@ -27,6 +27,7 @@ use crate::{
     clock::Timestamp,
     money::Money,
     msisdn::Msisdn,
+    passenger::MoPart,
 };
 
 /// A carrier, whatever its interface. Clones share one link.
@@ -96,8 +97,8 @@ pub enum CarrierEvent {
         destination: String,
         /// What it says.
         text: String,
-        /// The concatenation header, if it is a part of a longer message: part of what makes two deliveries one message.
-        concatenation: Option<String>,
+        /// Its place, if the carrier says that it is a part: of a longer message, or the only one.
+        part: Option<MoPart>,
         /// To be answered once the message is durable.
         ack: Ack,
     },

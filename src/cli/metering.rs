@@ -40,6 +40,12 @@ pub const METRICS: &[Metric] = &[
     // Passengers' messages.
     ("mo_received_total", Counter, "Messages from passengers, by carrier"),
     ("mo_repeated_total", Counter, "Messages that the carrier delivered again, by carrier"),
+    ("mo_put_off_total", Counter, "Messages that could not be kept, so that the carrier was asked to deliver them again, by carrier"),
+    ("mo_parts_total", Counter, "Parts of long messages, by carrier"),
+    ("mo_joined_total", Counter, "Long messages whose parts were all there, by carrier"),
+    ("mo_incomplete_total", Counter, "Long messages of which a part never came, by carrier"),
+    ("mo_outage_seconds", Gauge, "Time since messages of the carrier could last be taken"),
+    ("mo_backlog_total", Counter, "Messages that waited at the carrier during an outage, by carrier"),
     ("mo_unreadable_total", Counter, "Messages that are no command, by carrier"),
     ("mo_stale_total", Counter, "Messages that came too late to be charged, by carrier"),
     ("mo_wrong_code_total", Counter, "Messages with a vehicle code that there is not, by carrier"),
