@@ -57,7 +57,7 @@ pub(super) struct BindAnswer {
 
 impl CarrierAnswer {
     fn new(carrier: &Carrier) -> CarrierAnswer {
-        let Standing { up, paused, breaker_open, throttled, binds, rate_milli: _ } = carrier.standing();
+        let Standing { up, paused, breaker_open, throttled, binds, receives: _, rate_milli: _ } = carrier.standing();
         let bind = |BindStanding { name, up, detail }| BindAnswer { name, up, detail };
         CarrierAnswer {
             name: carrier.name().clone(),

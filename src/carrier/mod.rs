@@ -15,7 +15,7 @@ mod trace;
 
 pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
 pub use meaning::Meanings;
-pub use profile::{CarrierConfig, ChargedAt, Meaning, SmppProfile, StatMeaning};
+pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
 pub use smpp::{SetupError, SmppCarrier};
@@ -31,6 +31,7 @@ use crate::{
     clock::Timestamp,
     money::Money,
     msisdn::Msisdn,
+    passenger::MoPart,
 };
 
 /// A carrier, whatever its interface. Clones share one link.
@@ -66,6 +67,8 @@ pub enum NoSlot {
 pub struct Standing {
     /// Whether a bind that sends is up.
     pub up: bool,
+    /// Whether a bind that receives is up: only then can messages from passengers come.
+    pub receives: bool,
     /// Whether somebody has paused it.
     pub paused: bool,
     /// Whether the circuit breaker is open: it answered nothing for too long.
@@ -140,12 +143,17 @@ pub enum Sent {
 /// A text for a passenger, as the adapter needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
+    /// Its name, the same each time that it is sent: the parts of a long text are told by it, so that a phone that has some of them
+    /// already takes the second try for the same message.
+    pub id: Reference,
     /// To whom.
     pub msisdn: Msisdn,
     /// What it says.
     pub text: &'a str,
     /// After this moment it is worth nothing.
     pub expires_at: Timestamp,
+    /// How it waits for the places that the later parts of a long text need.
+    pub urgency: Urgency,
 }
 
 /// What a carrier says without being asked.
@@ -159,8 +167,8 @@ pub enum CarrierEvent {
         destination: String,
         /// What it says.
         text: String,
-        /// The concatenation header, if it is a part of a longer message: part of what makes two deliveries one message.
-        concatenation: Option<String>,
+        /// Its place, if the carrier says that it is a part: of a longer message, or the only one.
+        part: Option<MoPart>,
         /// To be answered once the message is durable.
         ack: Ack,
     },
@@ -318,7 +326,8 @@ impl Carrier {
         }
     }
 
-    /// Sends a text that costs the passenger nothing.
+    /// Sends a text that costs the passenger nothing. A long one goes in parts: the slot is for the first, the others wait for
+    /// places of their own.
     pub async fn send(&self, slot: SendSlot, text: Text<'_>, now: Timestamp) -> Sent {
         match (self, slot) {
             (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.send(slot, text, now).await,

@@ -115,9 +115,12 @@ pub struct SmppProfile {
     /// How message ids are written.
     #[serde(default)]
     pub message_id: MessageIdForm,
-    /// What `data_coding` 0 means.
+    /// What `data_coding` 0 means, both ways.
     #[serde(default)]
     pub default_alphabet: DefaultAlphabet,
+    /// How a text travels that does not fit one segment. A charged message is never split.
+    #[serde(default)]
+    pub long_messages: LongMessages,
     /// Whether `user_message_reference` goes with each request.
     #[serde(default = "defaults::yes")]
     pub user_message_reference: bool,
@@ -139,6 +142,19 @@ pub struct SmppProfile {
     pub stats: BTreeMap<String, StatMeaning>,
     /// How a fare travels: the first row that fits an amount. Every fare must have one.
     pub tariffs: Vec<TariffConfig>,
+}
+
+/// How a text travels that does not fit one segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LongMessages {
+    /// In parts, each with a user data header: every SMSC passes it on, every phone puts it together.
+    #[default]
+    Udh,
+    /// In parts, told by the SAR parameters (SMPP 3.4, 5.3.2.22 to 24): for an SMSC that writes the headers itself.
+    Sar,
+    /// Whole, in `message_payload` (SMPP 3.4, 5.3.2.32): for an SMSC that splits by itself.
+    Payload,
 }
 
 /// When the contract says that the money is taken.

@@ -2,6 +2,7 @@
 
 mod compose;
 mod deliver;
+mod send;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,8 +21,8 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::{
-    Ack, BindStanding, CarrierConfig, CarrierEvent, CarrierReceipt, LinkSecrets, Meanings, NoSlot, Sent, Standing,
-    Text, Trace, TraceFilter, Urgency, links, tariff,
+    Ack, BindStanding, CarrierConfig, CarrierEvent, CarrierReceipt, LinkSecrets, Meanings, Mode, NoSlot, Standing,
+    Trace, TraceFilter, Urgency, links, tariff,
 };
 use crate::{
     charge::{Attempt, CarrierName, Charge, Evidence, EvidenceSource, Finding, Reference},
@@ -149,13 +150,16 @@ impl SmppCarrier {
             let state = state.borrow().clone();
             BindStanding { name: name.to_owned(), up: state == LinkState::Up, detail: state.to_string() }
         };
+        let binds: Vec<BindStanding> = self.0.pool.links().map(bind).collect();
+        let modes = self.0.config.smpp.binds().into_iter().map(|bind| bind.mode);
         Standing {
             up: pool.links_open > 0,
+            receives: modes.zip(&binds).any(|(mode, bind)| mode != Mode::Transmitter && bind.up),
             paused: pool.paused,
             breaker_open: matches!(pool.breaker, BreakerState::Open { .. }),
             throttled: pool.throttled,
             rate_milli: pool.rate_milli,
-            binds: self.0.pool.links().map(bind).collect(),
+            binds,
         }
     }
 
@@ -240,17 +244,6 @@ impl SmppCarrier {
             }
         };
         Evidence { id, attempt, source, finding }
-    }
-
-    pub(super) async fn send(&self, slot: Slot, text: Text<'_>, now: Timestamp) -> Sent {
-        let message = compose::message(&self.0.config, text.msisdn, text.text, true, text.expires_at, now);
-        let token = self.0.tokens.fetch_add(1, Ordering::Relaxed);
-        let outcome = slot.submit(message, token).await;
-        match self.0.meanings.of_outcome(&outcome) {
-            Finding::Accepted { carrier_id } | Finding::Charged { carrier_id, .. } => Sent::Submitted { carrier_id },
-            Finding::Rejected { retry: crate::charge::Retry::Never, detail, .. } => Sent::Refused { detail },
-            _ => Sent::Later,
-        }
     }
 
     pub(super) async fn query(&self, attempt: &Attempt) -> Option<Finding> {

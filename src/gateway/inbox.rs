@@ -1,19 +1,26 @@
 //! What carriers say without being asked: messages from passengers, receipts, late answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use fail::fail_point;
 use metrics::counter;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{Inner, Purchase, PurchaseError, Purchased};
+use super::{
+    Inner, Purchase, PurchaseError, Purchased,
+    backlog::{Arrival, Backlog},
+};
 use crate::{
-    carrier::{Carrier, CarrierEvent},
-    charge::{Channel, Charge, Event, Reason, Reference, State},
+    carrier::{Ack, Carrier, CarrierEvent},
+    charge::{CarrierName, Channel, Charge, Event, Reason, Reference, State},
     msisdn::Msisdn,
-    passenger::{self, Command, Message},
-    store::{IncomingSms, KeyGuard, Outcome, StoreError, TicketFilter, Write},
+    passenger::{self, Command, MO_PARTS_MAX, Message, MoPart},
+    store::{IncomingSms, KeyGuard, MoKind, Outcome, StoreError, TicketFilter, Write},
 };
 
 /// Who the idempotency keys of messages belong to.
@@ -44,40 +51,94 @@ impl Inner {
                 CarrierEvent::Receipt { receipt, ack } => {
                     self.tasks.spawn(async move { inner.take_receipt(receipt, ack).await });
                 }
-                CarrierEvent::Mo { msisdn, destination, text, concatenation, ack } => {
-                    let carrier = carrier.clone();
-                    let fingerprint = fingerprint(&carrier, msisdn, &destination, &text, concatenation.as_deref());
+                CarrierEvent::Mo { msisdn, destination, text, part, ack } => {
+                    let name = carrier.name().clone();
                     self.tasks.spawn(async move {
-                        let now = inner.now();
-                        let sms = IncomingSms {
-                            id: Reference::new(now, rand::random()),
-                            carrier: carrier.name().clone(),
-                            msisdn,
-                            destination,
-                            text,
-                            fingerprint,
-                            received_at: now,
-                            same_since: now.minus(Duration::from_secs(inner.config.mo_repeat_seconds)),
-                        };
-                        // Durable first, acknowledged then. Dropped unanswered, the carrier delivers it again.
-                        match inner.writer.write(Write::KeepMo(sms.clone())).await {
-                            Ok(Outcome::MoKept) => {
-                                ack.accept();
-                                counter!("mo_received_total", "carrier" => sms.carrier.to_string()).increment(1);
-                                inner.answer(sms).await;
-                            }
-                            Ok(_) => {
-                                ack.accept();
-                                counter!("mo_repeated_total", "carrier" => sms.carrier.to_string()).increment(1);
-                            }
-                            Err(error) => {
-                                warn!(%error, "a message cannot be kept now; the carrier is asked to send it again")
-                            }
-                        }
+                        let sms = inner.incoming(name, msisdn, destination, text, part);
+                        inner.take_mo(sms, ack).await;
                     });
                 }
             }
         }
+    }
+
+    fn incoming(
+        &self,
+        carrier: CarrierName,
+        msisdn: Msisdn,
+        destination: String,
+        text: String,
+        part: Option<MoPart>,
+    ) -> IncomingSms {
+        let now = self.now();
+        let fingerprint = fingerprint(&carrier, msisdn, &destination, &text, part);
+        let arrival = self.backlog(&carrier).map(|backlog| backlog.arrives(&fingerprint, now));
+        let Arrival { received_at, kind } = arrival.unwrap_or(Arrival { received_at: now, kind: MoKind::Prompt });
+        // The only part of a message is the message.
+        let part = part.filter(|part| part.total > 1);
+        let mut same_for = Duration::from_secs(self.config.mo_repeat_seconds);
+        if part.is_some() {
+            same_for = same_for.max(self.parts_window());
+        }
+        let sms = IncomingSms {
+            id: Reference::new(now, rand::random()),
+            carrier,
+            msisdn,
+            destination,
+            text,
+            part,
+            kind,
+            fingerprint,
+            received_at,
+            kept_at: now,
+            same_since: now.minus(same_for),
+        };
+        if part.is_some_and(|part| part.total > MO_PARTS_MAX) { too_long(sms) } else { sms }
+    }
+
+    /// Durable first, acknowledged then. What cannot be kept is not acknowledged, and the carrier delivers it again.
+    async fn take_mo(self: &Arc<Self>, sms: IncomingSms, ack: Ack) {
+        let count = |name: &'static str| counter!(name, "carrier" => sms.carrier.to_string()).increment(1);
+        let outcome = match self.keep_mo(sms.clone()).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                warn!(%error, "a message cannot be kept now; the carrier is asked to send it again");
+                count("mo_put_off_total");
+                self.backlog(&sms.carrier).iter_mut().for_each(|backlog| backlog.put_off(sms.fingerprint, sms.kept_at));
+                return drop(ack);
+            }
+        };
+        fail_point!("gateway-after-mo-kept");
+        ack.accept();
+        self.backlog(&sms.carrier).iter_mut().for_each(|backlog| backlog.kept(&sms.fingerprint, self.now()));
+        match outcome {
+            (kept, Outcome::MoKept) => {
+                count("mo_received_total");
+                self.answer(kept).await;
+            }
+            (_, Outcome::PartKept { parts }) => {
+                count("mo_parts_total");
+                self.join_parts(parts).await;
+            }
+            _ => count("mo_repeated_total"),
+        }
+    }
+
+    /// The message as it was kept, and what came of it.
+    async fn keep_mo(&self, sms: IncomingSms) -> Result<(IncomingSms, Outcome), StoreError> {
+        match self.writer.write(Write::KeepMo(sms.clone())).await? {
+            Outcome::TooManyParts => {
+                let sms = too_long(sms);
+                let outcome = self.writer.write(Write::KeepMo(sms.clone())).await?;
+                Ok((sms, outcome))
+            }
+            outcome => Ok((sms, outcome)),
+        }
+    }
+
+    /// What is remembered of a carrier's messages; it has a place from the start.
+    pub(super) fn backlog(&self, carrier: &CarrierName) -> Option<MutexGuard<'_, Backlog>> {
+        self.backlogs.get(carrier).map(|backlog| backlog.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Messages that were kept and not answered: an earlier process ended, or the gateway was overloaded.
@@ -85,7 +146,7 @@ impl Inner {
         let patience = Duration::from_secs(5);
         for sms in self.store.unanswered_mos(WAITING_MAX).await? {
             // A younger one is most likely being answered right now.
-            if self.now().since(sms.received_at) >= patience {
+            if self.now().since(sms.kept_at) >= patience {
                 self.answer(sms).await;
             }
         }
@@ -93,13 +154,22 @@ impl Inner {
     }
 
     /// Answers a message that is kept. What fails leaves it unanswered, and the sweep takes it up again.
-    async fn answer(self: &Arc<Self>, sms: IncomingSms) {
+    pub(super) async fn answer(self: &Arc<Self>, sms: IncomingSms) {
         if let Err(error) = self.try_answer(&sms).await {
             warn!(mo = %sms.id, msisdn = sms.msisdn.masked(), %error, "a message is not answered yet");
         }
     }
 
     async fn try_answer(self: &Arc<Self>, sms: &IncomingSms) -> Result<(), StoreError> {
+        match sms.kind {
+            MoKind::Prompt => {}
+            MoKind::Late => counter!("mo_backlog_total", "carrier" => sms.carrier.to_string()).increment(1),
+            MoKind::Incomplete => return self.reply(sms, &[Message::Incomplete]).await,
+            MoKind::TooLong => {
+                counter!("mo_unreadable_total", "carrier" => sms.carrier.to_string()).increment(1);
+                return self.reply(sms, &[Message::WrongCode]).await;
+            }
+        }
         match passenger::parse(&sms.text, self.config.passengers_max) {
             Ok(Command::Buy { vehicle, passengers }) => self.buy(sms, &vehicle, passengers).await,
             Ok(Command::SetLanguage(language)) => {
@@ -122,7 +192,9 @@ impl Inner {
     }
 
     async fn buy(self: &Arc<Self>, sms: &IncomingSms, wanted: &str, passengers: u8) -> Result<(), StoreError> {
-        if self.now().since(sms.received_at) > Duration::from_secs(self.config.mo_stale_seconds) {
+        // After its ticket deadline nothing could be sent for it any more.
+        let fresh_for = Duration::from_secs(self.config.mo_stale_seconds).min(self.config.ticket_deadline());
+        if sms.kind == MoKind::Late || self.now().since(sms.received_at) > fresh_for {
             counter!("mo_stale_total", "carrier" => sms.carrier.to_string()).increment(1);
             return self.reply(sms, &[Message::NotChargedSendAgain { vehicle: wanted }]).await;
         }
@@ -186,18 +258,25 @@ impl Inner {
 }
 
 /// What makes two deliveries one message: never the sequence number, which is another each time.
-fn fingerprint(
-    carrier: &Carrier,
+pub(super) fn fingerprint(
+    carrier: &CarrierName,
     msisdn: Msisdn,
     destination: &str,
     text: &str,
-    concatenation: Option<&str>,
+    part: Option<MoPart>,
 ) -> [u8; 32] {
     let mut hash = Sha256::new();
-    let parts = [carrier.name().as_str(), &msisdn.to_string(), destination, text, concatenation.unwrap_or_default()];
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
+    let place = part.map_or_else(String::new, |part| format!("{part:?}"));
+    for field in [carrier.as_str(), &msisdn.to_string(), destination, text, &place] {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field.as_bytes());
     }
     hash.finalize().into()
+}
+
+/// A part of a message that is not put together. All parts of that message are one message, which is answered once.
+fn too_long(sms: IncomingSms) -> IncomingSms {
+    let place = sms.part.map(|part| MoPart { number: 0, ..part });
+    let fingerprint = fingerprint(&sms.carrier, sms.msisdn, &sms.destination, "", place);
+    IncomingSms { part: None, kind: MoKind::TooLong, fingerprint, ..sms }
 }

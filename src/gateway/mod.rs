@@ -3,15 +3,18 @@
 //! The way of a charge through the files: [`purchase`](self) turns a request into an opening and commits it; a *flight* waits
 //! for a send slot, makes the attempt durable, sends it and applies what comes back; `apply` is the one door through which a
 //! charge changes; `ticketing` makes the ticket that is committed with it; `outbox` sends what passengers are told. `inbox`
-//! and `receipts` take what carriers say without being asked. `sweep` looks after deadlines and queries, and `recovery`
+//! and `receipts` take what carriers say without being asked; `parts` puts long messages together, and `backlog` knows which
+//! of them waited at the carrier. `sweep` looks after deadlines and queries, and `recovery`
 //! after what a killed process left behind.
 //!
 //! Nothing here is written in a request handler's own future: whoever hangs up cancels nothing.
 
 mod apply;
+mod backlog;
 mod flight;
 mod inbox;
 mod outbox;
+mod parts;
 mod purchase;
 mod receipts;
 mod recovery;
@@ -27,7 +30,11 @@ pub use apply::{Applied, ApplyError};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -35,7 +42,13 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{outbox::Outbox, striped::Striped, ticketing::Ticketing, watch::Watchers};
+use self::{
+    backlog::{Backlog, BacklogConfig},
+    outbox::Outbox,
+    striped::Striped,
+    ticketing::Ticketing,
+    watch::Watchers,
+};
 use crate::{
     carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable},
     charge::{CarrierName, Charge, Evidence, EvidenceSource, Finding, LateSuccess, Reason, Reference, Retry},
@@ -66,6 +79,12 @@ pub struct GatewayConfig {
     pub mo_repeat_seconds: u64,
     /// A message that has waited longer than this is answered "not charged, send again": the passenger has left the bus.
     pub mo_stale_seconds: u64,
+    /// A long message whose parts are not all there after this time is answered "incomplete, not charged".
+    pub mo_parts_seconds: u64,
+    /// After messages could not be taken for longer than this, those that come are backlog: their passengers have left the bus.
+    pub mo_outage_seconds: u64,
+    /// For so long after such an outage, what comes is backlog.
+    pub mo_backlog_seconds: u64,
     /// Answers without a ticket that one number gets within an hour.
     pub replies_per_hour_max: u64,
     /// How long a text without a ticket is worth sending.
@@ -86,6 +105,9 @@ impl Default for GatewayConfig {
             flights_max: 4_096,
             mo_repeat_seconds: 30,
             mo_stale_seconds: 300,
+            mo_parts_seconds: 60,
+            mo_outage_seconds: 120,
+            mo_backlog_seconds: 20,
             replies_per_hour_max: 20,
             reply_ttl_seconds: 3_600,
             retry_pause_ms: 250,
@@ -109,11 +131,21 @@ impl GatewayConfig {
         within("flights_max", self.flights_max as u64, 1..=1_000_000);
         within("mo_repeat_seconds", self.mo_repeat_seconds, 0..=86_400);
         within("mo_stale_seconds", self.mo_stale_seconds, 10..=86_400);
+        within("mo_parts_seconds", self.mo_parts_seconds, 1..=3_600);
+        // What the sweep does not see in time would look like an outage.
+        let outage_min = (self.sweep_interval_ms / 250).clamp(1, 86_400);
+        within("mo_outage_seconds", self.mo_outage_seconds, outage_min..=86_400);
+        within("mo_backlog_seconds", self.mo_backlog_seconds, 0..=3_600);
         within("replies_per_hour_max", self.replies_per_hour_max, 1..=1_000);
         within("reply_ttl_seconds", self.reply_ttl_seconds, 1..=86_400);
         within("retry_pause_ms", self.retry_pause_ms, 1..=60_000);
         within("sweep_interval_ms", self.sweep_interval_ms, 10..=60_000);
         problems
+    }
+
+    fn backlog(&self) -> BacklogConfig {
+        let outage = Duration::from_secs(self.mo_outage_seconds);
+        BacklogConfig { outage, lasts: Duration::from_secs(self.mo_backlog_seconds) }
     }
 
     /// [`GatewayConfig::ticket_deadline_seconds`].
@@ -174,6 +206,7 @@ struct Inner {
     subscribers: Subscribers,
     ticketing: Ticketing,
     outboxes: BTreeMap<CarrierName, Outbox>,
+    backlogs: BTreeMap<CarrierName, Mutex<Backlog>>,
     /// Bounds the charges under way.
     flights: Arc<Semaphore>,
     /// One purchase of a subscriber at a time, from the look at the limits to the commit.
@@ -219,10 +252,13 @@ impl Gateway {
         let carriers: BTreeMap<CarrierName, Carrier> =
             parts.carriers.into_iter().map(|carrier| (carrier.name().clone(), carrier)).collect();
         check_books(&parts.books, &carriers, parts.config.passengers_max)?;
+        let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
+        let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
         let inner = Arc::new(Inner {
             prefixes: PrefixTable::new(prefixes).map_err(StartError::Config)?,
             flights: Arc::new(Semaphore::new(parts.config.flights_max)),
+            backlogs: carriers.keys().map(|name| (name.clone(), backlog(name))).collect(),
             outboxes: carriers.keys().map(|name| (name.clone(), Outbox::default())).collect(),
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
             books: ArcSwap::from_pointee(parts.books),

@@ -122,7 +122,8 @@ impl Inner {
         let urgency = if message.ticket { Urgency::Ticket } else { Urgency::Normal };
         // While it waits for a place it does not age in the store; a process that ends here leaves it pending.
         let Ok(slot) = carrier.reserve(left.min(Duration::from_secs(30)), urgency).await else { return };
-        let text = Text { msisdn: message.msisdn, text: &message.text, expires_at: message.expires_at };
+        let OutgoingSms { id, msisdn, ref text, expires_at, .. } = message;
+        let text = Text { id, msisdn, text, expires_at, urgency };
         let tries = tries + 1;
         match carrier.send(slot, text, self.now()).await {
             Sent::Submitted { carrier_id } => {

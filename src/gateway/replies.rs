@@ -70,6 +70,7 @@ impl Inner {
         if over_cap && !replies.is_empty() {
             counter!("sms_replies_capped_total", "carrier" => sms.carrier.to_string()).increment(1);
         }
+        let asks_again = replies.iter().any(|reply| matches!(reply, Message::NotChargedSendAgain { .. }));
         let replies = if over_cap { &[] } else { replies };
         let message = |reply: &Message<'_>| OutgoingSms {
             id: Reference::new(now, rand::random()),
@@ -81,7 +82,8 @@ impl Inner {
             created_at: now,
             expires_at: self.worth_until(now, None),
         };
-        let answer = MoAnswer { mo: sms.id, at: now, messages: replies.iter().map(message).collect() };
+        let messages = replies.iter().map(message).collect();
+        let answer = MoAnswer { mo: sms.id, at: now, messages, asks_again };
         // Answered in the meantime: by the sweep, or by the one whom the sweep thought to be slow.
         if self.writer.write(Write::AnswerMo(answer.clone())).await? == Outcome::Done {
             self.queue_messages(&answer.messages);

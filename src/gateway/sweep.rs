@@ -8,7 +8,7 @@ use tracing::{debug, error, warn};
 use super::Inner;
 use crate::{
     charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding},
-    store::StoreError,
+    store::{StoreError, Write},
 };
 
 /// Charges looked at in one round; the rest follow in the next.
@@ -38,12 +38,30 @@ impl Inner {
 
     /// One look at everything that is due.
     pub(super) async fn sweep_once(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.watch_mos().await;
         for charge in self.store.due_charges(self.now(), BATCH).await? {
             self.tick(charge).await;
         }
         self.queue_due_messages().await?;
+        self.join_waiting_parts().await?;
         self.answer_waiting_mos().await?;
         self.measure().await
+    }
+
+    /// Makes durable that messages can be taken, so that the next process knows for how long they could not.
+    async fn watch_mos(&self) {
+        for (name, carrier) in &self.carriers {
+            // A paused carrier still brings messages.
+            let is_bound = carrier.standing().receives;
+            let at = self.now();
+            if !is_bound || !self.backlog(name).is_some_and(|backlog| backlog.is_watch_due(at)) {
+                continue;
+            }
+            match self.writer.write(Write::WatchMos { carrier: name.clone(), at }).await {
+                Ok(_) => self.backlog(name).iter_mut().for_each(|backlog| backlog.watched(self.now())),
+                Err(error) => warn!(carrier = %name, %error, "messages of this carrier cannot be kept now"),
+            }
+        }
     }
 
     async fn tick(self: &Arc<Self>, charge: Charge) {
@@ -94,6 +112,8 @@ impl Inner {
             let standing = carrier.standing();
             gauge!("carrier_up", "carrier" => name.to_string()).set(float(standing.up.into()));
             gauge!("carrier_paused", "carrier" => name.to_string()).set(float(standing.paused.into()));
+            let outage = self.backlog(name).map_or(Duration::ZERO, |backlog| backlog.outage(self.now()));
+            gauge!("mo_outage_seconds", "carrier" => name.to_string()).set(outage.as_secs_f64());
         }
         Ok(())
     }

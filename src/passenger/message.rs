@@ -52,6 +52,8 @@ pub enum Message<'a> {
         /// The vehicle, as the passenger named it.
         vehicle: &'a str,
     },
+    /// A part of a long SMS never came. Nothing was charged.
+    Incomplete,
     /// The charge came through after its ticket deadline and is given back (M11).
     RefundedLate {
         /// The vehicle code.
@@ -94,6 +96,8 @@ pub enum TextKey {
     Declined(Reason),
     /// `not_charged_send_again`
     NotChargedSendAgain,
+    /// `incomplete`
+    Incomplete,
     /// `refunded_late`
     RefundedLate,
     /// `language_set`
@@ -120,6 +124,7 @@ impl TextKey {
             TextKey::TooManyPassengers,
             TextKey::NoTicket,
             TextKey::NotChargedSendAgain,
+            TextKey::Incomplete,
             TextKey::RefundedLate,
             TextKey::LanguageSet,
             TextKey::Help,
@@ -179,6 +184,7 @@ impl TextKey {
                 TextKey::WrongCode => Message::WrongCode,
                 TextKey::Declined(reason) => Message::Declined { reason, vehicle: named },
                 TextKey::NotChargedSendAgain => Message::NotChargedSendAgain { vehicle: named },
+                TextKey::Incomplete => Message::Incomplete,
                 TextKey::RefundedLate => Message::RefundedLate { vehicle, amount },
                 TextKey::LanguageSet => Message::LanguageSet,
                 TextKey::NoTicket => Message::NoTicket,
@@ -199,6 +205,7 @@ impl fmt::Display for TextKey {
             TextKey::WrongCode => "wrong_code",
             TextKey::Declined(reason) => return write!(f, "declined_{reason}"),
             TextKey::NotChargedSendAgain => "not_charged_send_again",
+            TextKey::Incomplete => "incomplete",
             TextKey::RefundedLate => "refunded_late",
             TextKey::LanguageSet => "language_set",
             TextKey::NoTicket => "no_ticket",
@@ -219,6 +226,7 @@ impl Message<'_> {
             Message::WrongCode => TextKey::WrongCode,
             Message::Declined { reason, .. } => TextKey::Declined(*reason),
             Message::NotChargedSendAgain { .. } => TextKey::NotChargedSendAgain,
+            Message::Incomplete => TextKey::Incomplete,
             Message::RefundedLate { .. } => TextKey::RefundedLate,
             Message::LanguageSet => TextKey::LanguageSet,
             Message::NoTicket => TextKey::NoTicket,
@@ -254,7 +262,9 @@ impl Message<'_> {
             | Message::Declined { vehicle, .. }
             | Message::NotChargedSendAgain { vehicle } => vec![("vehicle", Value::from(*vehicle))],
             Message::TooManyPassengers { passengers_max } => vec![("passengers_max", Value::from(*passengers_max))],
-            Message::WrongCode | Message::LanguageSet | Message::NoTicket | Message::Help => Vec::new(),
+            Message::WrongCode | Message::Incomplete | Message::LanguageSet | Message::NoTicket | Message::Help => {
+                Vec::new()
+            }
         }
     }
 }
@@ -302,9 +312,9 @@ mod tests {
         for key in TextKey::all() {
             assert!(key.samples().iter().all(|sample| sample.key() == key));
         }
-        assert_eq!(names.len(), 31);
+        assert_eq!(names.len(), 32);
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 31);
+        assert_eq!(names.len(), 32);
     }
 }

@@ -4,10 +4,12 @@
 
 mod command;
 mod message;
+mod parts;
 mod spelling;
 mod texts;
 
 pub use crate::language::Language;
 pub use command::{Command, CommandError, PASSENGERS_MIN, parse};
 pub use message::{Message, TextKey, TicketText};
+pub use parts::{MO_PARTS_MAX, MoPart, join};
 pub use texts::{TextProblem, Texts, TextsError};

@@ -164,7 +164,22 @@ impl Store {
         each!(self, backend => backend.tickets(msisdn, filter, now, limit).await)
     }
 
-    /// Messages from passengers that wait for an answer, oldest first, at most `limit`: what a restart has to look at.
+    /// Numbers with open parts of messages, the longest open first, at most `limit`.
+    pub async fn numbers_with_open_parts(&self, limit: u32) -> Result<Vec<Msisdn>, StoreError> {
+        each!(self, backend => backend.numbers_with_open_parts(limit).await)
+    }
+
+    /// The open parts of one number's messages, oldest first; never more than [`OPEN_PARTS_MAX`](super::OPEN_PARTS_MAX).
+    pub async fn open_parts(&self, msisdn: Msisdn) -> Result<Vec<IncomingSms>, StoreError> {
+        each!(self, backend => backend.open_parts(msisdn).await)
+    }
+
+    /// The last moment at which messages of each carrier's passengers could be taken, by [`Write::WatchMos`].
+    pub async fn mos_watched(&self) -> Result<Vec<(CarrierName, Timestamp)>, StoreError> {
+        each!(self, backend => backend.mos_watched().await)
+    }
+
+    /// Messages from passengers that wait for an answer, but no parts, oldest first, at most `limit`: what a restart has to look at.
     pub async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
         each!(self, backend => backend.unanswered_mos(limit).await)
     }

@@ -10,7 +10,7 @@ const KEY_BYTES_MAX: usize = 255;
 
 impl Write {
     /// Errors: [`StoreError::Refused`] if the write contradicts itself: entries that do not add up to zero, parts that
-    /// speak of different charges, a version that goes back, a key that is too long.
+    /// speak of different charges, a version that goes back, a key that is too long, a part that is made of parts.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match self {
             Write::Open(opening) => {
@@ -19,6 +19,9 @@ impl Write {
             }
             Write::Settle(settlement) => settlement.check(),
             Write::RecordRepeat { guard, .. } => check_key(guard),
+            Write::JoinParts(joined) if joined.message.part.is_some() || joined.parts.is_empty() => {
+                Err(StoreError::Refused(format!("message {}: it is no message made of parts", joined.message.id)))
+            }
             _ => Ok(()),
         }
     }

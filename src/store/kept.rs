@@ -5,6 +5,7 @@ use crate::{
     clock::Timestamp,
     money::Money,
     msisdn::Msisdn,
+    passenger::MoPart,
     transit::VehicleCode,
 };
 
@@ -94,12 +95,46 @@ pub struct IncomingSms {
     pub destination: String,
     /// What it says.
     pub text: String,
-    /// SHA-256 over carrier, source, destination, text and concatenation reference: what makes two deliveries one message.
+    /// Its place, if it is one part of a longer message. A part is never answered itself.
+    pub part: Option<MoPart>,
+    /// How it may be taken.
+    pub kind: MoKind,
+    /// SHA-256 over carrier, source, destination, text and place: what makes two deliveries one message.
     pub fingerprint: [u8; 32],
-    /// When it came.
+    /// When it first came. It may have been put off then.
     pub received_at: Timestamp,
-    /// A message with the same fingerprint that came after this moment is this message.
+    /// When it came this time, to be kept.
+    pub kept_at: Timestamp,
+    /// A message with the same fingerprint that was kept after this moment is this message. For a part, so is what was closed
+    /// after it.
     pub same_since: Timestamp,
+}
+
+/// How a message from a passenger may be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoKind {
+    /// As what it says.
+    #[default]
+    Prompt,
+    /// It waited at the carrier while messages could not be taken: nothing is bought with it.
+    Late,
+    /// Parts of it never came: it is no command, whatever is there of it.
+    Incomplete,
+    /// It has more parts than are put together: it is no command, whatever this part says.
+    TooLong,
+}
+
+impl MoKind {
+    /// The stable code, as in the store.
+    pub const fn code(self) -> &'static str {
+        match self {
+            MoKind::Prompt => "prompt",
+            MoKind::Late => "late",
+            MoKind::Incomplete => "incomplete",
+            MoKind::TooLong => "too_long",
+        }
+    }
 }
 
 /// A message to a passenger, free of charge.

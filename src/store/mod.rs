@@ -14,6 +14,7 @@ mod group_commit;
 mod kept;
 mod memory;
 mod overlap;
+mod parts;
 mod question;
 mod slot;
 mod sqlite;
@@ -26,12 +27,14 @@ pub use backends::Store;
 pub use error::StoreError;
 pub use group_commit::{GroupCommit, GroupCommitConfig};
 pub use kept::{
-    IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoredBreak,
+    IncomingSms, JournalEntry, MessageState, MoKind, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoredBreak,
     StoredTicket,
 };
 pub use memory::Memory;
+pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use write::{
-    KeyGuard, MessageProgress, MoAnswer, NewCarrierId, Opening, Outcome, Settlement, SlotChange, SlotClaim, Write,
+    JoinedParts, KeyGuard, MessageProgress, MoAnswer, NewCarrierId, Opening, Outcome, Settlement, SlotChange,
+    SlotClaim, Write,
 };

@@ -22,6 +22,9 @@ enum Touch<'a> {
     CarrierId(&'a CarrierName, &'a str),
     Parked(&'a str),
     Mo(Reference),
+    /// Every part of a message from this number.
+    Parts(Msisdn),
+    Watch(&'a CarrierName),
     Fingerprint(&'a [u8; 32]),
     Message(Reference),
     Serials(&'a VehicleCode, &'a str),
@@ -67,10 +70,17 @@ impl Write {
                 touches.push(Touch::Key(&guard.caller, &guard.key));
                 mo.iter().for_each(|answer| touch_answer(answer, touches));
             }
-            Write::KeepMo(IncomingSms { id, fingerprint, .. }) => {
+            Write::KeepMo(IncomingSms { id, fingerprint, part, msisdn, .. }) => {
                 touches.push(Touch::Mo(*id));
                 touches.push(Touch::Fingerprint(fingerprint));
+                touches.extend(part.map(|_| Touch::Parts(*msisdn)));
             }
+            Write::JoinParts(joined) => {
+                touches.push(Touch::Mo(joined.message.id));
+                touches.push(Touch::Parts(joined.message.msisdn));
+                touches.extend(joined.parts.iter().copied().map(Touch::Mo));
+            }
+            Write::WatchMos { carrier, .. } => touches.push(Touch::Watch(carrier)),
             Write::AnswerMo(answer) => touch_answer(answer, touches),
             Write::Park(receipt) => {
                 touches.push(Touch::Parked(&receipt.id));

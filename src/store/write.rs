@@ -26,8 +26,19 @@ pub enum Write {
         /// The message from a passenger that this answers, and what it is answered with.
         mo: Option<MoAnswer>,
     },
-    /// A message from a passenger, before it is acknowledged. Answered by [`Outcome::MoKept`] or [`Outcome::MoKnown`].
+    /// A message from a passenger, before it is acknowledged. Answered by [`Outcome::MoKept`] or [`Outcome::MoKnown`]; a part of a
+    /// longer one by [`Outcome::PartKept`], [`Outcome::TooManyParts`] or [`Outcome::MoKnown`].
     KeepMo(IncomingSms),
+    /// A whole message takes the place of its parts. Answered by [`Outcome::MoKept`], or by [`Outcome::MoKnown`] if one of the parts
+    /// was closed before or was never kept: somebody else was faster, and nothing is written.
+    JoinParts(JoinedParts),
+    /// Messages from this carrier's passengers could be taken at this moment. Answered by [`Outcome::Done`].
+    WatchMos {
+        /// The carrier.
+        carrier: CarrierName,
+        /// When.
+        at: Timestamp,
+    },
     /// A message from a passenger is answered without a charge. Answered by [`Outcome::Done`], or by [`Outcome::MoKnown`] if it
     /// was answered before or was never kept.
     AnswerMo(MoAnswer),
@@ -156,6 +167,17 @@ pub struct MoAnswer {
     pub at: Timestamp,
     /// What the passenger is told; nothing, if the cap on replies is reached.
     pub messages: Vec<OutgoingSms>,
+    /// Whether the passenger is asked to send the same again: from now on the same text is a new message.
+    pub asks_again: bool,
+}
+
+/// What takes the place of the parts of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinedParts {
+    /// The [`IncomingSms::id`] of each part. They are closed from now on.
+    pub parts: Vec<Reference>,
+    /// The message: whole, or incomplete. It waits for its answer.
+    pub message: IncomingSms,
 }
 
 /// The next state of an outgoing message. A message in a final state (delivered, failed, expired) stays there.
@@ -205,6 +227,13 @@ pub enum Outcome {
     EvidenceKnown,
     /// The message is kept and waits for its answer.
     MoKept,
+    /// The part is kept. These are the open parts of its message, itself included, the oldest first.
+    PartKept {
+        /// They stay open until [`Write::JoinParts`].
+        parts: Vec<IncomingSms>,
+    },
+    /// The number has [`OPEN_PARTS_MAX`](super::OPEN_PARTS_MAX) open parts; nothing was written.
+    TooManyParts,
     /// The same message was kept within the window, or the message has its answer; nothing was written.
     MoKnown {
         /// The id of the message that was kept, or that has its answer.

@@ -1,28 +1,35 @@
 //! How what we send is written: the charged message, the text for a passenger, the id in a status query.
+//!
+//! A text goes in the carrier's default alphabet (`data_coding` 0) where that and the air have all its characters, else in
+//! UCS-2. What 0 means is configured and read by on the way in as well, so one key sets both right; IA5 (`data_coding` 1)
+//! would say the same letters in a coding that fewer SMSCs know.
 
 use std::time::Duration;
 
 use crate::{
     carrier::{
-        CarrierConfig, SmppProfile,
+        CarrierConfig, LongMessages, SmppProfile, Text,
         tariff::{self, TariffError},
     },
-    charge::{Attempt, Charge},
+    charge::{Attempt, Charge, Reference},
     clock::Timestamp,
     msisdn::Msisdn,
     smpp::{
         Address, SubmitSm,
         receipt::IdBase,
-        text::{Alphabet, encode},
+        text::{PartMark, TooManySegments, encode_message, segments, split_message},
     },
 };
 
-/// The most that `short_message` holds (SMPP 3.4, 5.2.22).
-const SHORT_MESSAGE_OCTETS_MAX: usize = 254;
 /// `registered_delivery`: a receipt for success and failure (SMPP 3.4, 5.2.17).
 const RECEIPT_WANTED: u8 = 1;
+/// A free text has at most so many parts.
+const PARTS_MAX: u8 = 10;
 
 /// The message by which the carrier takes the fare of `charge`. `text` is what the phone shows.
+///
+/// It is one message, however long its text: of several, each would be charged. What does not fit one segment goes whole into
+/// `message_payload`.
 ///
 /// Errors: the amount has no tariff, or a value of it does not fit its type.
 pub(super) fn charged_message(
@@ -33,8 +40,11 @@ pub(super) fn charged_message(
     now: Timestamp,
 ) -> Result<SubmitSm, TariffError> {
     let profile = &config.smpp;
-    let message =
-        message(config, charge.order.msisdn, text, profile.validity_period, charge.terms.ticket_deadline, now);
+    let mut message = whole(config, charge.order.msisdn, text);
+    message.registered_delivery = RECEIPT_WANTED;
+    if profile.validity_period {
+        message.validity_period = relative_time(charge.terms.ticket_deadline.since(now));
+    }
     let message = match attempt.wire_reference.parse() {
         Ok(number) if profile.user_message_reference => message.with_user_message_reference(number),
         _ => message,
@@ -42,30 +52,68 @@ pub(super) fn charged_message(
     tariff::apply(&profile.tariffs, charge, message)
 }
 
-/// A message from our short number, valid until `until`.
-pub(super) fn message(
-    config: &CarrierConfig,
-    msisdn: Msisdn,
-    text: &str,
-    with_validity: bool,
-    until: Timestamp,
-    now: Timestamp,
-) -> SubmitSm {
-    let destination = Address::international(msisdn.e164().to_string());
-    let mut message = SubmitSm::new(Address::short_code(config.short_number.clone()), destination);
-    let (data_coding, octets) = encoded(text);
+/// The messages that a text for a passenger takes, in the order in which they are to be sent; at least one.
+///
+/// Only the last asks for a receipt: a text has one state, and of several receipts each would have to wait for the others.
+///
+/// Errors: more than ten parts.
+pub(super) fn text(config: &CarrierConfig, text: &Text<'_>, now: Timestamp) -> Result<Vec<SubmitSm>, TooManySegments> {
+    let mark = match config.smpp.long_messages {
+        LongMessages::Udh => Some(PartMark::Header),
+        LongMessages::Sar => Some(PartMark::Sar),
+        LongMessages::Payload => None,
+    };
+    let mut messages = match mark {
+        Some(mark) => in_parts(config, text, mark)?,
+        None => vec![whole(config, text.msisdn, text.text)],
+    };
+    let validity_period = relative_time(text.expires_at.since(now));
+    messages.iter_mut().for_each(|message| message.validity_period.clone_from(&validity_period));
+    if let Some(last) = messages.last_mut() {
+        last.registered_delivery = RECEIPT_WANTED;
+    }
+    Ok(messages)
+}
+
+fn in_parts(config: &CarrierConfig, text: &Text<'_>, mark: PartMark) -> Result<Vec<SubmitSm>, TooManySegments> {
+    let number = concatenation_number(text.id);
+    let parts = split_message(text.text, config.smpp.default_alphabet, mark, number, PARTS_MAX)?;
+    let message = |part: crate::smpp::text::Part| {
+        let mut message = empty(config, text.msisdn);
+        message.esm_class = part.esm_class;
+        message.data_coding = part.data_coding;
+        message.short_message = part.short_message.into();
+        match part.sar {
+            Some(sar) => message.with_sar(sar.reference_number, sar.total, sar.part),
+            None => message,
+        }
+    };
+    Ok(parts.into_iter().map(message).collect())
+}
+
+/// One message with the whole text: in `short_message` if it is one segment, else in the parameter made for what is longer (SMPP
+/// 3.4, 5.3.2.32).
+fn whole(config: &CarrierConfig, msisdn: Msisdn, text: &str) -> SubmitSm {
+    let mut message = empty(config, msisdn);
+    let (data_coding, octets) = encode_message(text, config.smpp.default_alphabet);
     message.data_coding = data_coding;
-    // What is too long for the field goes into the parameter made for it (SMPP 3.4, 5.3.2.32).
-    if octets.len() <= SHORT_MESSAGE_OCTETS_MAX {
-        message.short_message = octets.into();
-    } else {
-        message = message.with_message_payload(octets);
+    if segments(text).segments > 1 {
+        return message.with_message_payload(octets);
     }
-    message.registered_delivery = RECEIPT_WANTED;
-    if with_validity {
-        message.validity_period = relative_time(until.since(now));
-    }
+    message.short_message = octets.into();
     message
+}
+
+fn empty(config: &CarrierConfig, msisdn: Msisdn) -> SubmitSm {
+    let destination = Address::international(msisdn.e164().to_string());
+    SubmitSm::new(Address::short_code(config.short_number.clone()), destination)
+}
+
+/// What the parts of one text share. It follows from the text's name, so that each try has the same; the last bytes of a name are
+/// at random.
+fn concatenation_number(id: Reference) -> u16 {
+    let [.., high, low] = *id.as_bytes();
+    u16::from_be_bytes([high, low])
 }
 
 /// Our normal form of an id, written back the way that the carrier wrote it in its response.
@@ -73,17 +121,6 @@ pub(super) fn id_as_written(profile: &SmppProfile, normal: &str) -> String {
     match (profile.message_id.response, normal.parse::<u128>()) {
         (IdBase::Hex, Ok(number)) => format!("{number:X}"),
         _ => normal.to_owned(),
-    }
-}
-
-/// `data_coding` and octets: ASCII where the text is, UCS-2 otherwise. (The GSM alphabet is not used on the way out: what
-/// `data_coding` 0 means differs by carrier, and our texts are Cyrillic or short.)
-fn encoded(text: &str) -> (u8, Vec<u8>) {
-    const DATA_CODING_IA5: u8 = 0x01;
-    const DATA_CODING_UCS2: u8 = 0x08;
-    match encode(text, Alphabet::Ascii) {
-        Ok(octets) => (DATA_CODING_IA5, octets),
-        Err(_) => (DATA_CODING_UCS2, encode(text, Alphabet::Ucs2).unwrap_or_default()),
     }
 }
 
@@ -96,6 +133,41 @@ fn relative_time(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        carrier::{ChargedAt, Urgency, test_profile},
+        charge::{Event, LateSuccess, Terms, samples, step},
+        smpp::tlv,
+    };
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
+
+    fn config(long_messages: LongMessages) -> CarrierConfig {
+        CarrierConfig {
+            short_number: "2505".into(),
+            language: crate::passenger::Language::Ru,
+            currency: crate::money::Currency::Kzt,
+            time_zone: "Asia/Almaty".into(),
+            prefixes: Vec::new(),
+            test_numbers: Vec::new(),
+            settlement_lag_seconds: 0,
+            smpp: SmppProfile { long_messages, ..test_profile(ChargedAt::Delivery) },
+        }
+    }
+
+    fn messages(long_messages: LongMessages, characters: &str) -> Result<Vec<SubmitSm>, TooManySegments> {
+        let sent = Text {
+            id: Reference::from_bytes([0xAB; 16]),
+            msisdn: "+77051111111".parse().expect("a number"),
+            text: characters,
+            expires_at: NOW.plus(Duration::from_secs(3_600)),
+            urgency: Urgency::Normal,
+        };
+        text(&config(long_messages), &sent, NOW)
+    }
+
+    fn payload(message: &SubmitSm) -> Option<usize> {
+        message.tlvs.iter().find(|tlv| tlv.tag == tlv::MESSAGE_PAYLOAD).map(|tlv| tlv.value.len())
+    }
 
     #[test]
     fn a_relative_time_is_written_as_the_specification_says() {
@@ -106,8 +178,66 @@ mod tests {
     }
 
     #[test]
-    fn a_text_goes_out_as_ascii_or_ucs2() {
-        assert_eq!(encoded("OK 1"), (1, b"OK 1".to_vec()));
-        assert_eq!(encoded("Қ"), (8, vec![0x04, 0x9A]));
+    fn a_text_of_one_segment_is_one_message_whatever_the_profile_says_of_long_ones() {
+        for form in [LongMessages::Udh, LongMessages::Sar, LongMessages::Payload] {
+            let one = messages(form, &"ж".repeat(70)).expect("one");
+            assert_eq!((one.len(), one[0].short_message.len(), one[0].esm_class), (1, 140, 0));
+            assert_eq!((one[0].tlvs.len(), one[0].registered_delivery), (0, RECEIPT_WANTED));
+        }
+        // 160 septets are one segment too, in the carrier's default alphabet.
+        let one = messages(LongMessages::Udh, &"a".repeat(160)).expect("one");
+        assert_eq!((one.len(), one[0].data_coding, one[0].short_message.len()), (1, 0, 160));
+    }
+
+    #[test]
+    fn a_long_text_goes_in_parts_of_which_the_last_asks_for_a_receipt() {
+        let udh = messages(LongMessages::Udh, &"ж".repeat(134)).expect("two");
+        assert_eq!(udh.iter().map(|part| part.esm_class).collect::<Vec<_>>(), [0x40, 0x40]);
+        let headers: Vec<&[u8]> = udh.iter().map(|part| &part.short_message[..6]).collect();
+        assert_eq!(headers, [[5, 0, 3, 0xAB, 2, 1], [5, 0, 3, 0xAB, 2, 2]]);
+
+        let sar = messages(LongMessages::Sar, &"ж".repeat(134)).expect("two");
+        for (part, number) in sar.iter().zip(1..) {
+            let tlvs: Vec<(u16, &[u8])> = part.tlvs.iter().map(|tlv| (tlv.tag, tlv.value.as_ref())).collect();
+            assert_eq!(tlvs, [(0x020C, &[0xAB, 0xAB][..]), (0x020E, &[2]), (0x020F, &[number])]);
+            assert_eq!((part.esm_class, part.short_message.len()), (0, 134));
+        }
+        for parts in [udh, sar] {
+            assert_eq!(parts.iter().map(|part| part.registered_delivery).collect::<Vec<_>>(), [0, RECEIPT_WANTED]);
+            assert!(parts.iter().all(|part| part.validity_period == "000000010000000R"));
+        }
+    }
+
+    #[test]
+    fn a_long_text_goes_whole_where_the_smsc_splits_by_itself() {
+        let whole = messages(LongMessages::Payload, &"ж".repeat(134)).expect("one");
+        assert_eq!((whole.len(), whole[0].short_message.len(), payload(&whole[0])), (1, 0, Some(268)));
+    }
+
+    #[test]
+    fn a_text_of_eleven_parts_is_refused() {
+        assert_eq!(messages(LongMessages::Udh, &"ж".repeat(670)).expect("ten").len(), 10);
+        let too_many = TooManySegments { segments: 11, segments_max: 10 };
+        assert_eq!(messages(LongMessages::Udh, &"ж".repeat(671)), Err(too_many));
+    }
+
+    #[test]
+    fn a_charged_message_is_never_split() {
+        let terms = Terms { ticket_deadline: NOW.plus(Duration::from_secs(60)), late_success: LateSuccess::Refund };
+        let charge = Charge::new(Reference::from_bytes([1; 16]), samples::order(NOW), terms);
+        let contract = test_profile(ChargedAt::Delivery).contract();
+        let carrier = "beeline".parse().expect("a name");
+        let open = Event::OpenAttempt { carrier, wire_reference: "7".into(), contract };
+        let charge = step(&charge, open, NOW).expect("it is new").next;
+        let attempt = charge.last_attempt().expect("it was opened");
+        for (text, in_payload) in [("ж".repeat(70), None), ("ж".repeat(71), Some(142)), ("a".repeat(161), Some(161))]
+        {
+            for form in [LongMessages::Udh, LongMessages::Sar, LongMessages::Payload] {
+                let message = charged_message(&config(form), &charge, attempt, &text, NOW).expect("a tariff");
+                assert_eq!(payload(&message), in_payload);
+                assert!(message.tlvs.iter().all(|tlv| !(0x020C..=0x020F).contains(&tlv.tag)));
+                assert_eq!((message.esm_class, message.registered_delivery), (0, RECEIPT_WANTED));
+            }
+        }
     }
 }

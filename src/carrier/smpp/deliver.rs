@@ -8,11 +8,12 @@ use crate::{
     carrier::{Ack, CarrierEvent, CarrierReceipt},
     charge::Finding,
     msisdn::Msisdn,
+    passenger::MoPart,
     smpp::{
         DeliverSm,
         receipt::{Delivery, Receipt, ReceiptTlvs, Voucher},
-        text::decode_message,
-        tlv,
+        text::{Concatenation, ReferenceNumber, decode_message},
+        tlv::{self, Tlvs},
     },
 };
 
@@ -41,7 +42,7 @@ impl SmppCarrier {
                 msisdn,
                 destination: sm.destination.addr.clone(),
                 text,
-                concatenation: header.and_then(|header| header.concatenation).map(|part| format!("{part:?}")),
+                part: header.and_then(|header| header.concatenation).or_else(|| sar(&sm.tlvs)).map(part),
                 ack,
             }),
         }
@@ -75,6 +76,22 @@ impl SmppCarrier {
             user_message_reference: receipt.user_message_reference,
         }
     }
+}
+
+/// The place that the SAR parameters name (SMPP 3.4, 5.3.2.22 to 24); all three must be there, and make sense.
+fn sar(tlvs: &Tlvs) -> Option<Concatenation> {
+    let reference_number = tlvs.integer(tlv::SAR_MSG_REF_NUM)?.try_into().ok()?;
+    let total = tlvs.integer(tlv::SAR_TOTAL_SEGMENTS)?.try_into().ok()?;
+    let part = tlvs.integer(tlv::SAR_SEGMENT_SEQNUM)?.try_into().ok()?;
+    Concatenation::from_sar(reference_number, total, part)
+}
+
+fn part(place: Concatenation) -> MoPart {
+    let (reference_number, wide) = match place.reference_number {
+        ReferenceNumber::Bits8(number) => (number.into(), false),
+        ReferenceNumber::Bits16(number) => (number, true),
+    };
+    MoPart { reference_number, wide, total: place.total, number: place.part }
 }
 
 fn receipt_tlvs<'a>(sm: &DeliverSm, receipted_message_id: Option<&'a str>) -> ReceiptTlvs<'a> {

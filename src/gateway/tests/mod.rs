@@ -3,6 +3,7 @@
 mod crashes;
 mod evidence;
 mod ids;
+mod long_texts;
 mod purchases;
 mod receipts;
 mod slots;

@@ -1,8 +1,5 @@
-use std::time::Duration;
-
 use super::world::{Setting, World, msisdn};
 use crate::{
-    carrier::{Sent, Text, Urgency},
     charge::{LateSuccess, Reason, State},
     gateway::{GatewayConfig, PurchaseError, Purchased},
     simulator::{ChargingMoment, Condition, Fault, FaultRule, Subscriber},
@@ -263,21 +260,6 @@ fn a_paused_carrier_declines_at_once_and_nothing_is_sent() {
     world.until("it is up", |_| carrier.standing().up.then_some(()));
     assert_eq!(world.bought(ANNA, "1234", "k2").state, State::Charged);
     assert_eq!(world.simulator.stats().submits, 1);
-}
-
-#[test]
-fn an_answer_that_is_too_long_for_the_short_message_field_arrives_whole() {
-    let world = World::new(Setting::default());
-    let carrier = world.gateway().carrier("beeline").expect("a carrier").clone();
-    let text = "ж".repeat(134);
-    let now = world.gateway().now();
-    let sent = world.run(async {
-        let slot = carrier.reserve(Duration::from_secs(5), Urgency::Normal).await.expect("a place");
-        let expires_at = now.plus(Duration::from_secs(60));
-        carrier.send(slot, Text { msisdn: msisdn(ANNA), text: &text, expires_at }, now).await
-    });
-    assert!(matches!(sent, Sent::Submitted { .. }), "{sent:?}");
-    assert_eq!(world.until_texts(ANNA, 1), [text]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! that can be killed between any two of its steps.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -262,9 +263,21 @@ impl World {
         })
     }
 
-    /// What the passenger's phone shows, without the charged messages.
+    /// What the passenger's phone shows, without the charged messages: parts as one text, once they are all there.
     pub(crate) fn texts(&self, number: &str) -> Vec<String> {
-        self.simulator.inbox(msisdn(number)).into_iter().map(|message| message.text).collect()
+        let (mut texts, mut parts) = (Vec::new(), BTreeMap::<_, BTreeMap<u8, String>>::new());
+        for message in self.simulator.inbox(msisdn(number)) {
+            let Some(part) = message.part else {
+                texts.push(message.text);
+                continue;
+            };
+            let there = parts.entry((part.reference, part.total)).or_default();
+            there.insert(part.number, message.text);
+            if there.len() == usize::from(part.total) {
+                texts.push(std::mem::take(there).into_values().collect());
+            }
+        }
+        texts
     }
 
     pub(crate) fn until_texts(&self, number: &str, count: usize) -> Vec<String> {

@@ -15,7 +15,9 @@ mod segment;
 
 pub use coding::{Alphabet, Content, DefaultAlphabet, Text, Unrepresentable, decode, decode_message, encode};
 pub use header::{Concatenation, ReferenceNumber, UserDataHeader};
-pub use segment::{Part, Segments, TooManySegments, UCS2_UNITS_SINGLE, segments, split_message};
+pub use segment::{
+    Part, PartMark, Sar, Segments, TooManySegments, UCS2_UNITS_SINGLE, encode_message, segments, split_message,
+};
 
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,15 @@ pub fn segments(text: &str) -> Segments {
     Segments { alphabet, units: units(text, alphabet), segments: pieces.len() }
 }
 
+/// How the parts of a long text say which they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PartMark {
+    /// By a user data header before the text (3GPP TS 23.040 section 9.2.3.24.1), which the phone itself reads.
+    Header,
+    /// By the three SAR parameters (SMPP 3.4 sections 5.3.2.22 to 24), of which the SMSC makes a header.
+    Sar,
+}
+
 /// One message of a text, ready for `submit_sm`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -47,6 +56,19 @@ pub struct Part {
     pub data_coding: u8,
     /// At most 160 octets.
     pub short_message: Vec<u8>,
+    /// What the SAR parameters have to say; only with [`PartMark::Sar`], and never for a text that is whole.
+    pub sar: Option<Sar>,
+}
+
+/// The values of the SAR parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sar {
+    /// `sar_msg_ref_num`.
+    pub reference_number: u16,
+    /// `sar_total_segments`.
+    pub total: u8,
+    /// `sar_segment_seqnum`, from 1.
+    pub part: u8,
 }
 
 /// A text that needs more segments than allowed.
@@ -60,38 +82,56 @@ pub struct TooManySegments {
 }
 
 /// Encodes `text` into as few messages as it takes: in the carrier's default alphabet where that and the GSM alphabet both
-/// have every character, else in UCS-2. Several parts carry an 8-bit `reference_number`, which should differ from that of the last
-/// texts to the same number.
+/// have every character, else in UCS-2. Several parts carry `reference_number`, of which a header has room for the low eight bits;
+/// it should differ from that of the last texts to the same number.
 ///
 /// Errors: more than `segments_max` parts.
 pub fn split_message(
     text: &str,
     default: DefaultAlphabet,
-    reference_number: u8,
+    mark: PartMark,
+    reference_number: u16,
     segments_max: u8,
 ) -> Result<Vec<Part>, TooManySegments> {
-    // A carrier whose default is Latin-1 still packs septets on the air, so both alphabets must have the character.
-    let wire_alphabet = match default.alphabet() {
-        alphabet if air_alphabet(text) == Alphabet::GsmPacked && encode(text, alphabet).is_ok() => alphabet,
-        _ => Alphabet::Ucs2,
-    };
-    let (data_coding, on_the_air) = match wire_alphabet {
-        Alphabet::Ucs2 => (DATA_CODING_UCS2, Alphabet::Ucs2),
-        _ => (DATA_CODING_DEFAULT, Alphabet::GsmPacked),
-    };
+    let (data_coding, alphabet) = wire_alphabet(text, default);
+    let on_the_air = if alphabet == Alphabet::Ucs2 { Alphabet::Ucs2 } else { Alphabet::GsmPacked };
     let pieces = split(text, on_the_air);
     let segments = pieces.len();
     let total = u8::try_from(segments).ok().filter(|total| *total <= segments_max);
     let total = total.ok_or(TooManySegments { segments, segments_max })?;
-    let parts = (1..=total).zip(pieces).map(|(part, piece)| {
-        let header = match total {
-            1 => Vec::new(),
-            _ => Concatenation { reference_number: ReferenceNumber::Bits8(reference_number), total, part }.to_header(),
+    let part = |(part, piece)| {
+        let place = Concatenation { reference_number: ReferenceNumber::Bits8(low_byte(reference_number)), total, part };
+        let (header, sar) = match mark {
+            _ if total == 1 => (Vec::new(), None),
+            PartMark::Header => (place.to_header(), None),
+            PartMark::Sar => (Vec::new(), Some(Sar { reference_number, total, part })),
         };
         let esm_class = if header.is_empty() { 0 } else { UDH_INDICATOR };
-        Part { esm_class, data_coding, short_message: append(header, piece, wire_alphabet) }
-    });
-    Ok(parts.collect())
+        Part { esm_class, data_coding, short_message: append(header, piece, alphabet), sar }
+    };
+    Ok((1..=total).zip(pieces).map(part).collect())
+}
+
+/// `data_coding` and the octets of a text that is not split, however long it is: in the same alphabet that [`split_message`] takes.
+pub fn encode_message(text: &str, default: DefaultAlphabet) -> (u8, Vec<u8>) {
+    let (data_coding, alphabet) = wire_alphabet(text, default);
+    (data_coding, append(Vec::new(), text, alphabet))
+}
+
+/// `data_coding`, and the alphabet that it stands for at this carrier.
+///
+/// A carrier whose default is Latin-1 still packs septets on the air, so both alphabets must have every character.
+fn wire_alphabet(text: &str, default: DefaultAlphabet) -> (u8, Alphabet) {
+    match default.alphabet() {
+        alphabet if air_alphabet(text) == Alphabet::GsmPacked && encode(text, alphabet).is_ok() => {
+            (DATA_CODING_DEFAULT, alphabet)
+        }
+        _ => (DATA_CODING_UCS2, Alphabet::Ucs2),
+    }
+}
+
+const fn low_byte(number: u16) -> u8 {
+    number.to_be_bytes()[1]
 }
 
 /// `piece` behind `header`. Every character is in the alphabet: the caller has tried.

@@ -201,20 +201,22 @@ fn segments_are_counted_as_the_air_counts_them() {
 
 #[test]
 fn a_short_text_is_sent_whole_and_a_long_one_with_headers() {
-    let short = split_message("Билет", DefaultAlphabet::GsmUnpacked, 9, 2).expect("one part");
+    let short = split_message("Билет", DefaultAlphabet::GsmUnpacked, PartMark::Header, 9, 2).expect("one part");
     assert_eq!(short.len(), 1);
     assert_eq!((short[0].esm_class, short[0].data_coding, short[0].short_message.len()), (0, 8, 10));
 
-    let long = split_message(&"б".repeat(100), DefaultAlphabet::GsmUnpacked, 9, 2).expect("two parts");
+    let long =
+        split_message(&"б".repeat(100), DefaultAlphabet::GsmUnpacked, PartMark::Header, 9, 2).expect("two parts");
     assert_eq!(long.iter().map(|part| part.short_message.len()).collect::<Vec<_>>(), [6 + 134, 6 + 66]);
     assert!(long.iter().all(|part| part.esm_class == 0x40 && part.short_message.len() <= 140));
     let too_many = TooManySegments { segments: 3, segments_max: 2 };
-    assert_eq!(split_message(&"б".repeat(135), DefaultAlphabet::GsmUnpacked, 9, 2), Err(too_many));
+    assert_eq!(split_message(&"б".repeat(135), DefaultAlphabet::GsmUnpacked, PartMark::Header, 9, 2), Err(too_many));
 }
 
 #[test]
 fn a_text_goes_in_the_default_alphabet_only_if_the_air_has_it_too() {
-    let data_coding = |text: &str, default| split_message(text, default, 0, 9).expect("short")[0].data_coding;
+    let data_coding =
+        |text: &str, default| split_message(text, default, PartMark::Header, 0, 9).expect("short")[0].data_coding;
     assert_eq!(data_coding("100 €", DefaultAlphabet::GsmUnpacked), 0);
     assert_eq!(data_coding("100 €", DefaultAlphabet::Latin1), 8);
     assert_eq!(data_coding("£5", DefaultAlphabet::Latin1), 0);
@@ -286,11 +288,14 @@ proptest! {
 
     #[test]
     fn the_parts_of_a_text_fit_the_air_and_make_the_text_again(
-        text in prop_oneof![".{0,400}", text_of(GSM), text_of("абвқә🚌1 ")], default in any_default(), reference_number: u8,
+        text in prop_oneof![".{0,400}", text_of(GSM), text_of("абвқә🚌1 ")],
+        default in any_default(),
+        mark in prop::sample::select(vec![PartMark::Header, PartMark::Sar]),
+        reference_number: u16,
     ) {
         // What no receiver can tell from padding, or from a byte order mark; see the tests above.
         let text = text.replace(['@', '\r', '\u{FEFF}', '\u{FFFE}'], "");
-        let parts = split_message(&text, default, reference_number, u8::MAX).expect("short enough");
+        let parts = split_message(&text, default, mark, reference_number, u8::MAX).expect("short enough");
         let ucs2 = parts[0].data_coding == 8;
         if default == DefaultAlphabet::GsmUnpacked {
             prop_assert_eq!(parts.len(), segments(&text).segments);
@@ -301,10 +306,16 @@ proptest! {
         for (number, part) in (1..).zip(&parts) {
             prop_assert!(part.short_message.len() <= octets_max);
             let (header, content) = decode_message(part.esm_class, part.data_coding, default, &part.short_message);
-            let place = header.and_then(|header| header.concatenation).map(|place| (place.total, place.part));
-            prop_assert_eq!(place, (total > 1).then_some((total, number)));
+            let by_header = header.and_then(|header| header.concatenation).map(|place| (place.total, place.part));
+            let by_sar = part.sar.map(|sar| (sar.total, sar.part));
+            let place = (total > 1).then_some((total, number));
+            let expected = if mark == PartMark::Header { (place, None) } else { (None, place) };
+            prop_assert_eq!((by_header, by_sar), expected);
             joined += content.text().expect("a text");
         }
-        prop_assert_eq!(joined, text);
+        prop_assert_eq!(&joined, &text);
+        let (data_coding, octets) = encode_message(&text, default);
+        let whole = decode(data_coding, default, &octets);
+        prop_assert_eq!((data_coding, whole.text()), (parts[0].data_coding, Some(text.as_str())));
     }
 }

@@ -13,8 +13,8 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-        IncomingSms, JournalEntry, KeyGuard, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt, Settlement,
-        SlotChange, SlotClaim, Store, StoredTicket, Write,
+        IncomingSms, JournalEntry, KeyGuard, MoKind, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt,
+        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Write,
     },
     transit::VehicleCode,
 };
@@ -207,8 +207,11 @@ pub(in crate::store) fn mo(n: u8, text: &str, second: u64) -> IncomingSms {
         msisdn: msisdn(n),
         destination: "2505".into(),
         text: text.into(),
+        part: None,
+        kind: MoKind::Prompt,
         fingerprint,
         received_at: at(second),
+        kept_at: at(second),
         same_since: at(second).minus(Duration::from_secs(30)),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 fn answer(mo: u8, messages: Vec<OutgoingSms>) -> MoAnswer {
-    MoAnswer { mo: reference(mo), at: at(5), messages }
+    MoAnswer { mo: reference(mo), at: at(5), messages, asks_again: false }
 }
 
 fn progress(message: &OutgoingSms, to: MessageState) -> MessageProgress {

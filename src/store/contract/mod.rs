@@ -4,6 +4,7 @@ mod batches;
 pub(super) mod fixture;
 mod messages;
 mod openings;
+mod parts;
 mod questions;
 mod random;
 mod settlements;
@@ -92,6 +93,18 @@ on_every_backend! {
         serials_do_not_wrap,
         a_passenger_changes_the_language,
         text_is_kept_to_the_last_character;
+    parts:
+        case_39_parts_are_kept_until_they_are_joined_once,
+        case_39_a_part_that_comes_twice_is_kept_once,
+        case_39_a_part_of_a_message_that_was_given_up_starts_nothing,
+        a_phone_that_numbers_all_its_messages_alike_loses_none,
+        parts_of_other_messages_are_kept_apart,
+        the_open_parts_of_a_number_are_bounded,
+        a_message_is_not_made_of_nothing_nor_is_it_a_part,
+        what_a_message_is_taken_for_is_kept,
+        a_second_delivery_is_known_by_when_the_first_was_kept,
+        a_message_that_is_to_be_sent_again_is_a_new_one_once_it_is_answered,
+        the_last_moment_at_which_messages_could_be_taken_is_kept_by_carrier;
     questions:
         due_charges_come_longest_due_first_and_only_when_due,
         open_charges_are_paged_by_reference,

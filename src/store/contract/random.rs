@@ -5,10 +5,11 @@ use proptest::prelude::*;
 use super::{fixture::*, sqlite_in};
 use crate::{
     charge::{Charge, Event, Reason, Reference},
-    passenger::Language,
+    passenger::{Language, MoPart},
     store::{
-        ChargeFilter, IncomingSms, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer, NewCarrierId, Opening,
-        OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter, Write, overlap,
+        ChargeFilter, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer, MoKind,
+        NewCarrierId, Opening, OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter, Write,
+        overlap,
     },
 };
 
@@ -49,9 +50,22 @@ enum Plan {
         id: u8,
         text: u8,
     },
+    KeepPart {
+        id: u8,
+        text: u8,
+        number: u8,
+    },
+    Join {
+        id: u8,
+        parts: (u8, u8),
+    },
+    Watch {
+        carrier: u8,
+    },
     Answer {
         mo: u8,
         sms: u8,
+        asks_again: bool,
     },
     Park {
         id: u8,
@@ -90,7 +104,10 @@ fn plan() -> impl Strategy<Value = Plan> {
         2 => (0..6_u8, 0..CHARGES, some(0..4), 0..9_u8)
             .prop_map(|(key, charge, mo, sms)| Plan::Repeat { key, charge, mo, sms }),
         2 => (0..4_u8, 0..2_u8).prop_map(|(id, text)| Plan::KeepMo { id, text }),
-        2 => (0..4_u8, 0..9_u8).prop_map(|(mo, sms)| Plan::Answer { mo, sms }),
+        4 => (0..9_u8, 0..2_u8, 1..3_u8).prop_map(|(id, text, number)| Plan::KeepPart { id, text, number }),
+        2 => (9..14_u8, (0..9_u8, 0..9_u8)).prop_map(|(id, parts)| Plan::Join { id, parts }),
+        1 => (0..2_u8).prop_map(|carrier| Plan::Watch { carrier }),
+        2 => (0..14_u8, 0..9_u8, any::<bool>()).prop_map(|(mo, sms, asks_again)| Plan::Answer { mo, sms, asks_again }),
         3 => (0..4_u8, some(0..4)).prop_map(|(id, carrier_id)| Plan::Park { id, carrier_id }),
         1 => (0..4_u8).prop_map(|id| Plan::Unpark { id }),
         2 => (0..9_u8, 0..5_u8, some(0..4)).prop_map(|(sms, to, id)| Plan::Move { sms, to, id }),
@@ -113,8 +130,10 @@ fn message(n: u8, about: Option<Reference>, second: u64) -> OutgoingSms {
 
 /// The write that a plan stands for at this second. `None` if there is nothing that it could be done to.
 async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
-    let answer =
-        |mo: u8, sms| MoAnswer { mo: reference(mo), at: at(second), messages: vec![message(sms, None, second)] };
+    let answer = |mo: u8, sms, asks_again| {
+        let messages = vec![message(sms, None, second)];
+        MoAnswer { mo: reference(mo), at: at(second), messages, asks_again }
+    };
     Some(match *plan {
         Plan::Open { charge, subscriber, bus, key, body, ref slot, mo, sms } => {
             let charge = charge_of(charge, subscriber, bus, second);
@@ -150,10 +169,24 @@ async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
             guard: guard(key, 0),
             reference: reference(charge),
             at: at(second),
-            mo: mo.map(|mo| answer(mo, sms)),
+            mo: mo.map(|mo| answer(mo, sms, false)),
         },
         Plan::KeepMo { id, text } => Write::KeepMo(IncomingSms { ..mo(id, &name("text", text), second) }),
-        Plan::Answer { mo, sms } => Write::AnswerMo(answer(mo, sms)),
+        Plan::KeepPart { id, text, number } => {
+            let text = format!("part{number}{text}");
+            let part = Some(MoPart { reference_number: 7, wide: false, total: 2, number });
+            Write::KeepMo(IncomingSms { msisdn: msisdn(0), part, ..mo(id, &text, second) })
+        }
+        Plan::Join { id, parts: (a, b) } => {
+            let parts = if a == b { vec![a] } else { vec![a, b] };
+            let message = IncomingSms { msisdn: msisdn(0), kind: MoKind::Incomplete, ..mo(id, "joined", second) };
+            Write::JoinParts(JoinedParts { parts: parts.into_iter().map(reference).collect(), message })
+        }
+        Plan::Watch { carrier } => {
+            let carrier = ["beeline", "kcell"][usize::from(carrier)].parse().unwrap();
+            Write::WatchMos { carrier, at: at(second) }
+        }
+        Plan::Answer { mo, sms, asks_again } => Write::AnswerMo(answer(mo, sms, asks_again)),
         Plan::Park { id, carrier_id } => {
             let carrier_id = carrier_id.map(|id| name("id", id));
             Write::Park(receipt(&name("r", id), carrier_id.as_deref(), second))
@@ -204,6 +237,9 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.open_charges(Some(reference(1)), 99).await.unwrap()),
         format!("{:?}", store.in_doubt().await.unwrap()),
         format!("{:?}", store.unanswered_mos(99).await.unwrap()),
+        format!("{:?}", store.numbers_with_open_parts(99).await.unwrap()),
+        format!("{:?}", store.open_parts(msisdn(0)).await.unwrap()),
+        format!("{:?}", store.mos_watched().await.unwrap()),
         format!("{:?}", store.due_messages(&carrier(), at(second + 3), 99).await.unwrap()),
         format!("{:?}", store.balances().await.unwrap()),
         format!("{:?}", store.breaks(99).await.unwrap()),

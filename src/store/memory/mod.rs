@@ -66,6 +66,7 @@ struct State {
     messages: BTreeMap<Reference, QueuedSms>,
     mos: BTreeMap<Reference, KeptMo>,
     fingerprints: BTreeMap<[u8; 32], (Reference, Timestamp)>,
+    mos_watched: BTreeMap<CarrierName, Timestamp>,
     parked: BTreeMap<String, ParkedReceipt>,
     /// The next serial of a vehicle's day.
     serials: BTreeMap<(VehicleCode, String), u32>,
@@ -85,7 +86,8 @@ struct KeptKey {
 #[derive(Debug)]
 struct KeptMo {
     message: IncomingSms,
-    answered: bool,
+    /// For a part: when it was closed.
+    answered_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -144,9 +144,28 @@ impl Memory {
 
     pub(in crate::store) async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
         let state = self.state();
-        let mut mos: Vec<&IncomingSms> = state.mos.values().filter(|mo| !mo.answered).map(|mo| &mo.message).collect();
-        mos.sort_by_key(|mo| (mo.received_at, mo.id));
-        Ok(first(limit, mos.into_iter()))
+        let whole = open_mos(&state).filter(|mo| mo.part.is_none());
+        Ok(first(limit, whole))
+    }
+
+    pub(in crate::store) async fn numbers_with_open_parts(&self, limit: u32) -> Result<Vec<Msisdn>, StoreError> {
+        let state = self.state();
+        let mut oldest = BTreeMap::new();
+        for part in open_mos(&state).filter(|mo| mo.part.is_some()) {
+            oldest.entry(part.msisdn).or_insert(part.received_at);
+        }
+        let mut numbers: Vec<(Timestamp, Msisdn)> = oldest.into_iter().map(|(number, at)| (at, number)).collect();
+        numbers.sort_unstable();
+        Ok(first(limit, numbers.iter().map(|(_, number)| number)))
+    }
+
+    pub(in crate::store) async fn open_parts(&self, msisdn: Msisdn) -> Result<Vec<IncomingSms>, StoreError> {
+        let state = self.state();
+        Ok(open_mos(&state).filter(|mo| mo.part.is_some() && mo.msisdn == msisdn).cloned().collect())
+    }
+
+    pub(in crate::store) async fn mos_watched(&self) -> Result<Vec<(CarrierName, Timestamp)>, StoreError> {
+        Ok(self.state().mos_watched.iter().map(|(carrier, at)| (carrier.clone(), *at)).collect())
     }
 
     pub(in crate::store) async fn due_messages(
@@ -226,6 +245,14 @@ impl Memory {
 
 fn first<'a, T: Clone + 'a>(limit: u32, items: impl Iterator<Item = &'a T>) -> Vec<T> {
     items.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect()
+}
+
+/// Messages and parts that are neither answered nor closed, the oldest first.
+fn open_mos(state: &State) -> impl Iterator<Item = &IncomingSms> {
+    let open = state.mos.values().filter(|mo| mo.answered_at.is_none());
+    let mut open: Vec<&IncomingSms> = open.map(|mo| &mo.message).collect();
+    open.sort_by_key(|mo| (mo.received_at, mo.id));
+    open.into_iter()
 }
 
 fn open(state: &State) -> impl Iterator<Item = &Charge> {

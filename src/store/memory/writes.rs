@@ -3,9 +3,11 @@ use std::{io, sync::Arc};
 use super::{KeptKey, KeptMo, State};
 use crate::{
     charge::{Charge, Reference},
+    clock::Timestamp,
     store::{
-        IncomingSms, JournalEntry, KeyGuard, MessageProgress, MessageState, MoAnswer, Opening, Outcome, OutgoingSms,
-        Owner, ParkedReceipt, QueuedSms, Settlement, Slot, SlotChange, StoreError, StoredBreak, Write,
+        IncomingSms, JoinedParts, JournalEntry, KeyGuard, MessageProgress, MessageState, MoAnswer, Opening, Outcome,
+        OutgoingSms, Owner, ParkedReceipt, QueuedSms, Settlement, Slot, SlotChange, StoreError, StoredBreak, Write,
+        parts::{self, KeptPart},
         slot::{Claimed, claim, supersede},
     },
 };
@@ -14,6 +16,12 @@ use crate::{
 struct Verdict {
     outcome: Outcome,
     superseded: Option<Box<Charge>>,
+}
+
+impl From<&KeptMo> for KeptPart {
+    fn from(kept: &KeptMo) -> KeptPart {
+        KeptPart { message: kept.message.clone(), closed_at: kept.answered_at }
+    }
 }
 
 impl From<Outcome> for Verdict {
@@ -45,9 +53,8 @@ impl State {
             Write::Settle(settlement) => self.judge_settlement(settlement).map(Verdict::from),
             Write::RecordRepeat { guard, reference, mo, .. } => self.judge_repeat(guard, *reference, mo.as_ref()),
             Write::KeepMo(message) => self.judge_mo(message).map(Verdict::from),
-            Write::AnswerMo(answer) if self.mos.get(&answer.mo).is_none_or(|mo| mo.answered) => {
-                Ok(Outcome::MoKnown { id: answer.mo }.into())
-            }
+            Write::JoinParts(joined) => self.judge_joined(joined).map(Verdict::from),
+            Write::AnswerMo(answer) if self.is_answered(answer.mo) => Ok(Outcome::MoKnown { id: answer.mo }.into()),
             Write::AnswerMo(answer) => {
                 self.refuse_known_messages(&answer.messages)?;
                 Ok(Outcome::Done.into())
@@ -64,7 +71,7 @@ impl State {
                     None => Err(StoreError::Refused(format!("the serials of {day} are used up"))),
                 }
             }
-            Write::Unpark { .. } | Write::SetLanguage { .. } => Ok(Outcome::Done.into()),
+            Write::WatchMos { .. } | Write::Unpark { .. } | Write::SetLanguage { .. } => Ok(Outcome::Done.into()),
         }
     }
 
@@ -137,12 +144,47 @@ impl State {
     }
 
     fn judge_mo(&self, message: &IncomingSms) -> Result<Outcome, StoreError> {
-        match self.fingerprints.get(&message.fingerprint) {
-            Some((id, received_at)) if *received_at > message.same_since => Ok(Outcome::MoKnown { id: *id }),
-            _ if self.mos.contains_key(&message.id) => {
-                Err(StoreError::Refused(format!("message {} from a passenger exists", message.id)))
-            }
-            _ => Ok(Outcome::MoKept),
+        if let Some((id, kept_at)) = self.fingerprints.get(&message.fingerprint)
+            && *kept_at > message.same_since
+        {
+            return Ok(Outcome::MoKnown { id: *id });
+        }
+        let outcome = match message.part {
+            None => Outcome::MoKept,
+            Some(part) => parts::judge(message, part, self.parts_beside(message)),
+        };
+        match outcome {
+            Outcome::MoKnown { .. } | Outcome::TooManyParts => Ok(outcome),
+            _ => self.refuse_known_mo(message).map(|()| outcome),
+        }
+    }
+
+    fn parts_beside(&self, message: &IncomingSms) -> Vec<KeptPart> {
+        let counts = |kept: &&KeptMo| {
+            let closed_at = kept.answered_at.unwrap_or(Timestamp::MAX);
+            kept.message.part.is_some() && kept.message.msisdn == message.msisdn && closed_at > message.same_since
+        };
+        let mut beside: Vec<KeptPart> = self.mos.values().filter(counts).map(KeptPart::from).collect();
+        beside.sort_by_key(|kept| (kept.message.received_at, kept.message.id));
+        beside
+    }
+
+    fn judge_joined(&self, joined: &JoinedParts) -> Result<Outcome, StoreError> {
+        if joined.parts.iter().any(|part| self.is_answered(*part)) {
+            return Ok(Outcome::MoKnown { id: joined.message.id });
+        }
+        self.refuse_known_mo(&joined.message).map(|()| Outcome::MoKept)
+    }
+
+    /// Whether a message needs no answer: it has one, or was never kept.
+    fn is_answered(&self, id: Reference) -> bool {
+        self.mos.get(&id).is_none_or(|mo| mo.answered_at.is_some())
+    }
+
+    fn refuse_known_mo(&self, message: &IncomingSms) -> Result<(), StoreError> {
+        match self.mos.contains_key(&message.id) {
+            true => Err(StoreError::Refused(format!("message {} from a passenger exists", message.id))),
+            false => Ok(()),
         }
     }
 
@@ -163,10 +205,7 @@ impl State {
 
     /// What an answer will write: nothing, if the message was answered before or was never kept.
     fn messages_of_answer<'a>(&self, answer: &'a MoAnswer) -> &'a [OutgoingSms] {
-        match self.mos.get(&answer.mo) {
-            Some(mo) if !mo.answered => &answer.messages,
-            _ => &[],
-        }
+        if self.is_answered(answer.mo) { &[] } else { &answer.messages }
     }
 
     fn refuse_known_messages(&self, messages: &[OutgoingSms]) -> Result<(), StoreError> {
@@ -186,9 +225,16 @@ impl State {
                 self.keep_key(guard, *reference, true);
                 mo.iter().for_each(|answer| self.answer(answer));
             }
-            (Write::KeepMo(message), Outcome::MoKept) => {
-                self.fingerprints.insert(message.fingerprint, (message.id, message.received_at));
-                self.mos.insert(message.id, KeptMo { message: message.clone(), answered: false });
+            (Write::KeepMo(message), Outcome::MoKept | Outcome::PartKept { .. }) => {
+                self.fingerprints.insert(message.fingerprint, (message.id, message.kept_at));
+                self.mos.insert(message.id, KeptMo { message: message.clone(), answered_at: None });
+            }
+            (Write::JoinParts(JoinedParts { parts, message }), Outcome::MoKept) => {
+                parts.iter().for_each(|part| self.mark_answered(*part, message.kept_at));
+                self.mos.insert(message.id, KeptMo { message: message.clone(), answered_at: None });
+            }
+            (Write::WatchMos { carrier, at }, _) => {
+                self.mos_watched.insert(carrier.clone(), *at);
             }
             (Write::AnswerMo(answer), Outcome::Done) => self.answer(answer),
             (Write::Park(receipt), Outcome::Parked) => {
@@ -226,9 +272,7 @@ impl State {
             let slot = Slot { reference: charge.reference, passengers: wish.passengers, held_until: wish.held_until };
             self.slots.insert((charge.order.msisdn, charge.order.vehicle), slot);
         }
-        if let Some(mo) = opening.mo.and_then(|id| self.mos.get_mut(&id)) {
-            mo.answered = true;
-        }
+        opening.mo.iter().for_each(|mo| self.mark_answered(*mo, charge.updated_at));
         self.journal.entry(charge.reference).or_default().extend(opening.journal.iter().cloned());
         self.queue(&opening.messages);
         self.charges.insert(charge.reference, charge.clone());
@@ -288,8 +332,15 @@ impl State {
     fn answer(&mut self, answer: &MoAnswer) {
         let messages = self.messages_of_answer(answer);
         self.queue(messages);
-        if let Some(mo) = self.mos.get_mut(&answer.mo) {
-            mo.answered = true;
+        if answer.asks_again && !self.is_answered(answer.mo) {
+            self.fingerprints.retain(|_, (id, _)| *id != answer.mo);
+        }
+        self.mark_answered(answer.mo, answer.at);
+    }
+
+    fn mark_answered(&mut self, id: Reference, at: Timestamp) {
+        if let Some(mo) = self.mos.get_mut(&id) {
+            mo.answered_at.get_or_insert(at);
         }
     }
 

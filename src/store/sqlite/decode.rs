@@ -9,6 +9,7 @@ use crate::{
     ledger::Account,
     money::{Currency, Money},
     msisdn::Msisdn,
+    passenger::MoPart,
     store::{
         Balance, IncomingSms, MessageState, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
         StoredBreak, StoredTicket,
@@ -32,7 +33,7 @@ pub(super) fn moment(row: &SqliteRow, column: usize) -> Result<Timestamp, StoreE
     Ok(Timestamp::from_unix_ms(row.try_get(column)?))
 }
 
-fn maybe_moment(row: &SqliteRow, column: usize) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn maybe_moment(row: &SqliteRow, column: usize) -> Result<Option<Timestamp>, StoreError> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_unix_ms))
 }
 
@@ -54,7 +55,7 @@ where
     serde_json::from_value(text.clone().into()).map_err(|error| corrupt(table, &text, error))
 }
 
-fn msisdn(row: &SqliteRow, column: usize, table: &'static str) -> Result<Msisdn, StoreError> {
+pub(super) fn msisdn(row: &SqliteRow, column: usize, table: &'static str) -> Result<Msisdn, StoreError> {
     let digits: u64 = small(row, column, table)?;
     Msisdn::from_e164(digits).map_err(|error| corrupt(table, &digits.to_string(), error))
 }
@@ -108,18 +109,31 @@ pub(super) fn ticket(row: &SqliteRow) -> Result<StoredTicket, StoreError> {
     })
 }
 
-/// id, carrier, msisdn, destination, text, fingerprint, received_at, same_since.
-pub(super) fn incoming(row: &SqliteRow) -> Result<IncomingSms, StoreError> {
-    let fingerprint: &[u8] = row.try_get(5)?;
+/// id, carrier, msisdn, destination, text, fingerprint, received_at, same_since, kind, kept_at, part_reference, part_wide,
+/// part_total, part_number.
+pub(super) fn incoming(row: &SqliteRow, from: usize) -> Result<IncomingSms, StoreError> {
+    let fingerprint: &[u8] = row.try_get(from + 5)?;
+    let part = match row.try_get::<Option<i64>, _>(from + 13)? {
+        Some(_) => Some(MoPart {
+            reference_number: small(row, from + 10, "mos")?,
+            wide: row.try_get(from + 11)?,
+            total: small(row, from + 12, "mos")?,
+            number: small(row, from + 13, "mos")?,
+        }),
+        None => None,
+    };
     Ok(IncomingSms {
-        id: reference(row, 0)?,
-        carrier: word(row, 1, "mos")?,
-        msisdn: msisdn(row, 2, "mos")?,
-        destination: row.try_get(3)?,
-        text: row.try_get(4)?,
+        id: reference(row, from)?,
+        carrier: word(row, from + 1, "mos")?,
+        msisdn: msisdn(row, from + 2, "mos")?,
+        destination: row.try_get(from + 3)?,
+        text: row.try_get(from + 4)?,
+        part,
+        kind: word(row, from + 8, "mos")?,
         fingerprint: fingerprint.try_into().map_err(|error| corrupt("mos", &format!("{fingerprint:?}"), error))?,
-        received_at: moment(row, 6)?,
-        same_since: moment(row, 7)?,
+        received_at: moment(row, from + 6)?,
+        kept_at: moment(row, from + 9)?,
+        same_since: moment(row, from + 7)?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What will become of each write of a batch, asked of the database before anything is written. The transaction holds the
 //! write lock and the writes touch different things, so each answer is still true when the rows are written.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use sqlx::{
@@ -10,7 +10,7 @@ use sqlx::{
 };
 
 use super::{
-    decode::{body, owner, parked_receipt, reference, slot, small},
+    decode::{body, incoming, maybe_moment, owner, parked_receipt, reference, slot, small},
     tables::Hex,
     writer::select_set,
 };
@@ -18,6 +18,7 @@ use crate::{
     charge::{CarrierName, Charge, Reference},
     store::{
         IncomingSms, JournalEntry, KeyGuard, Opening, Outcome, Settlement, StoreError, Write,
+        parts::{self, KeptPart},
         slot::{Claimed, claim, supersede},
     },
     transit::VehicleCode,
@@ -52,6 +53,7 @@ pub(super) async fn judge(db: &mut SqliteConnection, batch: &[Write]) -> Result<
     verdicts.judge_settlements(select_set(db, OBJECTIONS, &guards.settlements).await?)?;
     verdicts.judge_keys(select_set(db, KNOWN_KEYS, &guards.keys).await?, batch)?;
     verdicts.judge_claims(select_set(db, HELD_SLOTS, &guards.claims).await?, batch)?;
+    verdicts.judge_parts(select_set(db, PARTS_BESIDE, &guards.parts).await?, batch)?;
     verdicts.judge_mos(select_set(db, KNOWN_MOS, &guards.mos).await?)?;
     verdicts.judge_receipts(select_set(db, OWNERS, &guards.receipts).await?)?;
     verdicts.collect_parked(select_set(db, PARKED, &guards.learned).await?)?;
@@ -65,13 +67,16 @@ fn if_nothing_objects(write: &Write) -> Outcome {
     match write {
         Write::Open(_) => Outcome::Opened { superseded: None },
         Write::Settle(_) => Outcome::Settled { parked: Vec::new() },
-        Write::KeepMo(_) => Outcome::MoKept,
+        Write::KeepMo(IncomingSms { part: None, .. }) | Write::JoinParts(_) => Outcome::MoKept,
+        Write::KeepMo(_) => Outcome::PartKept { parts: Vec::new() },
         Write::Park(_) => Outcome::Parked,
         Write::MoveMessage(_) => Outcome::MessageMoved { parked: Vec::new() },
         Write::LeaseSerials { .. } => Outcome::Leased { first: 0 },
-        Write::RecordRepeat { .. } | Write::AnswerMo(_) | Write::Unpark { .. } | Write::SetLanguage { .. } => {
-            Outcome::Done
-        }
+        Write::RecordRepeat { .. }
+        | Write::AnswerMo(_)
+        | Write::WatchMos { .. }
+        | Write::Unpark { .. }
+        | Write::SetLanguage { .. } => Outcome::Done,
     }
 }
 
@@ -82,6 +87,7 @@ struct Guards<'a> {
     keys: Vec<KeyQuestion<'a>>,
     claims: Vec<ClaimGuard<'a>>,
     mos: Vec<MoGuard<'a>>,
+    parts: Vec<PartGuard>,
     receipts: Vec<IdQuestion<'a>>,
     learned: Vec<IdQuestion<'a>>,
     answers: Vec<AnswerGuard>,
@@ -117,6 +123,13 @@ struct MoGuard<'a> {
 }
 
 #[derive(Serialize)]
+struct PartGuard {
+    i: usize,
+    msisdn: u64,
+    same_since: i64,
+}
+
+#[derive(Serialize)]
 struct IdQuestion<'a> {
     i: usize,
     carrier: &'a str,
@@ -138,10 +151,12 @@ impl<'a> Guards<'a> {
                 self.add_key(i, guard);
                 self.answers.extend(mo.iter().map(|answer| AnswerGuard { i, mo: answer.mo }));
             }
-            Write::KeepMo(IncomingSms { fingerprint, same_since, .. }) => {
-                let fingerprint = Hex(fingerprint);
-                self.mos.push(MoGuard { i, fingerprint, same_since: same_since.unix_ms() });
+            Write::KeepMo(IncomingSms { fingerprint, same_since, part, msisdn, .. }) => {
+                let (fingerprint, same_since) = (Hex(fingerprint), same_since.unix_ms());
+                self.mos.push(MoGuard { i, fingerprint, same_since });
+                self.parts.extend(part.map(|_| PartGuard { i, msisdn: msisdn.e164(), same_since }));
             }
+            Write::JoinParts(joined) => self.answers.extend(joined.parts.iter().map(|mo| AnswerGuard { i, mo: *mo })),
             Write::AnswerMo(answer) => self.answers.push(AnswerGuard { i, mo: answer.mo }),
             Write::Park(receipt) => {
                 let carrier = &receipt.carrier;
@@ -151,7 +166,7 @@ impl<'a> Guards<'a> {
                 let learned = progress.carrier_id.iter();
                 self.learned.extend(learned.map(|(carrier, id)| IdQuestion::new(i, carrier, id)));
             }
-            Write::Unpark { .. } | Write::LeaseSerials { .. } | Write::SetLanguage { .. } => {}
+            Write::WatchMos { .. } | Write::Unpark { .. } | Write::LeaseSerials { .. } | Write::SetLanguage { .. } => {}
         }
     }
 
@@ -209,6 +224,16 @@ SELECT asked.value->>'i', kept.mo
 FROM jsonb_each(?1) AS asked
 CROSS JOIN mo_fingerprints AS kept ON kept.fingerprint = unhex(asked.value->>'fingerprint')
                                   AND kept.received_at > asked.value->>'same_since'";
+
+const PARTS_BESIDE: &str = "
+SELECT asked.value->>'i', kept.answered_at, kept.id, kept.carrier, kept.msisdn, kept.destination, kept.text,
+       kept.fingerprint, kept.received_at, kept.same_since, kept.kind, coalesce(kept.kept_at, kept.received_at),
+       kept.part_reference, kept.part_wide, kept.part_total, kept.part_number
+FROM jsonb_each(?1) AS asked
+CROSS JOIN mos AS kept INDEXED BY mos_parts
+    ON kept.msisdn = asked.value->>'msisdn' AND kept.part_number IS NOT NULL
+   AND coalesce(kept.answered_at, 9223372036854775807) > asked.value->>'same_since'
+ORDER BY kept.received_at, kept.id";
 
 const OWNERS: &str = "
 SELECT asked.value->>'i', known.reference, known.attempt
@@ -276,6 +301,23 @@ impl Verdicts {
         Ok(())
     }
 
+    /// Before the fingerprints are looked at: what they know outranks this.
+    fn judge_parts(&mut self, beside: Vec<SqliteRow>, batch: &[Write]) -> Result<(), StoreError> {
+        let mut kept: HashMap<usize, Vec<KeptPart>> = HashMap::new();
+        for row in beside {
+            let part = KeptPart { message: incoming(&row, 2)?, closed_at: maybe_moment(&row, 1)? };
+            kept.entry(place(&row)?).or_default().push(part);
+        }
+        for (i, (write, outcome)) in batch.iter().zip(&mut self.outcomes).enumerate() {
+            if let Write::KeepMo(message) = write
+                && let Some(part) = message.part
+            {
+                *outcome = parts::judge(message, part, kept.remove(&i).unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
     fn judge_mos(&mut self, known: Vec<SqliteRow>) -> Result<(), StoreError> {
         for row in known {
             *self.at(&row)? = Outcome::MoKnown { id: reference(&row, 1)? };
@@ -301,8 +343,10 @@ impl Verdicts {
 
     fn collect_needless(&mut self, rows: Vec<SqliteRow>, batch: &[Write]) -> Result<(), StoreError> {
         for row in rows {
-            if let Some(Write::AnswerMo(answer)) = batch.get(place(&row)?) {
-                *self.at(&row)? = Outcome::MoKnown { id: answer.mo };
+            match batch.get(place(&row)?) {
+                Some(Write::AnswerMo(answer)) => *self.at(&row)? = Outcome::MoKnown { id: answer.mo },
+                Some(Write::JoinParts(joined)) => *self.at(&row)? = Outcome::MoKnown { id: joined.message.id },
+                _ => {}
             }
             self.needless_answers.insert(place(&row)?);
         }
@@ -350,4 +394,5 @@ fn outside_the_batch() -> StoreError {
 }
 
 #[cfg(test)]
-pub(super) const ALL: &[&str] = &[OBJECTIONS, KNOWN_KEYS, HELD_SLOTS, KNOWN_MOS, OWNERS, PARKED, NEEDLESS_ANSWERS];
+pub(super) const ALL: &[&str] =
+    &[OBJECTIONS, KNOWN_KEYS, HELD_SLOTS, KNOWN_MOS, PARTS_BESIDE, OWNERS, PARKED, NEEDLESS_ANSWERS];

@@ -217,10 +217,37 @@ impl Sqlite {
 
     pub(in crate::store) async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
         let query = sqlx::query(
-            "SELECT id, carrier, msisdn, destination, text, fingerprint, received_at, same_since
-             FROM mos WHERE answered_at IS NULL ORDER BY received_at, id LIMIT ?1",
+            "SELECT id, carrier, msisdn, destination, text, fingerprint, received_at, same_since, kind,
+                    coalesce(kept_at, received_at), part_reference, part_wide, part_total, part_number
+             FROM mos WHERE answered_at IS NULL AND part_number IS NULL ORDER BY received_at, id LIMIT ?1",
         );
-        all(query.bind(limit).fetch_all(&self.readers).await?, decode::incoming)
+        all(query.bind(limit).fetch_all(&self.readers).await?, |row| decode::incoming(row, 0))
+    }
+
+    pub(in crate::store) async fn numbers_with_open_parts(&self, limit: u32) -> Result<Vec<Msisdn>, StoreError> {
+        let query = sqlx::query(
+            "SELECT msisdn FROM mos WHERE answered_at IS NULL AND part_number IS NOT NULL
+             GROUP BY msisdn ORDER BY min(received_at), msisdn LIMIT ?1",
+        );
+        all(query.bind(limit).fetch_all(&self.readers).await?, |row| decode::msisdn(row, 0, "mos"))
+    }
+
+    pub(in crate::store) async fn open_parts(&self, msisdn: Msisdn) -> Result<Vec<IncomingSms>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, carrier, msisdn, destination, text, fingerprint, received_at, same_since, kind,
+                    coalesce(kept_at, received_at), part_reference, part_wide, part_total, part_number
+             FROM mos INDEXED BY mos_parts
+             WHERE msisdn = ?1 AND part_number IS NOT NULL AND coalesce(answered_at, 9223372036854775807) > ?2
+               AND answered_at IS NULL
+             ORDER BY received_at, id",
+        );
+        let query = query.bind(number(msisdn)).bind(Timestamp::MAX.unix_ms());
+        all(query.fetch_all(&self.readers).await?, |row| decode::incoming(row, 0))
+    }
+
+    pub(in crate::store) async fn mos_watched(&self) -> Result<Vec<(CarrierName, Timestamp)>, StoreError> {
+        let rows = sqlx::query("SELECT carrier, taken_at FROM mo_watch ORDER BY carrier").fetch_all(&self.readers);
+        all(rows.await?, |row| Ok((decode::word(row, 0, "mo_watch")?, decode::moment(row, 1)?)))
     }
 
     pub(in crate::store) async fn due_messages(

@@ -3,14 +3,17 @@
 use super::{
     judge::{Superseded, Verdicts},
     tables::{
-        AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, HeldRow, JournalRow, KeyRow, LanguageRow,
-        LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow, ReleasedRow, SlotRow, TicketRow,
-        WithBodies,
+        AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FingerprintRow, HeldRow, Hex, JournalRow, KeyRow,
+        LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow, ReleasedRow, SlotRow,
+        TicketRow, WatchRow, WithBodies,
     },
 };
 use crate::{
-    charge::Charge,
-    store::{JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement, SlotChange, Write},
+    charge::{Charge, Reference},
+    store::{
+        IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement, SlotChange,
+        Write,
+    },
 };
 
 /// The rows of a batch, in the order of its writes.
@@ -32,7 +35,11 @@ pub(super) struct Rows<'a> {
     pub(super) messages: Vec<MessageRow<'a>>,
     pub(super) moved: Vec<MovedRow>,
     pub(super) mos: Vec<MoRow<'a>>,
+    pub(super) fingerprints: Vec<FingerprintRow<'a>>,
+    pub(super) watched: Vec<WatchRow<'a>>,
     pub(super) answered: Vec<MomentRow>,
+    /// Messages whose text is a new message from now on.
+    pub(super) asked_again: Vec<Reference>,
     pub(super) parked: WithBodies<ParkedRow<'a>>,
     pub(super) unparked: Vec<&'a str>,
     pub(super) breaks: Vec<BreakRow>,
@@ -53,7 +60,11 @@ impl<'a> Rows<'a> {
                     rows.keys.push(KeyRow::new(guard, *reference, true, *at));
                     mo.iter().filter(|_| !needless).for_each(|answer| rows.answer(answer));
                 }
-                (Write::KeepMo(message), Outcome::MoKept) => rows.mos.push(MoRow::new(message)),
+                (Write::KeepMo(message), Outcome::MoKept | Outcome::PartKept { .. }) => rows.keep_mo(message),
+                (Write::JoinParts(joined), Outcome::MoKept) => rows.join_parts(joined),
+                (Write::WatchMos { carrier, at }, _) => {
+                    rows.watched.push(WatchRow { carrier: carrier.as_str(), at: at.unix_ms() });
+                }
                 (Write::AnswerMo(answer), Outcome::Done) => rows.answer(answer),
                 (Write::Park(receipt), Outcome::Parked) => {
                     rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
@@ -150,7 +161,23 @@ impl<'a> Rows<'a> {
 
     fn answer(&mut self, answer: &'a MoAnswer) {
         self.answered.push(MomentRow::new(answer.mo, answer.at));
+        self.asked_again.extend(answer.asks_again.then_some(answer.mo));
         self.messages.extend(answer.messages.iter().map(MessageRow::new));
+    }
+
+    fn keep_mo(&mut self, message: &'a IncomingSms) {
+        self.mos.push(MoRow::new(message));
+        self.fingerprints.push(FingerprintRow {
+            id: message.id,
+            fingerprint: Hex(&message.fingerprint),
+            kept_at: message.kept_at.unix_ms(),
+        });
+    }
+
+    /// No fingerprint: the parts have theirs.
+    fn join_parts(&mut self, JoinedParts { parts, message }: &'a JoinedParts) {
+        self.mos.push(MoRow::new(message));
+        self.answered.extend(parts.iter().map(|part| MomentRow::new(*part, message.kept_at)));
     }
 
     fn move_message(&mut self, progress: &'a MessageProgress) {

@@ -31,10 +31,12 @@ impl Rows<'_> {
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
         write_set(db, REVOKE_TICKETS, &self.revoked).await?;
         write_set(db, ANSWER_MOS, &self.answered).await?;
+        write_set(db, ASK_AGAIN, &self.asked_again).await?;
         write_set(db, QUEUE_MESSAGES, &self.messages).await?;
         write_set(db, MOVE_MESSAGES, &self.moved).await?;
         write_set(db, KEEP_MOS, &self.mos).await?;
-        write_set(db, KEEP_FINGERPRINTS, &self.mos).await?;
+        write_set(db, KEEP_FINGERPRINTS, &self.fingerprints).await?;
+        write_set(db, WATCH_MOS, &self.watched).await?;
         write_bodies(db, PARK, self.parked).await?;
         write_set(db, UNPARK, &self.unparked).await?;
         write_set(db, KEEP_BREAKS, &self.breaks).await?;
@@ -134,6 +136,12 @@ UPDATE mos SET answered_at = new.value->>'at'
 FROM jsonb_each(?1) AS new
 WHERE mos.id = unhex(new.value->>'id', '-') AND mos.answered_at IS NULL";
 
+const ASK_AGAIN: &str = "
+DELETE FROM mo_fingerprints
+WHERE (fingerprint, mo) IN (
+    SELECT mos.fingerprint, mos.id FROM jsonb_each(?1) AS asked CROSS JOIN mos ON mos.id = unhex(asked.value, '-')
+)";
+
 const QUEUE_MESSAGES: &str = "
 INSERT INTO messages (id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at)
 SELECT unhex(value->>'id', '-'), unhex(value->>'reference', '-'), value->>'carrier', value->>'msisdn', value->>'text',
@@ -146,16 +154,24 @@ FROM jsonb_each(?1) AS new
 WHERE messages.id = unhex(new.value->>'id', '-') AND messages.state IN ('pending', 'submitted')";
 
 const KEEP_MOS: &str = "
-INSERT INTO mos (id, carrier, msisdn, destination, text, fingerprint, received_at, same_since)
+INSERT INTO mos (id, carrier, msisdn, destination, text, fingerprint, received_at, same_since, kind, kept_at,
+                 part_reference, part_wide, part_total, part_number)
 SELECT unhex(value->>'id', '-'), value->>'carrier', value->>'msisdn', value->>'destination', value->>'text',
-       unhex(value->>'fingerprint'), value->>'received_at', value->>'same_since'
+       unhex(value->>'fingerprint'), value->>'received_at', value->>'same_since', value->>'kind', value->>'kept_at',
+       value->>'part_reference', value->>'part_wide', value->>'part_total', value->>'part_number'
 FROM jsonb_each(?1)";
 
 const KEEP_FINGERPRINTS: &str = "
 INSERT INTO mo_fingerprints (fingerprint, mo, received_at)
-SELECT unhex(value->>'fingerprint'), unhex(value->>'id', '-'), value->>'received_at' FROM jsonb_each(?1)
+SELECT unhex(value->>'fingerprint'), unhex(value->>'id', '-'), value->>'kept_at' FROM jsonb_each(?1)
 WHERE true
 ON CONFLICT (fingerprint) DO UPDATE SET mo = excluded.mo, received_at = excluded.received_at";
+
+const WATCH_MOS: &str = "
+INSERT INTO mo_watch (carrier, taken_at)
+SELECT value->>'carrier', value->>'at' FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (carrier) DO UPDATE SET taken_at = excluded.taken_at";
 
 const PARK: &str = "
 INSERT INTO parked (id, carrier, carrier_id, msisdn, received_at, body)
@@ -194,10 +210,12 @@ pub(super) const ALL: &[&str] = &[
     KEEP_TICKETS,
     REVOKE_TICKETS,
     ANSWER_MOS,
+    ASK_AGAIN,
     QUEUE_MESSAGES,
     MOVE_MESSAGES,
     KEEP_MOS,
     KEEP_FINGERPRINTS,
+    WATCH_MOS,
     PARK,
     UNPARK,
     KEEP_BREAKS,

@@ -315,6 +315,12 @@ pub(super) struct MoRow<'a> {
     pub(super) fingerprint: Hex<'a>,
     pub(super) received_at: i64,
     pub(super) same_since: i64,
+    pub(super) kind: &'static str,
+    pub(super) kept_at: i64,
+    pub(super) part_reference: Option<u16>,
+    pub(super) part_wide: Option<bool>,
+    pub(super) part_total: Option<u8>,
+    pub(super) part_number: Option<u8>,
 }
 
 impl<'a> MoRow<'a> {
@@ -328,8 +334,28 @@ impl<'a> MoRow<'a> {
             fingerprint: Hex(&message.fingerprint),
             received_at: message.received_at.unix_ms(),
             same_since: message.same_since.unix_ms(),
+            kind: message.kind.code(),
+            kept_at: message.kept_at.unix_ms(),
+            part_reference: message.part.map(|part| part.reference_number),
+            part_wide: message.part.map(|part| part.wide),
+            part_total: message.part.map(|part| part.total),
+            part_number: message.part.map(|part| part.number),
         }
     }
+}
+
+/// By what a second delivery of a message is known.
+#[derive(Serialize)]
+pub(super) struct FingerprintRow<'a> {
+    pub(super) id: Reference,
+    pub(super) fingerprint: Hex<'a>,
+    pub(super) kept_at: i64,
+}
+
+#[derive(Serialize)]
+pub(super) struct WatchRow<'a> {
+    pub(super) carrier: &'a str,
+    pub(super) at: i64,
 }
 
 #[derive(Serialize)]

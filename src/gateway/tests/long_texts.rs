@@ -1,0 +1,77 @@
+//! Texts that one message cannot hold, on their way out.
+
+use std::time::Duration;
+
+use super::world::{Setting, World, msisdn};
+use crate::{
+    carrier::{Sent, Text, Urgency},
+    charge::Reference,
+    simulator::{Fault, FaultRule},
+};
+
+const ANNA: &str = "+77051111111";
+
+fn world(long_messages: &str) -> World {
+    World::new(Setting { profile: format!("long_messages = \"{long_messages}\""), ..Setting::default() })
+}
+
+/// Sends a text past the outbox, so that one try is seen by itself.
+fn send(world: &World, text: &str) -> Sent {
+    let carrier = world.gateway().carrier(super::world::CARRIER).expect("a carrier").clone();
+    let now = world.gateway().now();
+    world.run(async {
+        let slot = carrier.reserve(Duration::from_secs(5), Urgency::Normal).await.expect("a place");
+        let text = Text {
+            id: Reference::from_bytes([7; 16]),
+            msisdn: msisdn(ANNA),
+            text,
+            expires_at: now.plus(Duration::from_secs(60)),
+            urgency: Urgency::Normal,
+        };
+        carrier.send(slot, text, now).await
+    })
+}
+
+#[test]
+fn a_long_text_arrives_whole_in_whichever_form_the_carrier_wants() {
+    let text = "ж".repeat(67) + &"щ".repeat(67);
+    for (form, submits) in [("udh", 2), ("sar", 2), ("payload", 1)] {
+        let world = world(form);
+        assert!(matches!(send(&world, &text), Sent::Submitted { carrier_id: Some(_) }));
+        let shown = world.until("it is on the phone", |world| {
+            let mut shown = world.texts(ANNA);
+            shown.sort();
+            Some(shown.concat()).filter(|shown| shown.chars().count() >= 134)
+        });
+        assert_eq!(shown, text, "{form}");
+        let stats = world.simulator.stats();
+        assert_eq!((stats.submits, stats.malformed), (submits, 0), "{form}");
+    }
+}
+
+#[test]
+fn the_second_try_of_a_long_text_sends_its_parts_under_the_same_number() {
+    let world = world("udh");
+    let text = "ж".repeat(134);
+    let refused = FaultRule::for_number(msisdn(ANNA), 1, Fault::Throttle);
+    world.simulator.set_fault(refused).expect("a rule");
+    assert_eq!(send(&world, &text), Sent::Later);
+    for _ in 0..2 {
+        assert!(matches!(send(&world, &text), Sent::Submitted { .. }));
+    }
+    let parts = world.until("four parts are on the phone", |world| {
+        let parts = world.simulator.inbox(msisdn(ANNA)).into_iter().filter_map(|message| message.part);
+        Some(parts.collect::<Vec<_>>()).filter(|parts| parts.len() == 4)
+    });
+    let mut numbers: Vec<u8> = parts.iter().map(|part| part.number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 1, 2, 2]);
+    assert!(parts.iter().all(|part| part.reference == parts[0].reference && part.total == 2));
+}
+
+#[test]
+fn a_text_of_more_than_ten_parts_is_refused_and_nothing_of_it_is_sent() {
+    let world = world("udh");
+    assert!(matches!(send(&world, &"ж".repeat(671)), Sent::Refused { .. }));
+    assert_eq!(world.simulator.stats().submits, 0);
+}
