@@ -230,7 +230,7 @@ mod tests {
         ) {
             let (coding, octets) = text::encode(&text);
             let pieces = pieces(coding, &octets, form, split);
-            prop_assert_eq!(pieces.concat(), octets);
+            prop_assert_eq!(&pieces.concat(), &octets);
             let read: String = pieces.iter().map(|piece| text::decode(coding, piece)).collect();
             prop_assert_eq!(read, text);
             prop_assert!(pieces.iter().all(|piece| piece.len() <= 160));

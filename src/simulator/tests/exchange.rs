@@ -8,12 +8,13 @@ use super::*;
 use crate::{
     clock::Timestamp,
     simulator::{
-        exchange::{Arrival, Exchange, Reply},
-        message::{ReceiptsWanted, Submission},
+        exchange::{Arrival, Exchange},
+        message::{self, Submission},
+        ruling::Reply,
     },
 };
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 20] = [
     Fault::DropResponse,
     Fault::DelayResponse { ms: 5 },
     Fault::DuplicateResponse,
@@ -26,20 +27,24 @@ const FAULTS: [Fault; 12] = [
     Fault::SystemError { charged: true },
     Fault::EmptyMessageId,
     Fault::Nack,
+    Fault::NackSequenceZero,
+    Fault::Refuse { status: 0x45, body: true },
+    Fault::BadLength { command_length: 0 },
+    Fault::GoSilent { ms: 5 },
+    Fault::UnbindMidWindow,
+    Fault::ReusedMessageId,
+    Fault::OutOfOrder,
+    Fault::UnknownIdFirst,
 ];
 
 fn submission(last: u64, tariff: Option<&str>) -> Submission {
     Submission {
-        from: "2505".into(),
         to: number(last),
         to_as_written: number(last).e164().to_string(),
         text: "SMSBUS".into(),
-        part: None,
         tariff: tariff.map(str::to_owned),
-        reference: None,
-        user_message_reference: None,
-        receipts: ReceiptsWanted::Always,
         validity: Some(Duration::from_secs(60)),
+        ..message::tests::submission()
     }
 }
 
@@ -119,6 +124,6 @@ fn a_full_smsc_refuses_before_it_charges() {
     let mut exchange = Exchange::new(SimulatorConfig { limits, ..quick() }).expect("valid");
     let at = Timestamp::from_unix_seconds(0);
     assert!(exchange.submit(submission(1, Some("BUS_80")), at).accepted.is_some());
-    assert_eq!(exchange.submit(submission(1, Some("BUS_80")), at).reply, Reply::Status(0x14));
+    assert_eq!(exchange.submit(submission(1, Some("BUS_80")), at).reply, Reply::Status { status: 0x14, body: false });
     assert_eq!(exchange.ledger.total(), Money::kzt(8_000));
 }

@@ -1,17 +1,17 @@
 //! A client of a few lines.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, net::SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use rusmpp::{
     Command, CommandId, CommandStatus, Pdu,
     pdus::{BindReceiver, BindTransceiver, BindTransmitter, DeliverSm, DeliverSmResp, SubmitSm},
-    tlvs::{MessageSubmissionRequestTlvValue as Tlv, TlvTag},
+    tlvs::{MessageSubmissionRequestTlvValue as Tlv, TlvTag, TlvValue},
     types::{AnyOctetString, OctetString},
     values::{EsmClass, InterfaceVersion, RegisteredDelivery, UserMessageReference},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -23,12 +23,17 @@ use crate::{
 };
 
 pub(super) struct Peer {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: BytesMut,
     sequence: u32,
     /// Read while something else was waited for.
     aside: VecDeque<Command>,
 }
+
+/// Whatever the session runs over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 #[derive(Clone, Copy)]
 pub(super) enum As {
@@ -39,10 +44,11 @@ pub(super) enum As {
 
 impl Peer {
     pub(super) async fn connect(simulator: &Simulator) -> Peer {
-        let stream = TcpStream::connect(simulator.smpp_address()).await.expect("the SMSC listens");
-        // Else the second of two small writes waits for a delayed acknowledgement.
-        stream.set_nodelay(true).expect("a TCP option");
-        Peer { stream, buffer: BytesMut::new(), sequence: 0, aside: VecDeque::new() }
+        Peer::over(tcp(simulator.smpp_address()).await.expect("the SMSC listens"))
+    }
+
+    pub(super) fn over(stream: impl Stream + 'static) -> Peer {
+        Peer { stream: Box::new(stream), buffer: BytesMut::new(), sequence: 0, aside: VecDeque::new() }
     }
 
     pub(super) async fn bound(simulator: &Simulator) -> Peer {
@@ -57,22 +63,28 @@ impl Peer {
     }
 
     pub(super) async fn bind(&mut self, kind: As, password: &str) -> Command {
-        macro_rules! bind {
-            ($pdu:ident) => {
-                $pdu::builder()
-                    .system_id(wire::c_string("smsbus"))
-                    .password(wire::c_string(password))
-                    .interface_version(InterfaceVersion::Smpp3_4)
-                    .build()
-                    .into()
-            };
-        }
-        let pdu: Pdu = match kind {
-            As::Transceiver => bind!(BindTransceiver),
-            As::Transmitter => bind!(BindTransmitter),
-            As::Receiver => bind!(BindReceiver),
-        };
+        let pdu = bind(kind, password, InterfaceVersion::Smpp3_4);
         self.ask(pdu).await
+    }
+
+    /// The next PDU's octets, whatever they are.
+    pub(super) async fn frame(&mut self) -> Bytes {
+        assert!(self.aside.is_empty(), "what was read aside is decoded already");
+        loop {
+            if let Some(frame) = wire::split(&mut self.buffer).expect("a good length") {
+                return frame;
+            }
+            let read = timeout(LIMIT, self.stream.read_buf(&mut self.buffer)).await.expect("something comes in time");
+            assert_ne!(read.expect("the connection is open"), 0, "the connection is over");
+        }
+    }
+
+    /// What one read of the connection gives.
+    pub(super) async fn segment(&mut self) -> Vec<u8> {
+        let mut octets = vec![0; 65_536];
+        let length = timeout(LIMIT, self.stream.read(&mut octets)).await.expect("something comes in time");
+        octets.truncate(length.expect("the connection is open"));
+        octets
     }
 
     /// Sends a request; returns its sequence number.
@@ -174,6 +186,32 @@ impl Peer {
     }
 }
 
+/// A connection without delay.
+pub(super) async fn tcp(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // Else the second of two small writes waits for a delayed acknowledgement.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+pub(super) fn bind(kind: As, password: &str, version: InterfaceVersion) -> Pdu {
+    macro_rules! bind {
+        ($pdu:ident) => {
+            $pdu::builder()
+                .system_id(wire::c_string("smsbus"))
+                .password(wire::c_string(password))
+                .interface_version(version)
+                .build()
+                .into()
+        };
+    }
+    match kind {
+        As::Transceiver => bind!(BindTransceiver),
+        As::Transmitter => bind!(BindTransmitter),
+        As::Receiver => bind!(BindReceiver),
+    }
+}
+
 pub(super) fn message_id(response: &Command) -> String {
     match response.pdu() {
         Some(Pdu::SubmitSmResp(body)) => body.message_id().as_str().to_owned(),
@@ -211,6 +249,11 @@ pub(super) fn vendor(tag: u16, octets: &[u8]) -> Tlv {
 pub(super) fn receipt_text(receipt: &DeliverSm) -> String {
     assert_eq!(u8::from(receipt.esm_class), 0x04);
     String::from_utf8(receipt.short_message().as_ref().to_vec()).expect("ASCII")
+}
+
+/// The value of a TLV, by its tag.
+pub(super) fn tlv(message: &DeliverSm, tag: TlvTag) -> Option<TlvValue> {
+    message.tlvs().iter().find(|tlv| tlv.tag() == tag).and_then(|tlv| tlv.value()).cloned()
 }
 
 /// One field of a receipt's text.
