@@ -186,7 +186,7 @@ fn keys(draft: &mut Draft, now: Timestamp) -> Option<(Keyring, Secrets)> {
     Some((keyring?, Secrets { msisdn_tag, short_code }))
 }
 
-fn passwords(draft: &mut Draft) -> BTreeMap<CarrierName, Zeroizing<String>> {
+pub(super) fn passwords(draft: &mut Draft) -> BTreeMap<CarrierName, Zeroizing<String>> {
     let mut passwords = BTreeMap::new();
     let files: Vec<_> = draft
         .settings
@@ -199,7 +199,7 @@ fn passwords(draft: &mut Draft) -> BTreeMap<CarrierName, Zeroizing<String>> {
         if file.as_os_str().is_empty() {
             continue;
         }
-        match password(&file) {
+        match read_password(&file) {
             Ok(password) => {
                 passwords.insert(name, password);
             }
@@ -209,7 +209,8 @@ fn passwords(draft: &mut Draft) -> BTreeMap<CarrierName, Zeroizing<String>> {
     passwords
 }
 
-fn password(file: &Path) -> Result<Zeroizing<String>, String> {
+/// Reads the password of a bind. Errors: what is wrong with the file, in words that do not show the password.
+pub fn read_password(file: &Path) -> Result<Zeroizing<String>, String> {
     let text = Zeroizing::new(read_text(file)?);
     let password = text.trim_end_matches(['\r', '\n']);
     let place = file.display();

@@ -13,16 +13,18 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-pub use materials::Materials;
+pub use materials::{Materials, read_password};
 pub use problem::{Problem, Problems};
 pub use sections::{
     ApiSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings, Settings, StoreSettings,
     TextsSettings, TransitSettings,
 };
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
-use crate::clock::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::{carrier::CarrierConfig, charge::CarrierName, clock::Timestamp};
 
 /// Where the configuration is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +66,39 @@ pub fn load(sources: &Sources, now: Timestamp) -> Result<Configuration, Problems
     match (draft.problems.is_empty(), materials.complete()) {
         (true, Some(materials)) => Ok(Configuration { settings: draft.settings, materials }),
         _ => Err(draft.problems.in_order()),
+    }
+}
+
+/// One carrier: what its SMSC can be talked to with.
+#[derive(Debug)]
+pub struct OneCarrier {
+    /// Its section.
+    pub config: CarrierConfig,
+    /// What its password file holds.
+    pub password: Zeroizing<String>,
+    /// Where a running daemon with this configuration can be seen.
+    pub operations: SocketAddr,
+}
+
+/// Reads the section of one carrier, and its password: neither keys nor books are needed. Blocking.
+///
+/// Errors: what is wrong with this section; no carrier has this name.
+pub fn load_carrier(sources: &Sources, name: &CarrierName) -> Result<OneCarrier, Problems> {
+    let mut draft = draft::read(sources)?;
+    check::carriers(&mut draft);
+    let password = materials::passwords(&mut draft).remove(name);
+    let key = format!("carriers.{name}");
+    let config = draft.settings.carriers.remove(name);
+    if config.is_none() && draft.is_sound(&key) {
+        draft.problem(&key, "no carrier has this name");
+    }
+    let of_this =
+        |problem: &Problem| problem.key.strip_prefix(&key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let operations = draft.settings.operations.listen;
+    let problems: Vec<Problem> = draft.problems.0.into_iter().filter(of_this).collect();
+    match (problems.is_empty(), config, password) {
+        (true, Some(config), Some(password)) => Ok(OneCarrier { config, password, operations }),
+        _ => Err(Problems(problems)),
     }
 }
 

@@ -74,7 +74,7 @@ impl Tap {
     /// Listens from now on. Errors: too many do already.
     pub fn listen(&self) -> Result<Listener, TooManyListeners> {
         let more = |listeners: usize| (listeners < Tap::LISTENERS_MAX).then_some(listeners + 1);
-        let counted = self.0.listeners.try_update(Ordering::AcqRel, Ordering::Acquire, more);
+        let counted = self.0.listeners.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         counted.map_err(|_full| TooManyListeners)?;
         let receiver = self.0.sender.get_or_init(|| broadcast::Sender::new(Tap::PDUS_MAX)).subscribe();
         Ok(Listener { receiver, tap: Arc::downgrade(&self.0) })
