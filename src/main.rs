@@ -11,6 +11,7 @@ use smsbusd::{
         check_config::check_config,
         keys::{KeysArgs, keys},
         serve::serve,
+        smpp::{SmppArgs, smpp},
         ticket::{TicketArgs, ticket},
     },
     demo::{self, DemoOptions},
@@ -30,7 +31,8 @@ Exit status:
   1   failed; to try again may help
   2   the command line does not make sense
   78  the configuration is wrong
-Of `ticket verify`: 0 valid, 3 invalid, 4 expired or for another vehicle, 5 cannot tell";
+Of `ticket verify`: 0 valid, 3 invalid, 4 expired or for another vehicle, 5 cannot tell
+Of `smpp probe` and `smpp send`: 0 good, 3 refused by the SMSC, 5 not answered";
 
 #[derive(Subcommand)]
 enum Command {
@@ -59,6 +61,8 @@ enum Command {
     Charge(ChargeArgs),
     /// List, pause and resume the carriers of a running daemon
     Carrier(CarrierArgs),
+    /// Probe an SMSC, send it one message, or trace what a running daemon says to it
+    Smpp(SmppArgs),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +83,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Ticket(args) => ticket(&args),
         Command::Charge(args) => cli::run(charge(&args)),
         Command::Carrier(args) => cli::run(carrier(&args)),
+        Command::Smpp(args) => cli::run(smpp(&args)),
     };
     exit.map(ExitCode::from)
 }

@@ -14,6 +14,8 @@ const TOKEN_VARIABLE: &str = "SMSBUSD_TOKEN";
 const TOKEN_BYTES_MAX: u64 = 4_096;
 /// An answer is never longer, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A line of an answer that is followed is never longer, in bytes.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
 /// How long an answer may take beyond what the request itself waits for.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -78,12 +80,6 @@ impl Client {
     /// Errors: nobody answers there; the daemon refuses, in its words.
     pub(super) async fn ask(&self, request: Request<'_>) -> Result<Value, Failure> {
         let url = format!("{}{}", self.server, request.path);
-        let unreachable = |error: reqwest::Error| {
-            Failure::new(format!(
-                "{url}: no answer: {}; is the daemon running, and is --server right?",
-                root_cause(&error)
-            ))
-        };
         let mut builder =
             self.http.request(request.method, &url).bearer_auth(self.token.as_str()).timeout(request.wait + PATIENCE);
         for (name, value) in request.headers {
@@ -92,18 +88,57 @@ impl Client {
         if let Some(body) = &request.body {
             builder = builder.json(body);
         }
-        let mut answer = builder.send().await.map_err(unreachable)?;
+        let mut answer = builder.send().await.map_err(|error| unreachable(&url, &error))?;
         let status = answer.status();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > ANSWER_BYTES_MAX {
-                return Err(Failure::new(format!("{url}: the answer is longer than {ANSWER_BYTES_MAX} bytes")));
-            }
-        }
-        let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let body = json(&url, &mut answer).await?;
         if status.is_success() { Ok(body) } else { Err(Failure::new(refusal(status, &body))) }
     }
+
+    /// Asks for an answer that goes on for `lasting`, and gives its lines as they come, until it ends.
+    ///
+    /// Errors: nobody answers there; the daemon refuses, in its words; the connection breaks; `line` fails.
+    pub(super) async fn follow(
+        &self,
+        path: &str,
+        lasting: Duration,
+        mut line: impl FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let url = format!("{}{path}", self.server);
+        let request = self.http.get(&url).bearer_auth(self.token.as_str()).timeout(lasting + PATIENCE);
+        let mut answer = request.send().await.map_err(|error| unreachable(&url, &error))?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(Failure::new(refusal(status, &json(&url, &mut answer).await?)));
+        }
+        let mut rest = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&url, &error))? {
+            rest.extend_from_slice(&chunk);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let whole: Vec<u8> = rest.drain(..=end).collect();
+                line(String::from_utf8_lossy(&whole).trim_end())?;
+            }
+            if rest.len() > LINE_BYTES_MAX {
+                return Err(Failure::new(format!("{url}: a line is longer than {LINE_BYTES_MAX} bytes")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A whole answer as JSON; null if it is none.
+async fn json(url: &str, answer: &mut reqwest::Response) -> Result<Value, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(url, &error))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > ANSWER_BYTES_MAX {
+            return Err(Failure::new(format!("{url}: the answer is longer than {ANSWER_BYTES_MAX} bytes")));
+        }
+    }
+    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
+    Failure::new(format!("{url}: no answer: {}; is the daemon running, and is --server right?", root_cause(error)))
 }
 
 /// A refusal in the daemon's words (RFC 9457).

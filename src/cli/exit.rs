@@ -11,9 +11,11 @@ pub enum Exit {
     Done,
     /// 3: `ticket verify`: invalid.
     Invalid,
+    /// 3: `smpp probe`, `smpp send`: the SMSC refused.
+    Refused,
     /// 4: `ticket verify`: expired, or for another vehicle.
     ExpiredOrOtherVehicle,
-    /// 5: `ticket verify`: cannot tell.
+    /// 5: `ticket verify`: cannot tell. `smpp probe`, `smpp send`: something was not answered.
     CannotTell,
 }
 
@@ -35,7 +37,7 @@ impl Exit {
     pub const fn status(self) -> u8 {
         match self {
             Exit::Done => 0,
-            Exit::Invalid => 3,
+            Exit::Invalid | Exit::Refused => 3,
             Exit::ExpiredOrOtherVehicle => 4,
             Exit::CannotTell => 5,
         }

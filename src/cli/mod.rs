@@ -3,7 +3,7 @@
 //!
 //! `serve` is the daemon; around it stand `metering` (what is measured), `logging`, `systemd` (what the service manager is
 //! told) and `reload`. `charge` and `carrier` ask a running daemon over its API. `keys` and `ticket` need neither a daemon
-//! nor a network.
+//! nor a network. `smpp` talks to an SMSC, or shows what a running daemon says to one.
 
 pub mod carrier;
 pub mod charge;
@@ -18,6 +18,7 @@ mod output;
 mod reload;
 pub mod serve;
 mod simulate;
+pub mod smpp;
 mod systemd;
 pub mod ticket;
 

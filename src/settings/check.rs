@@ -77,7 +77,7 @@ pub(super) fn store(draft: &mut Draft) {
     }
 }
 
-fn carriers(draft: &mut Draft) {
+pub(super) fn carriers(draft: &mut Draft) {
     let carriers = draft.settings.carriers.clone();
     if carriers.is_empty() && draft.is_sound("carriers") {
         draft.problem("carriers", "there is none; config/examples/carriers shows two");

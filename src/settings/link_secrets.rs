@@ -25,12 +25,12 @@ fn of_carrier(draft: &mut Draft, name: &CarrierName, profile: &SmppProfile) -> L
     let key = format!("carriers.{name}.smpp");
     let mut secrets = LinkSecrets::default();
     if !profile.password_file.as_os_str().is_empty() {
-        let read = password(&profile.password_file);
+        let read = read_password(&profile.password_file);
         secrets.password = noted(draft, &format!("{key}.password_file"), read).unwrap_or_default();
     }
     for (n, bind) in profile.binds.iter().enumerate() {
         let Some(file) = &bind.password_file else { continue };
-        if let Some(password) = noted(draft, &format!("{key}.binds[{n}].password_file"), password(file)) {
+        if let Some(password) = noted(draft, &format!("{key}.binds[{n}].password_file"), read_password(file)) {
             secrets.bind_passwords.insert(bind.name.clone(), password);
         }
     }
@@ -57,7 +57,8 @@ fn noted<T>(draft: &mut Draft, key: &str, read: Result<T, String>) -> Option<T> 
     read.map_err(|what| draft.problem(key, what)).ok()
 }
 
-fn password(file: &Path) -> Result<Zeroizing<String>, String> {
+/// Reads the password of a bind. Errors: what is wrong with the file, in words that do not show the password.
+pub fn read_password(file: &Path) -> Result<Zeroizing<String>, String> {
     let text = Zeroizing::new(read_text(file)?);
     let password = text.trim_end_matches(['\r', '\n']);
     let place = file.display();

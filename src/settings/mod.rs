@@ -14,6 +14,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
+pub use link_secrets::read_password;
 pub use materials::Materials;
 pub use problem::{Problem, Problems};
 pub use sections::{
@@ -21,9 +22,13 @@ pub use sections::{
     TextsSettings, TransitSettings,
 };
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
-use crate::clock::Timestamp;
+use crate::{
+    carrier::{CarrierConfig, LinkSecrets},
+    charge::CarrierName,
+    clock::Timestamp,
+};
 
 /// Where the configuration is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +70,39 @@ pub fn load(sources: &Sources, now: Timestamp) -> Result<Configuration, Problems
     match (draft.problems.is_empty(), materials.complete()) {
         (true, Some(materials)) => Ok(Configuration { settings: draft.settings, materials }),
         _ => Err(draft.problems.in_order()),
+    }
+}
+
+/// One carrier: what its SMSC can be talked to with.
+#[derive(Debug)]
+pub struct OneCarrier {
+    /// Its section.
+    pub config: CarrierConfig,
+    /// What its password, certificate and key files hold.
+    pub links: LinkSecrets,
+    /// Where a running daemon with this configuration can be seen.
+    pub operations: SocketAddr,
+}
+
+/// Reads the section of one carrier, and its secrets: neither keys nor books are needed. Blocking.
+///
+/// Errors: what is wrong with this section; no carrier has this name.
+pub fn load_carrier(sources: &Sources, name: &CarrierName) -> Result<OneCarrier, Problems> {
+    let mut draft = draft::read(sources)?;
+    check::carriers(&mut draft);
+    let links = link_secrets::read(&mut draft).remove(name);
+    let key = format!("carriers.{name}");
+    let config = draft.settings.carriers.remove(name);
+    if config.is_none() && draft.is_sound(&key) {
+        draft.problem(&key, "no carrier has this name");
+    }
+    let of_this =
+        |problem: &Problem| problem.key.strip_prefix(&key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let operations = draft.settings.operations.listen;
+    let problems: Vec<Problem> = draft.problems.0.into_iter().filter(of_this).collect();
+    match (problems.is_empty(), config, links) {
+        (true, Some(config), Some(links)) => Ok(OneCarrier { config, links, operations }),
+        _ => Err(Problems(problems)),
     }
 }
 

@@ -54,6 +54,12 @@ pub fn command_named(name: &str) -> Option<u32> {
     (0..=LAST).flat_map(|id| [id, id | command::RESPONSE]).find(named)
 }
 
+/// The tag of the TLV with this name in the specification.
+pub fn tag_named(name: &str) -> Option<u16> {
+    const VENDOR_FIRST: u16 = 0x1400;
+    (0..VENDOR_FIRST).find(|tag| name != "unknown" && tlv(*tag).0 == name)
+}
+
 /// The command that answers this one; `None` of a response.
 pub fn response_to(command_id: u32) -> Option<u32> {
     (command_id & command::RESPONSE == 0).then_some(command_id | command::RESPONSE)

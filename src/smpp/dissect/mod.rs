@@ -15,4 +15,4 @@ mod text;
 
 pub use body::dissect;
 pub use dissection::{Direction, Dissection, Field, Value};
-pub use layout::{command_named, response_to};
+pub use layout::{command_named, response_to, tag_named};
