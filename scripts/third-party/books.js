@@ -28,9 +28,10 @@ async function compare({ daemon, theirs, expected: { charged, notTaken, inDoubt 
   const taken = await theirs();
   const ours = charges.filter(({ state }) => state === 'charged');
   const byReference = (entries) => Object.fromEntries(entries.map(({ reference, minor }) => [reference, minor]));
+  const entry = ({ reference, amount }) => ({ reference: reference.replaceAll('-', ''), minor: amount.minor });
   assert.equal(new Set(taken.map(({ reference }) => reference)).size, taken.length, 'no reference was charged twice');
   assert.deepEqual(
-    byReference(ours.map((charge) => ({ reference: charge.reference.replaceAll('-', ''), minor: charge.amount.minor }))),
+    byReference(ours.map(entry)),
     byReference(taken),
     'the two ledgers are equal',
   );

@@ -13,7 +13,7 @@ const shortCode = (text) => text.split('\n')[0];
 
 /** A ticket of bus 1234 in Russian, as a phone shows it. */
 function checkTicket(text) {
-  assert.ok(text.length <= 70, 'a ticket is one SMS');
+  assert.ok(text.length <= 70, `a ticket is one SMS, not ${text}`);
   assert.match(text, /^Билет [0-9A-HJKMNP-TV-Z]{4}.?[0-9A-HJKMNP-TV-Z]{4}\nАвтобус 92, борт 1234\n/);
 }
 

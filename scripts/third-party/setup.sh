@@ -132,8 +132,8 @@ errs.050 = "insufficient_balance"
 END
 }
 
-# start_simulator: `smsbusd simulate` on free ports (CARRIER_PORT fixes that of its SMSC), with a price for every fare of one bus in Almaty; the standard
-# input is the rest of its configuration. Sets smpp and control.
+# start_simulator: `smsbusd simulate` on free ports (CARRIER_PORT fixes that of its SMSC), with a price for every fare
+# of one bus in Almaty; the standard input is the rest of its configuration. Sets smpp and control.
 start_simulator() {
     local n
     {

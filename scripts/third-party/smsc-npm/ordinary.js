@@ -8,7 +8,7 @@ const { ticketOf, states } = require('./watching');
 
 const RIDERS = 12;
 const DECIMAL = { response: 'decimal', receipt: 'decimal' };
-const HEX_THEN_DECIMAL = { response: 'hex', receipt: 'decimal' };
+const HEX_FIRST = { response: 'hex', receipt: 'decimal' };
 
 /** Passengers buy, pay for a friend as well, ask for their ticket again; one has no money and one phone is off. */
 async function ordinaryMorning({ smsc, daemon }) {
@@ -87,10 +87,10 @@ module.exports = {
   ordinaryMorning,
   scenarios: [
     { name: 'charged at submission, ids decimal', carrier: atSubmission(DECIMAL), act: ordinaryMorning },
-    { name: 'charged at submission, ids hex then decimal', carrier: atSubmission(HEX_THEN_DECIMAL), act: ordinaryMorning },
+    { name: 'charged at submission, ids hex then decimal', carrier: atSubmission(HEX_FIRST), act: ordinaryMorning },
     { name: 'charged at delivery, ids decimal', carrier: atDelivery(DECIMAL), act: ordinaryMorning },
-    { name: 'charged at delivery, ids hex then decimal', carrier: atDelivery(HEX_THEN_DECIMAL), act: ordinaryMorning },
-    { name: 'a lost response is settled by the receipt', carrier: atDelivery(HEX_THEN_DECIMAL), act: lostResponses },
-    { name: 'kill -9 while requests are unanswered', carrier: atDelivery(HEX_THEN_DECIMAL), act: killed },
+    { name: 'charged at delivery, ids hex then decimal', carrier: atDelivery(HEX_FIRST), act: ordinaryMorning },
+    { name: 'a lost response is settled by the receipt', carrier: atDelivery(HEX_FIRST), act: lostResponses },
+    { name: 'kill -9 while requests are unanswered', carrier: atDelivery(HEX_FIRST), act: killed },
   ],
 };

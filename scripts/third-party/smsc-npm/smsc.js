@@ -23,9 +23,10 @@ class Smsc extends EventEmitter {
   /**
    * `chargedAt`: 'submission' or 'delivery'. `ids`: { response, receipt }, each 'decimal' or 'hex'.
    * `answer(message)`: what becomes of a charged submission. 'answer', 'keep_silent', 'hang_up' or 'hold' (until
-   * `answerHeld`): books and receipts are the same in all four. 'lose': it never got as far as the books, nor an answer.
-   * `refuse(pdu)`: a `command_status` for a submission that is not taken. `bindAnswers`: what becomes of the next binds,
-   * one after another: a `command_status`, or 'keep_silent'. `holdReceipts`: keep receipts until `releaseReceipts`.
+   * `answerHeld`): books and receipts are the same in all four. 'lose': it gets neither into the books nor an answer.
+   * `refuse(pdu)`: a `command_status` for a submission that is not taken. `holdReceipts`: keep receipts until
+   * `releaseReceipts`. `bindAnswers`, to be set: what becomes of the next binds, one after another: a
+   * `command_status`, or 'keep_silent'.
    */
   constructor({ chargedAt, ids, answer = () => 'answer', refuse = () => undefined, holdReceipts = false }) {
     super();
