@@ -204,6 +204,11 @@ impl Simulator {
         self.shared.set_fault(rule).map(|_| ())
     }
 
+    /// The faults in force.
+    pub fn faults(&self) -> Vec<FaultRule> {
+        self.shared.exchange().faults.rules()
+    }
+
     /// No more faults.
     pub fn clear_faults(&self) {
         self.shared.exchange().faults.clear();

@@ -105,3 +105,51 @@ async fn bad_input_is_told_what_is_wrong_with_it() {
         assert!(answer["error"].as_str().is_some_and(|error| error.contains(told)), "{path}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn links_and_listeners_are_told_reset_and_shut() {
+    let (simulator, control) = started().await;
+    let mut peer = Peer::bound(&simulator).await;
+    let links = control.get("/links").await;
+    assert_eq!((&links[0]["mode"], &links[0]["interface_version"]), (&json!("transceiver"), &json!(0x34)));
+    let path = format!("/links/{}/drop", links[0]["id"]);
+    assert_eq!(control.call(Method::POST, &path, None).await.0, StatusCode::NO_CONTENT);
+    assert!(peer.end().await.is_some());
+    assert_eq!(control.call(Method::POST, "/links/999/drop", None).await.0, StatusCode::NOT_FOUND);
+
+    let set = |open: bool| control.call(Method::PUT, "/listeners/0", Some(json!({ "open": open })));
+    assert_eq!(set(false).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(control.get("/listeners").await[0]["open"], false);
+    assert_eq!(set(true).await.0, StatusCode::NO_CONTENT);
+    Peer::bound(&simulator).await;
+    let nowhere = control.call(Method::PUT, "/listeners/7", Some(json!({ "open": true }))).await;
+    assert_eq!(nowhere.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn chaos_begins_is_told_and_ends() {
+    let (simulator, control) = started().await;
+    let chaos = json!({ "seed": 3, "length_ms": 600_000, "weathers": ["throttling"] });
+    assert_eq!(control.call(Method::POST, "/chaos", Some(chaos.clone())).await.0, StatusCode::ACCEPTED);
+    assert_eq!(control.call(Method::POST, "/chaos", Some(chaos)).await.0, StatusCode::CONFLICT);
+    assert!(simulator.wait_until(LIMIT, |simulator| !simulator.faults().is_empty()).await);
+    assert_eq!(control.get("/chaos").await["spell"]["weather"], "throttling");
+    assert_eq!(control.call(Method::DELETE, "/chaos", None).await.0, StatusCode::NO_CONTENT);
+    assert!(simulator.wait_until(LIMIT, |simulator| simulator.faults().is_empty()).await);
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let after = control.get("/chaos").await;
+    assert_eq!((&after["spell"], &after["report"]["completed"]), (&Value::Null, &json!(false)));
+    let (status, answer) = control.call(Method::POST, "/chaos", Some(json!({ "weathers": [] }))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(answer["error"].as_str().is_some_and(|error| error.contains("weathers")), "{answer}");
+}
+
+#[tokio::test]
+async fn an_mo_takes_the_form_that_is_asked_for() {
+    let (simulator, control) = started().await;
+    let mut peer = Peer::bound(&simulator).await;
+    let mo = json!({ "msisdn": "77010000001", "to": "2505", "text": "x".repeat(200), "form": "udh16" });
+    let parts = async { [peer.receive().await, peer.receive().await].map(|part| u8::from(part.esm_class)) };
+    let ((status, report), classes) = tokio::join!(control.call(Method::POST, "/mo", Some(mo)), parts);
+    assert_eq!((status, &report["tries"], classes), (StatusCode::OK, &json!(2), [0x40, 0x40]));
+}

@@ -7,18 +7,6 @@ use super::{
     *,
 };
 
-/// A simulator where `fault` strikes the next message to number 1, and a client.
-async fn struck_by(config: SimulatorConfig, fault: Fault) -> (Simulator, Peer) {
-    let simulator = start(config).await;
-    simulator.set_fault(FaultRule::for_number(number(1), 1, fault)).expect("a valid rule");
-    let peer = Peer::bound(&simulator).await;
-    (simulator, peer)
-}
-
-fn charges(simulator: &Simulator) -> usize {
-    simulator.ledger().entries().len()
-}
-
 #[tokio::test]
 async fn a_dropped_response_is_charged_and_its_receipt_comes() {
     let (simulator, mut peer) = struck_by(quick(), Fault::DropResponse).await;

@@ -1,11 +1,18 @@
 //! The simulator against raw bytes: a client of a few lines, encoded by `rusmpp`, over real sockets.
 
+mod binds;
+mod chaos;
 mod charging;
 mod control;
 mod deliveries;
 mod exchange;
 mod faults;
+mod links;
+mod listeners;
+mod mos;
 mod peer;
+mod receipts;
+mod responses;
 mod session;
 
 use super::*;
@@ -38,6 +45,18 @@ fn quick() -> SimulatorConfig {
 
 fn charged_at_delivery() -> SimulatorConfig {
     SimulatorConfig { charging: Charging { at: ChargingMoment::Delivery }, ..quick() }
+}
+
+/// A simulator where `fault` strikes the next message to number 1, and a client.
+async fn struck_by(config: SimulatorConfig, fault: Fault) -> (Simulator, peer::Peer) {
+    let simulator = start(config).await;
+    simulator.set_fault(FaultRule::for_number(number(1), 1, fault)).expect("a valid rule");
+    let peer = peer::Peer::bound(&simulator).await;
+    (simulator, peer)
+}
+
+fn charges(simulator: &Simulator) -> usize {
+    simulator.ledger().entries().len()
 }
 
 async fn start(config: SimulatorConfig) -> Simulator {
