@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// The rate never falls below one message in two seconds: some message must find out when it gets better.
-const FLOOR_MILLI: u64 = 500;
+/// The rate never falls below this part of the contract's, nor below one message a second: some message must find out when it gets
+/// better, and an SMSC that refuses even so little is not slowed down by us.
+const FLOOR_PARTS: u64 = 20;
+const FLOOR_MILLI: u64 = 1_000;
 /// After a decrease the rate stays where it is for so long, and answers to what was sent before it count for nothing.
 const HOLD: Duration = Duration::from_secs(1);
 /// Messages that could have gone within this time go at once: timers are no finer.
@@ -106,7 +108,8 @@ impl Throttle {
     }
 
     fn reduce_to(&mut self, rate: u64, now: Instant) {
-        let rate = rate.clamp(FLOOR_MILLI.min(self.ceiling), self.ceiling);
+        let floor = (self.ceiling / FLOOR_PARTS).max(FLOOR_MILLI).min(self.ceiling);
+        let rate = rate.clamp(floor, self.ceiling);
         self.reduced = Some(Reduced { rate, since: now, grown_until: now + HOLD, next: now + interval(rate) });
     }
 
@@ -186,13 +189,13 @@ mod tests {
 
     #[test]
     fn case_35_a_refusal_halves_what_was_really_sent() {
-        let (mut throttle, mut now) = (Throttle::new(1_000), Instant::now());
+        let (mut throttle, mut now) = (Throttle::new(400), Instant::now());
         for _ in 0..40 {
             throttle.take(now);
             now += MS * 25;
         }
         throttle.throttled(now, now);
-        assert_eq!(throttle.rate(), 20_000, "half of forty a second, not half of the contract's thousand");
+        assert_eq!(throttle.rate(), 20_000, "half of forty a second, not half of the contract's four hundred");
     }
 
     #[test]
@@ -232,8 +235,8 @@ mod tests {
             throttle.throttled(now, now);
             now += HOLD;
         }
-        assert!(throttle.rate() >= FLOOR_MILLI);
-        assert!(throttle.not_before(now + Duration::from_secs(2)).is_none());
+        assert_eq!(throttle.rate(), 2_500);
+        assert!(throttle.not_before(now + Duration::from_millis(400)).is_none());
     }
 
     #[test]

@@ -146,7 +146,7 @@ async fn a_link_that_has_used_up_its_own_rate_leaves_the_rest_to_the_others() {
 #[tokio::test]
 async fn case_35_a_throttled_message_slows_the_pool_down_and_time_wins_the_rate_back() {
     for status in [CommandStatus::THROTTLED, CommandStatus::QUEUE_FULL] {
-        let places = open(PlacesConfig { tps: 1_000, ..config(&[100]) });
+        let places = open(PlacesConfig { tps: 100, ..config(&[100]) });
         let slots: Vec<Slot> = std::iter::from_fn(|| places.try_reserve()).take(10).collect();
         assert!(!slots.is_empty());
         for slot in slots {
