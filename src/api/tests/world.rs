@@ -180,9 +180,14 @@ impl<'a> Call<'a> {
         Call { body: body.into(), ..self }
     }
 
-    pub(super) async fn send(self) -> Answer {
+    /// The answer as soon as it begins.
+    pub(super) async fn begin(self) -> axum::response::Response {
         let request = self.request.body(self.body).expect("a sound request");
-        let (parts, body) = self.router.clone().oneshot(request).await.expect("a router always answers").into_parts();
+        self.router.clone().oneshot(request).await.expect("a router always answers")
+    }
+
+    pub(super) async fn send(self) -> Answer {
+        let (parts, body) = self.begin().await.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.expect("a whole body");
         Answer { status: parts.status, headers: parts.headers, body }
     }
