@@ -16,6 +16,8 @@ async fn a_trace_tells_the_pdus_of_a_purchase_and_nothing_that_must_not_be_seen(
     assert_eq!(trace.status(), 200);
     assert_eq!(trace.headers()["content-type"], "application/x-ndjson");
     assert_eq!(world.bought("k1", &fare(ANNA)).await.json()["state"], "charged");
+    // The receipt of the charged message.
+    world.simulator_acknowledged(1).await;
     // It ends with the gateway, long before its time.
     world.gateway.stop(Duration::from_secs(5)).await;
     let body = to_bytes(trace.into_body(), 1 << 20).await.expect("a whole body");

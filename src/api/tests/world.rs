@@ -113,6 +113,11 @@ impl World {
         tokio::time::timeout(PATIENCE, looking).await.expect("reached in time");
     }
 
+    /// Waits until so many receipts were acknowledged to the carrier.
+    pub(super) async fn simulator_acknowledged(&self, receipts: u64) {
+        self.until(|_| self.simulator.stats().receipts_acknowledged >= receipts).await;
+    }
+
     /// A call of the API as the ticket service.
     pub(super) fn call(&self, method: Method, path: &str) -> Call<'_> {
         Call::new(&self.router, method, path).by(Role::Ticketing)
