@@ -31,7 +31,7 @@ use crate::{
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 /// Bytes that wait for a reader; a slower one loses PDUs.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// How often a trace looks whether the gateway is stopping: it must not hold it up.
+/// A trace ends with the gateway: once that is stopping, and nothing has come for so long. It must not hold it up.
 const STOPPING_LOOK: Duration = Duration::from_millis(500);
 
 /// Which PDUs, and for how long.
@@ -107,11 +107,16 @@ pub(super) async fn trace_carrier(
 /// Writes lines until the time is up, the caller has gone, or the gateway stops.
 async fn write(mut trace: Trace, mut lines: DuplexStream, gateway: Gateway, until: Instant) {
     let mut nothing = [0];
-    while !gateway.is_stopping() {
+    loop {
         let line = tokio::select! {
             line = trace.next() => line,
             () = sleep_until(until) => return,
-            () = sleep(STOPPING_LOOK) => continue,
+            () = sleep(STOPPING_LOOK) => {
+                if gateway.is_stopping() {
+                    return;
+                }
+                continue;
+            }
             // The other end says nothing; a read ends when it is gone.
             _gone = lines.read(&mut nothing) => return,
         };

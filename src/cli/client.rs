@@ -94,14 +94,14 @@ impl Client {
         if status.is_success() { Ok(body) } else { Err(Failure::new(refusal(status, &body))) }
     }
 
-    /// Asks for an answer that goes on for `lasting`, and gives its lines as they come, until it ends.
+    /// Asks for an answer that goes on for `lasting`, and gives its lines as they come, until it ends or `line` has enough.
     ///
     /// Errors: nobody answers there; the daemon refuses, in its words; the connection breaks; `line` fails.
     pub(super) async fn follow(
         &self,
         path: &str,
         lasting: Duration,
-        mut line: impl FnMut(&str) -> Result<(), Failure>,
+        mut line: impl FnMut(&str) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         let url = format!("{}{path}", self.server);
         let request = self.http.get(&url).bearer_auth(self.token.as_str()).timeout(lasting + PATIENCE);
@@ -115,7 +115,9 @@ impl Client {
             rest.extend_from_slice(&chunk);
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 let whole: Vec<u8> = rest.drain(..=end).collect();
-                line(String::from_utf8_lossy(&whole).trim_end())?;
+                if !line(String::from_utf8_lossy(&whole).trim_end())? {
+                    return Ok(());
+                }
             }
             if rest.len() > LINE_BYTES_MAX {
                 return Err(Failure::new(format!("{url}: a line is longer than {LINE_BYTES_MAX} bytes")));

@@ -16,6 +16,11 @@ pub(super) fn print(line: impl AsRef<str>) -> Result<(), Failure> {
     print_bytes(format!("{}\n", line.as_ref()).as_bytes())
 }
 
+/// Prints a line, and tells whether somebody still reads.
+pub(super) fn print_on(line: impl AsRef<str>) -> Result<bool, Failure> {
+    write(format!("{}\n", line.as_ref()).as_bytes())
+}
+
 /// Prints a value as JSON on several lines.
 pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
     print(format!("{value:#}"))
@@ -23,12 +28,16 @@ pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
 
 /// Prints bytes as they are.
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    write(bytes).map(drop)
+}
+
+/// Whether somebody still reads.
+fn write(bytes: &[u8]) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("cannot write to the standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(format!("cannot write to the standard output: {error}"))),
     }
 }
 

@@ -136,7 +136,11 @@ impl Tapped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smpp::wire::accepted;
+    use crate::smpp::{
+        Bind, Session, SessionConfig,
+        pdu::command,
+        wire::{accepted, resp},
+    };
 
     fn tap_pdu(tap: &Tap, sequence: u32) {
         tap.pdu(Direction::Received, "trx", Instant::now(), &accepted(sequence, "A1"));
@@ -164,6 +168,26 @@ mod tests {
         }
         assert!(matches!(listener.next().await, Some(Heard::Lost(7))));
         assert!(matches!(listener.next().await, Some(Heard::Pdu(tapped)) if tapped.pdu == accepted(7, "A1")));
+    }
+
+    #[tokio::test]
+    async fn a_session_tells_each_pdu_once_when_it_begins_to_leave_and_when_it_has_come() {
+        let (tap, now) = (Tap::default(), Instant::now());
+        let mut listener = tap.listen().unwrap();
+        let mut session = Session::new(SessionConfig::new("kcell", "trx", Bind::default()), now).unwrap();
+        session.set_tap(tap.clone());
+        let bind = session.outgoing().to_vec();
+        session.written(3, now);
+        session.written(session.outgoing().len(), now);
+        let response = resp(command::BIND_TRANSCEIVER, 0, 1, b"smsc\0");
+        assert_eq!(session.receive(&response, now), response.len());
+        drop((session, tap));
+        let mut heard = Vec::new();
+        while let Some(Heard::Pdu(Tapped { direction, bind, pdu, .. })) = listener.next().await {
+            assert_eq!(bind, "trx");
+            heard.push((direction, pdu.to_vec()));
+        }
+        assert_eq!(heard, [(Direction::Sent, bind), (Direction::Received, response)]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 21] = [
+    let commands: [&[&str]; 25] = [
         &[],
         &["serve"],
         &["demo"],
@@ -43,6 +43,10 @@ fn every_command_explains_itself() {
         &["carrier", "list"],
         &["carrier", "pause"],
         &["carrier", "resume"],
+        &["smpp"],
+        &["smpp", "probe"],
+        &["smpp", "send"],
+        &["smpp", "trace"],
     ];
     for command in commands {
         let help = run_well(&[command, &["--help"]].concat());

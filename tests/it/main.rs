@@ -5,3 +5,4 @@ mod daemon;
 mod demo;
 mod deployment;
 mod serve;
+mod smpp;

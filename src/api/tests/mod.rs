@@ -8,4 +8,5 @@ mod operations;
 mod purchases;
 mod requests;
 mod tickets;
+mod trace;
 mod world;

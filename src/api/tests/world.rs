@@ -113,6 +113,11 @@ impl World {
         tokio::time::timeout(PATIENCE, looking).await.expect("reached in time");
     }
 
+    /// Waits until so many receipts were acknowledged to the carrier.
+    pub(super) async fn simulator_acknowledged(&self, receipts: u64) {
+        self.until(|_| self.simulator.stats().receipts_acknowledged >= receipts).await;
+    }
+
     /// A call of the API as the ticket service.
     pub(super) fn call(&self, method: Method, path: &str) -> Call<'_> {
         Call::new(&self.router, method, path).by(Role::Ticketing)
@@ -180,9 +185,14 @@ impl<'a> Call<'a> {
         Call { body: body.into(), ..self }
     }
 
-    pub(super) async fn send(self) -> Answer {
+    /// The answer as soon as it begins.
+    pub(super) async fn begin(self) -> axum::response::Response {
         let request = self.request.body(self.body).expect("a sound request");
-        let (parts, body) = self.router.clone().oneshot(request).await.expect("a router always answers").into_parts();
+        self.router.clone().oneshot(request).await.expect("a router always answers")
+    }
+
+    pub(super) async fn send(self) -> Answer {
+        let (parts, body) = self.begin().await.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.expect("a whole body");
         Answer { status: parts.status, headers: parts.headers, body }
     }

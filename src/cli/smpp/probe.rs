@@ -49,7 +49,7 @@ pub(super) struct ProbeArgs {
     /// From this address; the carrier's short number without it
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     from: Option<String>,
-    /// How many messages with each window
+    /// How many messages with each window, and never less than its places
     #[arg(long, value_name = "N", default_value_t = 20, requires = "to", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     messages: u32,
     /// The largest window; that of the configuration without it, or 10
@@ -108,11 +108,8 @@ impl ProbeArgs {
             )));
         }
         let windows = growing(self.window.unwrap_or(target.window));
-        let most = windows.len().saturating_mul(usize::try_from(self.messages).unwrap_or(usize::MAX));
-        eprintln!(
-            "smsbusd: up to {most} messages go to the number given with --to, {} with each window.",
-            self.messages
-        );
+        let most: u32 = windows.iter().map(|window| self.messages.max((*window).into())).sum();
+        eprintln!("smsbusd: up to {most} messages go to the number given with --to.");
         Ok(Some(message))
     }
 }

@@ -126,7 +126,7 @@ impl fmt::Display for Report {
             enquiries.write(f)?;
         }
         if let Some(state) = self.congestion_state {
-            line(f, "congestion_state", state.to_string())?;
+            line(f, "congestion_state", format!("{state} of 100"))?;
         }
         self.write_windows(f)?;
         if let Some(unbind) = &self.unbind {
@@ -287,7 +287,25 @@ mod tests {
 
     #[test]
     fn a_report_is_written_for_a_person() {
-        insta::assert_snapshot!(report(), @"");
+        insta::assert_snapshot!(report(), @r#"
+        SMSC                 192.0.2.1:2775 as smsbus
+        connected            within 0.250 ms
+        speaks first         no
+        bind_transceiver     ESME_ROK (0x00) within 12.345 ms
+        its system_id        "SMSC"
+        sc_interface_version 0x34, SMPP 3.4
+        enquire_link         20 of 20 answered: min 0.090 ms, median 0.100 ms, p99 2.000 ms
+        in parallel          5 of 5 answered within 0.150 ms
+
+                window        sent    accepted   throttled  queue full     refused  unanswered      median     slowest  per second
+                     1          20          20           0           0           0           0    1.500 ms   20.000 ms          50
+                     2          20          15           5           0           0           0    1.500 ms   20.000 ms          50
+
+        ESME_RTHROTTLED      from a window of 2 on
+        ESME_RMSGQFUL        never
+        unbind               unbind_resp ESME_ROK (0x00) within 0.100 ms
+        messages put off     2; the SMSC will deliver them again
+        "#);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::{
     carrier::TraceLine,
     charge::CarrierName,
-    cli::{ApiArgs, Exit, Failure, Outcome, client::Client, output::print},
+    cli::{ApiArgs, Exit, Failure, Outcome, client::Client, output::print_on},
 };
 
 /// What `trace` is told.
@@ -41,7 +41,7 @@ pub(super) async fn trace(args: &TraceArgs) -> Outcome {
     let client = Client::new(&args.api)?;
     client
         .follow(&path, Duration::from_secs(args.seconds), |line| {
-            print(if args.json { line.to_owned() } else { readable(line)? })
+            print_on(if args.json { line.to_owned() } else { readable(line)? })
         })
         .await?;
     Ok(Exit::Done)

@@ -59,13 +59,14 @@ impl WindowReport {
     }
 }
 
-/// Sends `message` `messages` times, `window` at once.
+/// Sends `message` `messages` times, or as often as the window has places if that is more; `window` at once.
 pub(super) async fn send(
     talk: &mut Talk,
     message: &SubmitSm,
     window: u16,
     messages: u32,
 ) -> Result<WindowReport, WireError> {
+    let messages = messages.max(window.into());
     let mut report = WindowReport { window, ..WindowReport::default() };
     let mut in_flight: HashMap<u32, Instant> = HashMap::new();
     let mut latencies = Vec::new();

@@ -41,11 +41,12 @@ impl Reading {
         let body = octets.get(header.map_or(0, |header| header.octets)..).unwrap_or_default();
         match content {
             Content::Text(text) => {
-                let (name_of_alphabet, count) = (alphabet_name(text.alphabet), text.characters.chars().count());
+                let (coding, count) = (alphabet_name(text.alphabet), text.characters.chars().count());
+                let characters = if count == 1 { "character" } else { "characters" };
                 let value =
                     if self.shown { Value::Text(self.masked(&text.characters)) } else { Value::Hidden(octets.len()) };
                 Field {
-                    meaning: Some(format!("{name_of_alphabet}, {count} characters{part}").into()),
+                    meaning: Some(format!("{coding}, {count} {characters}{part}").into()),
                     problem: text.flawed.then_some("not all of it is characters of this alphabet".into()),
                     ..Field::new(name, value)
                 }
