@@ -41,6 +41,7 @@ impl Inner {
     pub(super) async fn join_parts(self: &Arc<Self>, parts: Vec<IncomingSms>) {
         let Some(message) = self.joined(&parts) else { return };
         let parts = parts.iter().map(|part| part.id).collect();
+        fail_point!("gateway-before-join");
         match self.writer.write(Write::JoinParts(JoinedParts { parts, message: message.clone() })).await {
             Ok(Outcome::MoKept) => {
                 fail_point!("gateway-after-join");

@@ -7,8 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::runtime::Runtime;
+use sqlx::{
+    Connection,
+    sqlite::{SqliteConnectOptions, SqliteConnection},
+};
+use tokio::{runtime::Runtime, task::JoinHandle};
 
+use super::relay::{Delivery, Relay};
 use crate::{
     carrier::{Carrier, CarrierConfig, LinkSecrets, SmppCarrier},
     charge::{CarrierName, Channel, Charge, Reference, State},
@@ -19,7 +24,9 @@ use crate::{
     },
     msisdn::Msisdn,
     passenger::Texts,
-    simulator::{Charging, ChargingMoment, DelayRange, Fault, FaultRule, Simulator, SimulatorConfig, Traffic},
+    simulator::{
+        Charging, ChargingMoment, DelayRange, Fault, FaultRule, MoReport, Simulator, SimulatorConfig, Traffic,
+    },
     store::{ChargeFilter, GroupCommit, GroupCommitConfig, KeyGuard, Memory, Store},
     subscriber::{CacheSettings, FactCache, NumberLists, NumberListsSettings, Subscribers},
     ticket::{Keyring, MsisdnTagKey, SigningKey, short_code::ShortCodeMaster},
@@ -44,6 +51,8 @@ pub(crate) struct Setting {
     pub(crate) sqlite: bool,
     /// What time the gateway believes it is.
     pub(crate) clock: Clock,
+    /// A wire that can be cut, and on which a test can put messages of its own.
+    pub(crate) relayed: bool,
 }
 
 impl Default for Setting {
@@ -68,6 +77,7 @@ impl Default for Setting {
             profile: String::new(),
             sqlite: false,
             clock: Clock::System,
+            relayed: false,
         }
     }
 }
@@ -79,7 +89,11 @@ pub(crate) struct World {
     setting: Setting,
     memory: Memory,
     folder: tempfile::TempDir,
+    relay: Option<Relay>,
 }
+
+/// Messages on their way from phones.
+pub(crate) type Sending = Vec<JoinHandle<MoReport>>;
 
 struct Process {
     runtime: Runtime,
@@ -93,7 +107,8 @@ impl World {
         simulated.charging = Charging { at: setting.charged_at };
         let simulator = outside.block_on(Simulator::start(simulated)).expect("a free port");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut world = World { simulator, outside, process: None, setting, memory: Memory::default(), folder };
+        let relay = setting.relayed.then(|| outside.block_on(Relay::start(simulator.smpp_address())));
+        let mut world = World { simulator, outside, process: None, setting, memory: Memory::default(), folder, relay };
         world.start();
         world
     }
@@ -110,8 +125,7 @@ impl World {
 
     async fn start_gateway(&self) -> Gateway {
         let store = if self.setting.sqlite {
-            let path: PathBuf = self.folder.path().join("gateway.db");
-            Store::open(&format!("sqlite://{}", path.display())).await.expect("a database")
+            Store::open(&format!("sqlite://{}", self.database().display())).await.expect("a database")
         } else {
             Store::Memory(self.memory.clone())
         };
@@ -180,7 +194,7 @@ impl World {
             051 = "corporate_number"
             052 = "credit_debt"
             "#,
-            self.simulator.smpp_address(),
+            self.relay.as_ref().map_or(self.simulator.smpp_address(), Relay::address),
             simulator.system_id,
         );
         toml::from_str(&text).expect("a carrier")
@@ -209,6 +223,71 @@ impl World {
         let report =
             self.outside.block_on(self.simulator.send_mo(msisdn(number), SHORT_NUMBER, text)).expect("a message");
         assert!(matches!(report.outcome, crate::simulator::MoOutcome::Acknowledged), "{report:?}");
+    }
+
+    /// Messages from phones, all at once. They wait until somebody takes them.
+    pub(crate) fn send_later<'a>(&self, messages: impl IntoIterator<Item = (&'a str, &'a str)>) -> Sending {
+        let send = |(number, text): (&str, &str)| {
+            let (simulator, number, text) = (self.simulator.clone(), msisdn(number), text.to_owned());
+            let sending = async move { simulator.send_mo(number, SHORT_NUMBER, &text).await.expect("a message") };
+            self.outside.spawn(sending)
+        };
+        messages.into_iter().map(send).collect()
+    }
+
+    /// What became of them, once all have come to an end.
+    pub(crate) fn reports(&self, sending: Sending) -> Vec<MoReport> {
+        let ended = async {
+            let mut reports = Vec::new();
+            for one in sending {
+                reports.push(one.await.expect("no panic"));
+            }
+            reports
+        };
+        self.outside.block_on(async { tokio::time::timeout(3 * PATIENCE, ended).await }).expect("an end in time")
+    }
+
+    /// Lets every commit of the store in memory fail from now on, or no more.
+    pub(crate) fn break_store(&self, broken: bool) {
+        self.memory.fail_next_commits(if broken { u32::MAX } else { 0 });
+    }
+
+    /// Holds the write lock of the database file, as another process might.
+    pub(crate) fn lock_database(&self) -> SqliteConnection {
+        self.outside.block_on(async {
+            let options = SqliteConnectOptions::new().filename(self.database());
+            let mut lock = SqliteConnection::connect_with(&options).await.expect("the database");
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut lock).await.expect("the lock");
+            lock
+        })
+    }
+
+    pub(crate) fn unlock_database(&self, mut lock: SqliteConnection) {
+        self.outside.block_on(sqlx::query("ROLLBACK").execute(&mut lock)).expect("the lock was ours");
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("gateway.db")
+    }
+
+    fn relay(&self) -> &Relay {
+        self.relay.as_ref().expect("the setting wants a wire of its own")
+    }
+
+    /// Cuts the wire to the carrier, or mends it.
+    pub(crate) fn cut_wire(&self, cut: bool) {
+        self.relay().set_cut(cut);
+    }
+
+    /// Puts a message onto the wire and says with which status it was answered.
+    pub(crate) fn deliver(&self, number: &str, delivery: &Delivery) -> u32 {
+        self.outside.block_on(self.relay().deliver(number, delivery)).expect("an answer in time")
+    }
+
+    /// Puts a message onto the wire; whether it is answered is nobody's concern.
+    pub(crate) fn deliver_later(&self, number: &'static str, delivery: Delivery) {
+        let relay = self.relay().clone();
+        self.outside.spawn(async move { relay.deliver(number, &delivery).await });
     }
 
     pub(crate) fn request(&self, number: &str, vehicle: &str, passengers: u8, key: &str) -> Purchase {
