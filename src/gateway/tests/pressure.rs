@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::world::{Setting, World, msisdn};
-use crate::{
-    carrier::Carrier,
-    simulator::{Fault, FaultRule, MoOutcome, MoReport},
-};
+use crate::simulator::{Fault, FaultRule, MoOutcome, MoReport};
 
 const ANNA: &str = "+77051111111";
 const BULAT: &str = "+77052222222";
@@ -123,7 +120,9 @@ fn what_waited_while_nothing_was_bound_is_not_charged_and_can_be_sent_again() {
     let world = World::new(outage_setting());
     until_watched(&world);
     world.cut_wire(true);
-    world.until("nothing is bound", |world| (!world.gateway().carriers().any(Carrier::is_up)).then_some(()));
+    world.until("nothing is bound", |world| {
+        (!world.gateway().carriers().any(|carrier| carrier.standing().up)).then_some(())
+    });
     let sent = world.send_later([(ANNA, "1234"), (BULAT, "?")]);
     std::thread::sleep(OUTAGE);
     world.cut_wire(false);
