@@ -163,6 +163,8 @@ async fn converse(
         sending.response = Some(dissection);
         sending.response_us = Some(took.as_micros());
         sending.outcome = match (heard.header.status, heard.kind) {
+            // A nack without a number: the SMSC could not even read whose it is.
+            (_, Kind::Response(Inbound::GenericNack)) if heard.header.sequence == 0 => SendOutcome::InDoubt,
             (status, _) if !status.is_ok() => SendOutcome::Refused,
             (_, Kind::Response(Inbound::SubmitSmResp { message_id, .. })) => match (args.wait_receipt, message_id) {
                 (Some(seconds), Some(id)) => {
