@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{Setting, World, msisdn};
 use crate::{
     carrier::Carrier,
-    simulator::{Fault, FaultRule, MoOutcome, MoReport},
+    simulator::{Fault, FaultRule, MoOutcome, MoReport, Redelivery},
 };
 
 const ANNA: &str = "+77051111111";
@@ -35,6 +35,8 @@ fn outage_setting() -> Setting {
     setting.gateway.mo_backlog_seconds = 2;
     // As configured in the field: the same text soon after is the same message.
     setting.gateway.mo_repeat_seconds = 30;
+    // What was put off comes again soon, and as often as it takes.
+    setting.simulator.redelivery = Redelivery { backoff_max_ms: 200, mo_tries_max: 1_000, ..Redelivery::default() };
     setting
 }
 
@@ -77,6 +79,7 @@ fn case_36_while_another_process_holds_the_database_acknowledgements_are_withhel
     let mut setting = Setting { sqlite: true, ..Setting::default() };
     // What is withheld is sent again, while the first delivery still waits for its commit.
     setting.simulator.redelivery.acknowledge_within_ms = 500;
+    setting.simulator.redelivery.mo_tries_max = 1_000;
     setting.gateway.mo_repeat_seconds = 30;
     let world = World::new(setting);
     let numbers = numbers(60);
