@@ -32,7 +32,8 @@ const TICKETS_AGAIN_MAX: u32 = 3;
 
 impl Inner {
     /// Listens to a carrier until its link ends or the gateway stops. Each event is worked on in a task of its own, so that
-    /// a slow one does not hold up the rest; the carrier's own window for unanswered deliveries bounds how many there are.
+    /// a slow one does not hold up the rest; how many wait to be acknowledged the link bounds, and how many are being answered
+    /// [`Inner::answering`].
     pub(super) async fn listen(self: Arc<Self>, carrier: Carrier, mut events: mpsc::Receiver<CarrierEvent>) {
         while let Some(event) = events.recv().await {
             let inner = self.clone();
@@ -114,7 +115,10 @@ impl Inner {
         match outcome {
             (kept, Outcome::MoKept) => {
                 count("mo_received_total");
-                self.answer(kept).await;
+                // Without a place it waits for the sweep.
+                if let Ok(_place) = self.answering.try_acquire() {
+                    self.answer(kept).await;
+                }
             }
             (_, Outcome::PartKept { parts }) => {
                 count("mo_parts_total");
@@ -192,7 +196,7 @@ impl Inner {
     }
 
     async fn buy(self: &Arc<Self>, sms: &IncomingSms, wanted: &str, passengers: u8) -> Result<(), StoreError> {
-        // After its ticket deadline nothing could be sent for it any more.
+        // Past its ticket deadline nothing could be sent for it any more.
         let fresh_for = Duration::from_secs(self.config.mo_stale_seconds).min(self.config.ticket_deadline());
         if sms.kind == MoKind::Late || self.now().since(sms.received_at) > fresh_for {
             counter!("mo_stale_total", "carrier" => sms.carrier.to_string()).increment(1);

@@ -77,7 +77,8 @@ pub struct GatewayConfig {
     pub flights_max: usize,
     /// A message from a passenger that comes again within this time is the same message.
     pub mo_repeat_seconds: u64,
-    /// A message that has waited longer than this is answered "not charged, send again": the passenger has left the bus.
+    /// A message that has waited longer than this is answered "not charged, send again": the passenger has left the bus. So is one
+    /// whose ticket deadline has passed.
     pub mo_stale_seconds: u64,
     /// A long message whose parts are not all there after this time is answered "incomplete, not charged".
     pub mo_parts_seconds: u64,
@@ -209,6 +210,8 @@ struct Inner {
     backlogs: BTreeMap<CarrierName, Mutex<Backlog>>,
     /// Bounds the charges under way.
     flights: Arc<Semaphore>,
+    /// Bounds the messages that are being answered.
+    answering: Semaphore,
     /// One purchase of a subscriber at a time, from the look at the limits to the commit.
     subscriber_locks: Striped,
     /// One step of a charge at a time in this process; across processes the version guards.
@@ -258,6 +261,7 @@ impl Gateway {
         let inner = Arc::new(Inner {
             prefixes: PrefixTable::new(prefixes).map_err(StartError::Config)?,
             flights: Arc::new(Semaphore::new(parts.config.flights_max)),
+            answering: Semaphore::new(parts.config.flights_max),
             backlogs: carriers.keys().map(|name| (name.clone(), backlog(name))).collect(),
             outboxes: carriers.keys().map(|name| (name.clone(), Outbox::default())).collect(),
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),

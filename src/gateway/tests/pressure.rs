@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{Setting, World, msisdn};
-use crate::simulator::{Fault, FaultRule, MoOutcome, MoReport};
+use crate::simulator::{Fault, FaultRule, MoOutcome, MoReport, Redelivery};
 
 const ANNA: &str = "+77051111111";
 const BULAT: &str = "+77052222222";
@@ -32,6 +32,8 @@ fn outage_setting() -> Setting {
     setting.gateway.mo_backlog_seconds = 2;
     // As configured in the field: the same text soon after is the same message.
     setting.gateway.mo_repeat_seconds = 30;
+    // What was put off comes again soon, and as often as it takes.
+    setting.simulator.redelivery = Redelivery { backoff_max_ms: 200, mo_tries_max: 1_000, ..Redelivery::default() };
     setting
 }
 
@@ -74,6 +76,7 @@ fn case_36_while_another_process_holds_the_database_acknowledgements_are_withhel
     let mut setting = Setting { sqlite: true, ..Setting::default() };
     // What is withheld is sent again, while the first delivery still waits for its commit.
     setting.simulator.redelivery.acknowledge_within_ms = 500;
+    setting.simulator.redelivery.mo_tries_max = 1_000;
     setting.gateway.mo_repeat_seconds = 30;
     let world = World::new(setting);
     let numbers = numbers(60);

@@ -284,7 +284,8 @@ impl World {
         self.outside.block_on(self.relay().deliver(number, delivery)).expect("an answer in time")
     }
 
-    /// Puts a message onto the wire; whether it is answered is nobody's concern.
+    /// For tests that end the process before it answers.
+    #[cfg(feature = "failpoints")]
     pub(crate) fn deliver_later(&self, number: &'static str, delivery: Delivery) {
         let relay = self.relay().clone();
         self.outside.spawn(async move { relay.deliver(number, &delivery).await });

@@ -11,7 +11,7 @@ use crate::{
     store::{
         Outcome, Store, StoreError, Write,
         contract::fixture::{
-            accepted, advance, charge_at, commit, evidence, msisdn, open, open_attempt, opening_with_slot, paid,
+            accepted, advance, charge_at, commit, evidence, mo, msisdn, open, open_attempt, opening_with_slot, paid,
             receipt, reference, run, settlement, vehicle,
         },
     },
@@ -222,6 +222,26 @@ async fn migrating_twice_changes_nothing_and_a_newer_schema_is_refused() {
     let mut raw = raw(&folder).await;
     sqlx::query("UPDATE _sqlx_migrations SET version = version + 9999").execute(&mut raw).await.unwrap();
     assert!(matches!(Store::open(&url(&folder)).await, Err(StoreError::Migrate(_))));
+}
+
+#[tokio::test]
+async fn messages_that_a_program_of_before_kept_are_read_as_whole_and_prompt() {
+    let (_folder, store, mut raw) = opened().await;
+    let kept = mo(1, "1234", 5);
+    // As migration 0001 has it; a program of then may still be at work on the same file.
+    sqlx::query(
+        "INSERT INTO mos (id, carrier, msisdn, destination, text, fingerprint, received_at, same_since)
+         VALUES (?1, 'beeline', ?2, '2505', '1234', ?3, ?4, ?5)",
+    )
+    .bind(kept.id.as_bytes().as_slice())
+    .bind(i64::try_from(kept.msisdn.e164()).unwrap())
+    .bind(kept.fingerprint.as_slice())
+    .bind(kept.received_at.unix_ms())
+    .bind(kept.same_since.unix_ms())
+    .execute(&mut raw)
+    .await
+    .unwrap();
+    assert_eq!(store.unanswered_mos(9).await.unwrap(), [kept]);
 }
 
 #[tokio::test]
