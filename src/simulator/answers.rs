@@ -8,7 +8,7 @@ use rusmpp::{
 };
 
 use super::{
-    damage,
+    damage::{self, Damage},
     link::{Link, Outgoing},
     ruling::{Reply, Ruling, Stray},
     wire,
@@ -60,13 +60,25 @@ fn response(link: &Link, sequence: u32, ruling: &Ruling) -> Option<Bytes> {
         Reply::BadLength(command_length) => return Some(bad_length(*command_length, sequence)),
         Reply::Silence => return None,
     };
-    let has_body = matches!(ruling.reply, Reply::Accepted { .. });
-    let damaged = ruling.manner.damage.iter().filter(|_| has_body).fold(octets, |octets, damage| damage.apply(&octets));
+    Some(match ruling.reply {
+        Reply::Accepted { .. } => spoilt(link, ruling, octets),
+        _ => octets,
+    })
+}
+
+/// A response with a body, with what was ruled on its octets.
+fn spoilt(link: &Link, ruling: &Ruling, octets: Bytes) -> Bytes {
+    let damage = &ruling.manner.damage;
+    // What follows a message id without a NUL would be read as more of it: nobody could tell them apart.
+    if damage.contains(&Damage::WithoutNul) {
+        return Damage::WithoutNul.apply(&octets);
+    }
+    let damaged = damage.iter().fold(octets, |octets, damage| damage.apply(&octets));
     match ruling.manner.congestion {
-        Some(percent) if has_body && link.interface_version() >= SMPP_5_0 => {
-            Some(damage::with_tlv(&damaged, TLV_CONGESTION_STATE, &[percent]))
+        Some(percent) if link.interface_version() >= SMPP_5_0 => {
+            damage::with_tlv(&damaged, TLV_CONGESTION_STATE, &[percent])
         }
-        _ => Some(damaged),
+        _ => damaged,
     }
 }
 

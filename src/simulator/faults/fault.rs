@@ -70,7 +70,7 @@ pub enum Fault {
         /// Below 16 or above 64 KiB.
         command_length: u32,
     },
-    /// The message id of the `submit_sm_resp` has no NUL (case 22).
+    /// The message id of the `submit_sm_resp` has no NUL, and nothing follows it (case 22).
     ResponseWithoutNul,
     /// The `submit_sm_resp` has TLVs that nobody knows, one twice, and of wrong length (case 22).
     ResponseOddTlvs,
@@ -238,7 +238,8 @@ impl Fault {
         )
     }
 
-    /// Whether the client may never learn from SMPP alone what came of the message.
+    /// Whether the client may never learn from SMPP alone what came of the message. A receipt without `esm_class` is one of
+    /// these: where it is text only, a passenger could have written it, and a careful client does not believe it.
     pub const fn leaves_in_doubt(self) -> bool {
         matches!(
             self,
@@ -247,6 +248,7 @@ impl Fault {
                 | Fault::NoReceipt
                 | Fault::ReusedMessageId
                 | Fault::ReceiptDisagrees
+                | Fault::ReceiptWithoutEsmClass
         )
     }
 

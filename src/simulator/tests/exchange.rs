@@ -127,3 +127,12 @@ fn a_full_smsc_refuses_before_it_charges() {
     assert_eq!(exchange.submit(submission(1, Some("BUS_80")), at).reply, Reply::Status { status: 0x14, body: false });
     assert_eq!(exchange.ledger.total(), Money::kzt(8_000));
 }
+
+#[test]
+fn a_fault_says_rightly_whether_the_message_is_charged() {
+    for fault in FAULTS {
+        let mut exchange = exchange(ChargingMoment::Submission, vec![(fault, 1.0)], 1);
+        exchange.submit(submission(1, Some("BUS_80")), Timestamp::from_unix_seconds(0));
+        assert_eq!(exchange.ledger.entries().is_empty(), fault.prevents_charge(), "{fault:?}");
+    }
+}

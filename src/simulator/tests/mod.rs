@@ -62,3 +62,20 @@ fn charges(simulator: &Simulator) -> usize {
 async fn start(config: SimulatorConfig) -> Simulator {
     Simulator::start(config).await.expect("the simulator starts")
 }
+
+/// The names that serde lists when it meets an unknown one.
+fn names_of<T: serde::de::DeserializeOwned + std::fmt::Debug>(unknown: &str) -> Vec<String> {
+    let error = serde_json::from_str::<T>(unknown).expect_err("nothing is called so").to_string();
+    let (_, expected) = error.split_once("expected one of").expect("serde lists them");
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_fault_and_every_weather_is_in_the_docs() {
+    let docs = include_str!("../../../docs/simulator.md");
+    let (faults, weathers) = (names_of::<Fault>(r#"{"kind":"meteor"}"#), names_of::<Weather>("\"hail\""));
+    assert!(faults.len() > 60 && weathers.len() == Weather::ALL.len(), "{faults:?} {weathers:?}");
+    for name in faults.iter().chain(&weathers) {
+        assert!(docs.contains(&format!("`{name}`")), "docs/simulator.md does not mention {name}");
+    }
+}

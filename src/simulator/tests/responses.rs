@@ -149,3 +149,11 @@ async fn the_ledger_names_the_faults_of_what_was_charged() {
     peer.receive().await;
     assert_eq!(simulator.ledger().entries()[0].faults, [Fault::DropResponse]);
 }
+
+#[tokio::test]
+async fn nothing_follows_a_message_id_without_a_nul() {
+    let (simulator, mut peer) = struck_by(quick(), Fault::ResponseTrailingOctets).await;
+    simulator.set_fault(FaultRule::for_number(number(1), 1, Fault::ResponseWithoutNul)).expect("valid");
+    peer.send(charged(number(1))).await;
+    assert!(peer.frame().await.ends_with(b"1000000"));
+}
