@@ -29,8 +29,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{clock::Timestamp, money::Money};
 
-/// Attempts that one charge may have; a charge that was turned away so often ends as not taken.
-pub const ATTEMPTS_MAX: usize = 8;
+/// Attempts that one charge may have; a charge that was turned away so often ends as not taken. With the pauses between them, so
+/// many last about as long as a passenger waits.
+pub const ATTEMPTS_MAX: usize = 16;
 /// Refunds that one charge may have, total and partial.
 pub const REFUNDS_MAX: usize = 8;
 

@@ -518,7 +518,7 @@ impl Inner {
             Lane::Normal => self.waiting(),
         };
         let (window, ahead) = (u64::try_from(window).ok().filter(|window| *window > 0)?, u64::try_from(ahead).ok()?);
-        let by_rate = Duration::from_millis(ahead.saturating_mul(1_000_000) / self.throttle.rate().max(1));
+        let by_rate = self.throttle.time_for(ahead);
         let by_window = self.latency.typical().saturating_mul(u32::try_from(ahead / window).unwrap_or(u32::MAX));
         Some(by_rate.max(by_window))
     }

@@ -20,8 +20,8 @@ const CONGESTED: u8 = 100;
 /// The rate of a pool beneath the contract's own, in thousandths of a message a second. It reads no clock.
 ///
 /// The contract's rate is held by `governor`. This one only bites after `ESME_RTHROTTLED`, `ESME_RMSGQFUL` or a congested
-/// `congestion_state`: it starts from half of what was really sent, and wins back a twentieth of the contract's rate a
-/// second, so that twenty good seconds at most undo a storm.
+/// `congestion_state`: it halves the rate, or what was really sent where that is less, and wins back a twentieth of the
+/// contract's rate a second, so that twenty good seconds at most undo a storm.
 #[derive(Debug)]
 pub(super) struct Throttle {
     ceiling: u64,
@@ -80,7 +80,7 @@ impl Throttle {
         if self.reduced.is_some_and(|reduced| sent_at <= reduced.since || now < reduced.since + HOLD) {
             return;
         }
-        let sending = self.rate().min(self.sent.rate(now));
+        let sending = self.sending(now);
         self.reduce_to(sending / 2, now);
     }
 
@@ -89,7 +89,7 @@ impl Throttle {
         match (&mut self.reduced, state) {
             (Some(reduced), CONGESTED..) if now < reduced.since + HOLD => reduced.grown_until = now,
             (_, CONGESTED..) => {
-                let sending = self.rate().min(self.sent.rate(now));
+                let sending = self.sending(now);
                 self.reduce_to(sending - sending / 8, now);
             }
             (Some(reduced), CONGESTION_NEAR..) => reduced.grown_until = reduced.grown_until.max(now),
@@ -107,6 +107,34 @@ impl Throttle {
         self.reduced.is_some()
     }
 
+    /// How long so many messages take from now on, at a rate that grows as it would without further throttling.
+    pub(super) fn time_for(&self, messages: u64) -> Duration {
+        let (rate, growth) = (self.rate().max(1), self.growth());
+        let wanted = messages.saturating_mul(1_000);
+        let growing_ms = (self.ceiling - rate.min(self.ceiling)).saturating_mul(1_000) / growth;
+        let while_growing = (rate + self.ceiling) / 2 * growing_ms / 1_000;
+        let ms = if wanted >= while_growing {
+            growing_ms + (wanted - while_growing).saturating_mul(1_000) / self.ceiling.max(1)
+        } else {
+            // wanted = rate·t + growth·t²/2, solved for t.
+            let root =
+                (rate.saturating_mul(rate)).saturating_add(growth.saturating_mul(wanted).saturating_mul(2)).isqrt();
+            (root - rate).saturating_mul(1_000) / growth
+        };
+        Duration::from_millis(ms)
+    }
+
+    /// What is really sent: the rate, or less where a whole second says so.
+    fn sending(&mut self, now: Instant) -> u64 {
+        let rate = self.rate();
+        self.sent.rate(now).map_or(rate, |sent| sent.min(rate))
+    }
+
+    /// What a second wins back.
+    fn growth(&self) -> u64 {
+        (self.ceiling / INCREASE_PARTS).max(1_000)
+    }
+
     fn reduce_to(&mut self, rate: u64, now: Instant) {
         let floor = (self.ceiling / FLOOR_PARTS).max(FLOOR_MILLI).min(self.ceiling);
         let rate = rate.clamp(floor, self.ceiling);
@@ -114,9 +142,10 @@ impl Throttle {
     }
 
     fn grow(&mut self, now: Instant) {
+        let growth = self.growth();
         let Some(reduced) = &mut self.reduced else { return };
         let elapsed = u64::try_from(now.saturating_duration_since(reduced.grown_until).as_millis()).unwrap_or(u64::MAX);
-        let won = (self.ceiling / INCREASE_PARTS).max(1_000).saturating_mul(elapsed) / 1_000;
+        let won = growth.saturating_mul(elapsed) / 1_000;
         if won == 0 {
             return;
         }
@@ -136,10 +165,11 @@ impl Sent {
         self.now += 1;
     }
 
-    /// In thousandths of a message a second: the busier of this second and the one before, and at least one.
-    fn rate(&mut self, now: Instant) -> u64 {
+    /// In thousandths of a message a second: the busier of this second and the one before. `None` after idle time: the first
+    /// moments of a burst say nothing of a rate.
+    fn rate(&mut self, now: Instant) -> Option<u64> {
         self.turn(now);
-        self.now.max(self.before).max(1).saturating_mul(1_000)
+        (self.before > 0).then(|| self.now.max(self.before).saturating_mul(1_000))
     }
 
     fn turn(&mut self, now: Instant) {
@@ -162,6 +192,7 @@ fn interval(rate_milli: u64) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_arithmetic, reason = "a model to compare with")]
 mod tests {
     use super::*;
 
@@ -180,6 +211,14 @@ mod tests {
         count
     }
 
+    /// A second with so many messages.
+    fn steady_second(throttle: &mut Throttle, now: &mut Instant, messages: u32) {
+        for _ in 0..messages {
+            throttle.take(*now);
+            *now += Duration::from_secs(1) / messages;
+        }
+    }
+
     #[test]
     fn without_throttling_the_contracts_rate_is_all_there_is() {
         let (mut throttle, mut now) = (Throttle::new(100), Instant::now());
@@ -190,18 +229,47 @@ mod tests {
     #[test]
     fn case_35_a_refusal_halves_what_was_really_sent() {
         let (mut throttle, mut now) = (Throttle::new(400), Instant::now());
-        for _ in 0..40 {
-            throttle.take(now);
-            now += MS * 25;
-        }
+        steady_second(&mut throttle, &mut now, 40);
         throttle.throttled(now, now);
         assert_eq!(throttle.rate(), 20_000, "half of forty a second, not half of the contract's four hundred");
     }
 
     #[test]
+    fn the_first_moments_of_a_burst_say_nothing_of_a_rate() {
+        let (mut throttle, now) = (Throttle::new(200), Instant::now());
+        for _ in 0..8 {
+            throttle.take(now);
+        }
+        throttle.throttled(now, now + MS * 5);
+        assert_eq!(throttle.rate(), 100_000, "eight in five milliseconds are no eight a second");
+    }
+
+    #[test]
+    fn what_waits_is_expected_to_go_at_a_rate_that_grows() {
+        let (mut throttle, mut now) = (Throttle::new(100), Instant::now());
+        assert_eq!(throttle.time_for(250), MS * 2_500);
+        for _ in 0..10 {
+            throttle.throttled(now, now);
+            now += HOLD;
+        }
+        assert_eq!(throttle.rate(), 5_000);
+        // A model in small steps.
+        for messages in [1_u32, 10, 100, 950, 951, 2_000] {
+            let (mut rate, mut gone, mut expected) = (5.0, 0.0, 0.0);
+            while gone < f64::from(messages) {
+                gone += rate * 0.001;
+                rate = f64::min(rate + 5.0 * 0.001, 100.0);
+                expected += 0.001;
+            }
+            let found = throttle.time_for(messages.into()).as_secs_f64();
+            assert!((found - expected).abs() < 0.02 * expected + 0.01, "{messages}: {found} and {expected}");
+        }
+    }
+
+    #[test]
     fn one_storm_is_one_decrease_however_many_messages_it_hits() {
         let (mut throttle, mut now) = (Throttle::new(100), Instant::now());
-        send_for(&mut throttle, &mut now, MS * 64);
+        steady_second(&mut throttle, &mut now, 64);
         let sent_at = now;
         for _ in 0..64 {
             now += MS;
@@ -216,7 +284,7 @@ mod tests {
     #[test]
     fn the_rate_grows_by_a_twentieth_of_the_contracts_rate_a_second_until_it_is_whole() {
         let (mut throttle, mut now) = (Throttle::new(100), Instant::now());
-        send_for(&mut throttle, &mut now, MS * 20);
+        steady_second(&mut throttle, &mut now, 20);
         throttle.throttled(now, now);
         assert_eq!(throttle.rate(), 10_000);
         assert_eq!(send_for(&mut throttle, &mut now, HOLD), 9, "held for a second, the first after a pause");
@@ -242,7 +310,7 @@ mod tests {
     #[test]
     fn a_congestion_hint_brakes_gently_and_a_near_one_stops_the_growth() {
         let (mut throttle, mut now) = (Throttle::new(100), Instant::now());
-        send_for(&mut throttle, &mut now, MS * 80);
+        steady_second(&mut throttle, &mut now, 80);
         throttle.congestion(79, now);
         assert!(!throttle.is_reduced(), "high load is no congestion");
         throttle.congestion(100, now);
