@@ -154,6 +154,24 @@ impl SmppProfile {
         self.binds.clone()
     }
 
+    /// What `bind` says of itself to the SMSC.
+    pub fn bind_fields(&self, bind: &BindConfig, secrets: &LinkSecrets) -> smpp::Bind {
+        let password = secrets.bind_passwords.get(&bind.name).unwrap_or(&secrets.password);
+        smpp::Bind {
+            mode: bind.mode.into(),
+            system_id: bind.system_id.clone().unwrap_or_else(|| self.system_id.clone()),
+            password: password.to_string(),
+            system_type: self.system_type.clone(),
+            interface_version: self.interface_version.octet(),
+            ..smpp::Bind::default()
+        }
+    }
+
+    /// TLS as configured, with what the files hold; `None` for links in the clear. Errors: it cannot be used.
+    pub fn tls(&self, secrets: &LinkSecrets) -> Result<Option<smpp::Tls>, smpp::TlsError> {
+        self.tls.as_ref().map(|tls| smpp::Tls::new(&secrets.tls, tls.server_name.as_deref())).transpose()
+    }
+
     /// What is wrong with how the SMSC is reached, each with its key.
     pub(super) fn link_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -215,7 +233,7 @@ pub(super) fn pool_config(
     let addresses = [Some(&profile.address), profile.fallback_address.as_ref()];
     let endpoints: Vec<Endpoint> = addresses.into_iter().flatten().filter_map(|address| endpoint(address)).collect();
     let link = |bind: &BindConfig| {
-        let mut session = SessionConfig::new(name.as_str(), bind.name.as_str(), bind_fields(profile, bind, secrets));
+        let mut session = SessionConfig::new(name.as_str(), bind.name.as_str(), profile.bind_fields(bind, secrets));
         session.window = bind.window.unwrap_or(profile.window).into();
         session.response_timeout = profile.response_timeout();
         // Answers under way are worth as long a wait at the end as at any other time; the process has a limit of its own.
@@ -245,19 +263,6 @@ pub(super) fn pool_config(
 /// An SMSC of an older version would pass over what says that the message costs something, and deliver it for nothing.
 fn needs_version_5(profile: &SmppProfile) -> bool {
     profile.tariffs.iter().any(|tariff| tariff.billing_identification.is_some())
-}
-
-/// What `bind` says of itself to the SMSC.
-pub(super) fn bind_fields(profile: &SmppProfile, bind: &BindConfig, secrets: &LinkSecrets) -> smpp::Bind {
-    let password = secrets.bind_passwords.get(&bind.name).unwrap_or(&secrets.password);
-    smpp::Bind {
-        mode: bind.mode.into(),
-        system_id: bind.system_id.clone().unwrap_or_else(|| profile.system_id.clone()),
-        password: password.to_string(),
-        system_type: profile.system_type.clone(),
-        interface_version: profile.interface_version.octet(),
-        ..smpp::Bind::default()
-    }
 }
 
 /// `host:port`; an IPv6 address stands in brackets.

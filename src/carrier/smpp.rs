@@ -95,8 +95,7 @@ impl SmppCarrier {
             return Err(wrong(format!("smpp.{problem}")));
         }
         let zone = config.zone().map_err(wrong)?;
-        let tls = profile.tls.as_ref().map(|tls| Tls::new(&secrets.tls, tls.server_name.as_deref())).transpose();
-        let tls = tls.map_err(|error| wrong(format!("smpp.tls: {error}")))?;
+        let tls = profile.tls(secrets).map_err(|error| wrong(format!("smpp.tls: {error}")))?;
         let pool = links::pool_config(&name, profile, secrets, tls.as_ref());
         let (pool, events) = Pool::open(pool).map_err(|error| wrong(format!("smpp: {error}")))?;
         let carrier = SmppCarrier(Arc::new(Inner {
@@ -125,7 +124,7 @@ impl SmppCarrier {
             tls.replace(&secrets.tls).map_err(|error| wrong(format!("smpp.tls: {error}")))?;
         }
         for bind in profile.binds() {
-            let fields = links::bind_fields(profile, &bind, secrets);
+            let fields = profile.bind_fields(&bind, secrets);
             self.0.pool.set_bind(&bind.name, fields).map_err(|error| wrong(format!("smpp: {error}")))?;
         }
         self.0.pool.set_tps(config.smpp.tps);

@@ -65,7 +65,7 @@ pub(super) async fn probe(args: &ProbeArgs) -> Outcome {
     let message = args.message(&target)?;
     args.target.warn(&target).await?;
     let mut report = Report {
-        address: format!("{}:{}", target.host, target.port),
+        address: target.endpoint.to_string(),
         system_id: target.bind.system_id.clone(),
         command: match target.bind.mode {
             BindMode::Transceiver => "bind_transceiver",

@@ -39,7 +39,7 @@ pub(super) type Answered = Option<(Heard, Duration)>;
 impl Talk {
     /// Connects. Errors: nobody is there.
     pub(super) async fn connect(target: &Target) -> Result<Talk, String> {
-        let wire = Wire::connect(&target.host, target.port, target.patience).await?;
+        let wire = Wire::connect(&target.endpoint, target.tls.clone(), target.patience).await?;
         Ok(Talk {
             wire,
             patience: target.patience,

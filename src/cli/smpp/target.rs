@@ -6,12 +6,12 @@ use clap::{Args, ValueEnum};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
-    carrier::CarrierConfig,
+    carrier::BindConfig,
     charge::CarrierName,
     cli::{ConfigArgs, Failure},
-    settings::{self, Sources},
+    settings::{self, OneCarrier, Sources},
     smpp::{
-        Address, Bind, BindMode,
+        Bind, BindMode, Endpoint, Tls,
         receipt::{IdBase, MessageIdForm},
         text::DefaultAlphabet,
     },
@@ -30,6 +30,9 @@ pub(super) struct TargetArgs {
     carrier: Option<CarrierName>,
     #[command(flatten)]
     config: ConfigArgs,
+    /// Which of the carrier's binds to be; the first without it
+    #[arg(long, value_name = "NAME", requires = "carrier")]
+    bind: Option<String>,
     /// The SMSC
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
@@ -68,8 +71,8 @@ enum Mode {
 
 /// An SMSC that can be bound to.
 pub(super) struct Target {
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) endpoint: Endpoint,
+    pub(super) tls: Option<Tls>,
     pub(super) bind: Bind,
     pub(super) patience: Duration,
     /// Of a carrier of the configuration: what passengers write to.
@@ -89,35 +92,32 @@ impl TargetArgs {
         });
         let configured = configured.transpose()?;
         let config = configured.as_ref().map(|carrier| &carrier.config);
-        let given_or = |given: &Option<String>, flag: &str, of: fn(&CarrierConfig) -> &String| {
-            let value = given.as_ref().or_else(|| config.map(of)).cloned();
-            value.ok_or_else(|| Failure::usage(format!("name a carrier with --carrier, or give {flag}")))
+        let Some(address) = self.address.as_ref().or_else(|| config.map(|config| &config.smpp.address)) else {
+            return Err(Failure::usage("name a carrier with --carrier, or give --address"));
         };
-        let address = given_or(&self.address, "--address", |config| &config.smpp.address)?;
-        let system_id = given_or(&self.system_id, "--system-id", |config| &config.smpp.system_id)?;
-        let password = match (&self.password_file, &configured) {
-            (Some(file), _) => settings::read_password(file).map_err(Failure::new)?,
-            (None, Some(carrier)) => carrier.links.password.clone(),
+        let mut bind = match &configured {
+            Some(carrier) => self.configured_bind(carrier)?,
+            None => Bind::default(),
+        };
+        match (&self.system_id, &configured) {
+            (Some(system_id), _) => bind.system_id.clone_from(system_id),
+            (None, Some(_)) => {}
+            (None, None) => return Err(Failure::usage("name a carrier with --carrier, or give --system-id")),
+        }
+        match (&self.password_file, &configured) {
+            (Some(file), _) => bind.password = settings::read_password(file).map_err(Failure::new)?.to_string(),
+            (None, Some(_)) => {}
             (None, None) => return Err(Failure::usage("name a carrier with --carrier, or give --password-file")),
-        };
-        let (host, port) = host_and_port(&address)?;
-        let configured_mode =
-            config.and_then(|config| config.smpp.binds().first().map(|bind| bind.mode.into())).unwrap_or_default();
-        let bind = Bind {
-            mode: self.mode.map_or(configured_mode, BindMode::from),
-            system_id,
-            password: password.to_string(),
-            system_type: self
-                .system_type
-                .clone()
-                .or_else(|| config.map(|config| config.smpp.system_type.clone()))
-                .unwrap_or_default(),
-            interface_version: self.interface_version.unwrap_or(Bind::default().interface_version),
-            address_range: Address::default(),
-        };
+        }
+        bind.mode = self.mode.map_or(bind.mode, BindMode::from);
+        bind.interface_version = self.interface_version.unwrap_or(bind.interface_version);
+        if let Some(system_type) = &self.system_type {
+            bind.system_type.clone_from(system_type);
+        }
+        let tls = configured.as_ref().map(|carrier| carrier.config.smpp.tls(&carrier.links)).transpose();
         Ok(Target {
-            host,
-            port,
+            endpoint: endpoint(address)?,
+            tls: tls.map_err(|error| Failure::configuration(error.to_string()))?.flatten(),
             bind,
             patience: Duration::from_secs(self.timeout),
             short_number: config.map(|config| config.short_number.clone()),
@@ -128,12 +128,26 @@ impl TargetArgs {
         })
     }
 
+    /// The bind of the configuration that was asked for, or its first.
+    fn configured_bind(&self, carrier: &OneCarrier) -> Result<Bind, Failure> {
+        let profile = &carrier.config.smpp;
+        let binds = profile.binds();
+        let wanted = |bind: &&BindConfig| self.bind.as_ref().is_none_or(|name| bind.name == *name);
+        match binds.iter().find(wanted) {
+            Some(bind) => Ok(profile.bind_fields(bind, &carrier.links)),
+            None => {
+                let names: Vec<&str> = binds.iter().map(|bind| bind.name.as_str()).collect();
+                Err(Failure::usage(format!("--bind: the carrier has no such bind, but {}", names.join(", "))))
+            }
+        }
+    }
+
     /// Says on the standard error what a second bind may do, and refuses without `--yes` if a daemon with this configuration
     /// runs here.
     pub(super) async fn warn(&self, target: &Target) -> Result<(), Failure> {
-        let Target { host, port, bind, .. } = target;
+        let Target { endpoint, bind, .. } = target;
         eprintln!(
-            "smsbusd: binding as {} at {host}:{port}. An SMSC that allows one bind only refuses it with ESME_RALYBND (0x05) while a \
+            "smsbusd: binding as {} at {endpoint}. An SMSC that allows one bind only refuses it with ESME_RALYBND (0x05) while a \
              daemon is bound, or ends the daemon's bind.",
             bind.system_id
         );
@@ -175,12 +189,12 @@ impl From<Mode> for BindMode {
     }
 }
 
-fn host_and_port(address: &str) -> Result<(String, u16), Failure> {
+fn endpoint(address: &str) -> Result<Endpoint, Failure> {
     let wrong = || Failure::usage(format!("--address: {address:?} is not HOST:PORT"));
     match address.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() => Ok((host.to_owned(), port.parse().map_err(|_| wrong())?)),
+        Some((host, port)) if !host.is_empty() => Ok(Endpoint::new(host, port.parse().map_err(|_| wrong())?)),
         Some(_) => Err(wrong()),
-        None => Ok((address.to_owned(), PORT)),
+        None => Ok(Endpoint::new(address, PORT)),
     }
 }
 

@@ -9,7 +9,6 @@ use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::{timeout, timeout_at},
 };
 
@@ -20,6 +19,7 @@ use crate::smpp::{
     encode,
     framing::{Framer, FramingError},
     pdu::{Header, Inbound, command},
+    pool::{DownWhy, Endpoint, Stream, Tls, connect},
     text::DefaultAlphabet,
 };
 
@@ -70,23 +70,21 @@ pub(super) enum Kind {
 
 /// One connection.
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     framer: Framer,
     buffer: Vec<u8>,
     sequence: u32,
 }
 
 impl Wire {
-    /// Connects. Errors: nobody is there, or not in time.
-    pub(super) async fn connect(host: &str, port: u16, within: Duration) -> Result<Wire, String> {
-        let place = format!("{host}:{port}");
-        let stream = match timeout(within, TcpStream::connect((host, port))).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(format!("cannot connect to {place}: {error}")),
-            Err(_elapsed) => return Err(format!("cannot connect to {place} within {} s", within.as_secs())),
-        };
-        // Latency is measured; a socket that cannot is still good.
-        let _unchanged = stream.set_nodelay(true);
+    /// Connects, in TLS if the carrier has it. Errors: nobody is there, or not in time, or not whom we trust.
+    pub(super) async fn connect(endpoint: &Endpoint, tls: Option<Tls>, within: Duration) -> Result<Wire, String> {
+        let connected = connect(endpoint.clone(), tls, within).await;
+        let stream = connected.map_err(|why| match why {
+            DownWhy::Connect(why) => format!("cannot connect to {endpoint}: {why}"),
+            DownWhy::ConnectTimeout(within) => format!("cannot connect to {endpoint} within {} s", within.as_secs()),
+            why => format!("cannot connect to {endpoint} in TLS: {why}"),
+        })?;
         Ok(Wire { stream, framer: Framer::default(), buffer: vec![0; READ_BYTES], sequence: 0 })
     }
 

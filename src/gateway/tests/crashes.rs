@@ -60,23 +60,14 @@ fn case_40_a_clock_that_jumps_back_lets_no_charge_wait_longer_to_be_sent() {
     let mut setting = Setting { clock: Clock::Manual(hand.clone()), ..Setting::default() };
     setting.gateway.ticket_deadline_seconds = 1;
     let world = World::new(setting);
-    let carrier = world.gateway().carrier(super::world::CARRIER).expect("a carrier").clone();
-    let reference = loop {
-        let number = format!("+7705{:07}", rand::random_range(0..10_000_000));
-        world.simulator.drop_links();
-        let reference = world.purchase(&number, "1234", 1, &number).expect("a charge").charge().reference;
-        carrier.set_paused(true);
-        world.until("it is paused", |_| carrier.standing().paused.then_some(()));
-        if world.charge(reference).attempts.is_empty() {
-            break reference;
-        }
-        carrier.set_paused(false);
-        world.until("it is up", |_| carrier.standing().up.then_some(()));
-    };
+    let is_up = |world: &World| world.gateway().carriers().all(|carrier| carrier.standing().up);
+    world.set_smsc_there(false);
+    world.until("it is down", |world| (!is_up(world)).then_some(()));
+    let reference = world.purchase("+77050000040", "1234", 1, "k").expect("a charge").charge().reference;
     hand.set(world.gateway().now().minus(Duration::from_secs(3_600)));
     std::thread::sleep(Duration::from_millis(1_300));
-    carrier.set_paused(false);
-    world.until("it is up", |_| carrier.standing().up.then_some(()));
+    world.set_smsc_there(true);
+    world.until("it is up", |world| is_up(world).then_some(()));
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(world.charge(reference).attempts, []);
     hand.advance(Duration::from_secs(2 * 3_600));

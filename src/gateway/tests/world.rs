@@ -35,7 +35,8 @@ use crate::{
 
 pub(crate) const CARRIER: &str = "beeline";
 pub(crate) const SHORT_NUMBER: &str = "2505";
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Nothing takes as long, on a busy machine either, or something is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a test wants to be different from the ordinary.
 #[derive(Clone, Debug)]
@@ -111,6 +112,13 @@ impl World {
         let mut world = World { simulator, outside, process: None, setting, memory: Memory::default(), folder, relay };
         world.start();
         world
+    }
+
+    /// The SMSC goes as if its host were gone, or comes back.
+    pub(crate) fn set_smsc_there(&self, there: bool) {
+        let listeners = &self.simulator;
+        let done = async { if there { listeners.open_listener(0).await } else { listeners.shut_listener(0).await } };
+        assert!(self.outside.block_on(done), "the address is the simulator's");
     }
 
     pub(crate) fn start(&mut self) {

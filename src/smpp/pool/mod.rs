@@ -29,6 +29,7 @@ pub use breaker::{BreakerConfig, BreakerState};
 pub use config::{Endpoint, LinkConfig, PoolConfig, Reconnect};
 pub use event::{DownWhy, LinkState, PoolEvent, Responder};
 pub use handle::Pool;
+pub use link::{Stream, connect};
 pub use places::{Lane, ReserveError, Slot, Standing};
 pub use submission::Submission;
 pub use tls::{Tls, TlsError, TlsMaterials};

@@ -9,10 +9,12 @@ use tokio_util::either::Either;
 use super::super::{DownWhy, Endpoint, Tls};
 
 /// A connection, in the clear or in TLS.
-pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+pub type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// Connects, within a time that covers name resolution and TLS.
-pub(super) async fn connect(endpoint: Endpoint, tls: Option<Tls>, within: Duration) -> Result<Stream, DownWhy> {
+///
+/// Errors: nobody is there, or not in time; the certificate is not what we trust.
+pub async fn connect(endpoint: Endpoint, tls: Option<Tls>, within: Duration) -> Result<Stream, DownWhy> {
     let connecting = async {
         let stream = tcp(&endpoint).await.map_err(|error| DownWhy::Connect(error.to_string()))?;
         Ok(match tls {

@@ -5,6 +5,7 @@ mod connect;
 mod serve;
 mod task;
 
+pub use connect::{Stream, connect};
 pub(super) use task::{Ends, Seat, Task};
 
 use std::time::Instant;
