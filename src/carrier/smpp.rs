@@ -119,14 +119,11 @@ impl SmppCarrier {
     /// See [`crate::carrier::Carrier::reload`].
     pub(super) fn reload(&self, config: &CarrierConfig, secrets: &LinkSecrets) -> Result<(), SetupError> {
         let wrong = |problem: String| SetupError::Config { carrier: self.0.name.clone(), problem };
-        // The running profile: binds that are new or otherwise changed need a restart.
-        let profile = &self.0.config.smpp;
-        if let Some(tls) = &self.0.tls {
+        if let Some(tls) = self.0.tls.as_ref().filter(|_| config.smpp.tls.is_some()) {
             tls.replace(&secrets.tls).map_err(|error| wrong(format!("smpp.tls: {error}")))?;
         }
-        for bind in profile.binds() {
-            let fields = links::bind_fields(profile, &bind, secrets);
-            self.0.pool.set_bind(&bind.name, fields).map_err(|error| wrong(format!("smpp: {error}")))?;
+        for (name, fields) in links::rebinds(&self.0.config.smpp, &config.smpp, secrets) {
+            self.0.pool.set_bind(&name, fields).map_err(|error| wrong(format!("smpp: {error}")))?;
         }
         self.0.pool.set_tps(config.smpp.tps);
         Ok(())
