@@ -265,6 +265,19 @@ fn needs_version_5(profile: &SmppProfile) -> bool {
     profile.tariffs.iter().any(|tariff| tariff.billing_identification.is_some())
 }
 
+/// What the binds of `running` say of themselves from their next bind on, now that `new` has been read. A bind that has another
+/// name there, or is another account, stays as it is until a restart: that account's password is not its own.
+pub(super) fn rebinds(running: &SmppProfile, new: &SmppProfile, secrets: &LinkSecrets) -> Vec<(String, smpp::Bind)> {
+    let new: Vec<(String, smpp::Bind)> =
+        new.binds().iter().map(|bind| (bind.name.clone(), new.bind_fields(bind, secrets))).collect();
+    let fields = |bind: BindConfig| {
+        let fields = running.bind_fields(&bind, secrets);
+        let (_, new) = new.iter().find(|(name, new)| *name == bind.name && new.system_id == fields.system_id)?;
+        Some((bind.name, smpp::Bind { password: new.password.clone(), ..fields }))
+    };
+    running.binds().into_iter().filter_map(fields).collect()
+}
+
 /// `host:port`; an IPv6 address stands in brackets.
 fn endpoint(address: &str) -> Option<Endpoint> {
     let (host, port) = address.rsplit_once(':')?;
@@ -338,6 +351,28 @@ mod tests {
                 "tls: certificate_file and key_file go together",
             ]
         );
+    }
+
+    #[test]
+    fn a_password_that_is_read_again_is_used_by_the_bind_of_its_own_account_only() {
+        let profile = |binds: &str| with(&format!("binds = [{binds}]"));
+        let running = profile(
+            r#"{ name = "a" }, { name = "own", system_id = "smsbus-rx", password_file = "x" }, { name = "gone", system_id = "b", password_file = "y" }"#,
+        );
+        let mut secrets = LinkSecrets::password("all");
+        secrets.bind_passwords.insert("own".into(), Zeroizing::new("mine".into()));
+        let passwords = |new: &SmppProfile| -> Vec<(String, String, String)> {
+            let bind = |(name, bind): (String, smpp::Bind)| (name, bind.system_id, bind.password);
+            rebinds(&running, new, &secrets).into_iter().map(bind).collect()
+        };
+        let expected = [("a", "smsbus", "all"), ("own", "smsbus-rx", "mine")]
+            .map(|(name, id, password)| (name.to_owned(), id.to_owned(), password.to_owned()));
+        let own = r#"{ name = "a" }, { name = "own", system_id = "smsbus-rx", password_file = "x" }"#;
+        assert_eq!(passwords(&profile(own)), expected);
+        let another = r#"{ name = "a" }, { name = "own", system_id = "other", password_file = "x" }"#;
+        assert_eq!(passwords(&profile(another)), expected[..1]);
+        let another_account = SmppProfile { system_id: "another".into(), ..profile(own) };
+        assert_eq!(passwords(&another_account), expected[1..]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod deliver;
 mod send;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -118,14 +118,11 @@ impl SmppCarrier {
     /// See [`crate::carrier::Carrier::reload`].
     pub(super) fn reload(&self, config: &CarrierConfig, secrets: &LinkSecrets) -> Result<(), SetupError> {
         let wrong = |problem: String| SetupError::Config { carrier: self.0.name.clone(), problem };
-        // The running profile: binds that are new or otherwise changed need a restart.
-        let profile = &self.0.config.smpp;
-        if let Some(tls) = &self.0.tls {
+        if let Some(tls) = self.0.tls.as_ref().filter(|_| config.smpp.tls.is_some()) {
             tls.replace(&secrets.tls).map_err(|error| wrong(format!("smpp.tls: {error}")))?;
         }
-        for bind in profile.binds() {
-            let fields = profile.bind_fields(&bind, secrets);
-            self.0.pool.set_bind(&bind.name, fields).map_err(|error| wrong(format!("smpp: {error}")))?;
+        for (name, fields) in links::rebinds(&self.0.config.smpp, &config.smpp, secrets) {
+            self.0.pool.set_bind(&name, fields).map_err(|error| wrong(format!("smpp: {error}")))?;
         }
         self.0.pool.set_tps(config.smpp.tps);
         Ok(())
@@ -328,31 +325,20 @@ fn finding_code(finding: &Finding) -> &'static str {
     }
 }
 
-/// Which attempt each unanswered request belongs to. Bounded: the oldest in doubt are forgotten first.
+/// Which attempt each unanswered request belongs to, by token. Tokens rise, so the oldest is the first. Bounded: it is forgotten first.
 #[derive(Debug, Default)]
-struct Unanswered {
-    attempts: HashMap<u64, (Reference, u16)>,
-    order: VecDeque<u64>,
-}
+struct Unanswered(BTreeMap<u64, (Reference, u16)>);
 
 impl Unanswered {
     fn insert(&mut self, token: u64, reference: Reference, attempt: u16) {
-        self.attempts.insert(token, (reference, attempt));
-        self.order.push_back(token);
-        while self.order.len() > LATE_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.attempts.remove(&oldest);
-            }
+        self.0.insert(token, (reference, attempt));
+        while self.0.len() > LATE_MAX {
+            self.0.pop_first();
         }
     }
 
     fn remove(&mut self, token: u64) -> Option<(Reference, u16)> {
-        let found = self.attempts.remove(&token);
-        // Answered requests leave the front of the queue, so that it holds little more than what is unanswered.
-        while self.order.front().is_some_and(|front| !self.attempts.contains_key(front)) {
-            self.order.pop_front();
-        }
-        found
+        self.0.remove(&token)
     }
 }
 
@@ -367,9 +353,21 @@ mod tests {
         for token in 0..LATE_MAX as u64 + 10 {
             unanswered.insert(token, reference, 1);
         }
-        assert_eq!(unanswered.order.len(), LATE_MAX);
+        assert_eq!(unanswered.0.len(), LATE_MAX);
         assert_eq!(unanswered.remove(9), None);
         assert_eq!(unanswered.remove(10), Some((reference, 1)));
-        assert_eq!(unanswered.attempts.len(), LATE_MAX - 1);
+        assert_eq!(unanswered.0.len(), LATE_MAX - 1);
+    }
+
+    #[test]
+    fn however_many_are_answered_one_in_doubt_is_remembered() {
+        let mut unanswered = Unanswered::default();
+        let reference = Reference::from_bytes([1; 16]);
+        unanswered.insert(0, reference, 1);
+        for token in 1..=LATE_MAX as u64 + 1 {
+            unanswered.insert(token, reference, 1);
+            unanswered.remove(token);
+        }
+        assert_eq!(unanswered.remove(0), Some((reference, 1)));
     }
 }

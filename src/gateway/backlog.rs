@@ -35,8 +35,8 @@ pub(super) struct Backlog {
     taken_at: Option<Timestamp>,
     /// The last such moment that is durable: what the next process will know.
     watched_at: Option<Timestamp>,
-    /// The last backlog: from the end of its outage on.
-    since: Option<Timestamp>,
+    /// For how much longer messages must be taken until the backlog is through; zero if there is none.
+    left: Duration,
     put_off: HashMap<[u8; 32], PutOff>,
     /// In the order in which they were first put off. Those that have come since are passed over.
     order: VecDeque<([u8; 32], Timestamp)>,
@@ -61,12 +61,13 @@ impl Backlog {
     /// `taken_at` is what an earlier process left behind.
     pub(super) fn new(config: BacklogConfig, taken_at: Option<Timestamp>) -> Backlog {
         let watched_at = taken_at;
-        Backlog { config, taken_at, watched_at, since: None, put_off: HashMap::new(), order: VecDeque::new() }
+        let left = Duration::ZERO;
+        Backlog { config, taken_at, watched_at, left, put_off: HashMap::new(), order: VecDeque::new() }
     }
 
     /// A message is here, and is about to be kept. That it can be kept is not known yet.
     pub(super) fn arrives(&self, fingerprint: &[u8; 32], now: Timestamp) -> Arrival {
-        let kind = if self.ends_an_outage(now) || self.lasts_at(now) { MoKind::Late } else { MoKind::Prompt };
+        let kind = if self.has_backlog(now) { MoKind::Late } else { MoKind::Prompt };
         Arrival { received_at: self.known(fingerprint, now).map_or(now, |known| known.first), kind }
     }
 
@@ -93,22 +94,22 @@ impl Backlog {
 
     /// Messages can be taken at `now`: the carrier is bound, and the store writes.
     pub(super) fn can_take(&mut self, now: Timestamp) {
-        if self.ends_an_outage(now) {
-            self.since = Some(now);
-        }
+        self.left = if self.ends_an_outage(now) { self.config.lasts } else { self.left_at(now) };
         // A clock that jumps back must not make an outage of the time until it is where it was.
         self.taken_at = Some(now);
     }
 
-    /// Whether it is time to make durable that messages can be taken.
-    pub(super) fn is_watch_due(&self, now: Timestamp) -> bool {
-        let every = WATCH_EVERY_MAX.min(self.config.outage / 4);
-        self.watched_at.is_none_or(|watched_at| now < watched_at || now.since(watched_at) >= every)
+    /// If it is time to make durable that messages can be taken: the moment that is to be kept. As long as there is a backlog that is
+    /// the moment before its outage, so that a process that starts anew in the midst of it knows of it.
+    pub(super) fn watch(&self, now: Timestamp) -> Option<Timestamp> {
+        let Some(watched_at) = self.watched_at else { return Some(now) };
+        let is_due = now < watched_at || now.since(watched_at) >= self.watch_every();
+        is_due.then(|| if self.has_backlog(now) { watched_at } else { now })
     }
 
-    /// That messages could be taken at `now` is durable.
-    pub(super) fn watched(&mut self, now: Timestamp) {
-        self.watched_at = Some(now);
+    /// What [`Backlog::watch`] gave is durable, so messages can be taken at `now`.
+    pub(super) fn watched(&mut self, kept: Timestamp, now: Timestamp) {
+        self.watched_at = Some(kept);
         self.can_take(now);
     }
 
@@ -121,8 +122,17 @@ impl Backlog {
         self.outage(now) > self.config.outage
     }
 
-    fn lasts_at(&self, now: Timestamp) -> bool {
-        self.since.is_some_and(|since| now >= since && now.since(since) < self.config.lasts)
+    fn has_backlog(&self, now: Timestamp) -> bool {
+        self.ends_an_outage(now) || !self.left_at(now).is_zero()
+    }
+
+    /// Time counts while messages can be taken: not if the link has been down again since.
+    fn left_at(&self, now: Timestamp) -> Duration {
+        self.left.saturating_sub(self.outage(now).min(self.watch_every()))
+    }
+
+    fn watch_every(&self) -> Duration {
+        WATCH_EVERY_MAX.min(self.config.outage / 4)
     }
 
     fn known(&self, fingerprint: &[u8; 32], now: Timestamp) -> Option<PutOff> {
@@ -165,23 +175,58 @@ mod tests {
         // The first message may come before anybody has noticed that the outage is over.
         assert_eq!(kind(&backlog, 121), MoKind::Late);
         backlog.kept(&[0; 32], at(121));
-        for (second, expected) in [(121, MoKind::Late), (140, MoKind::Late), (141, MoKind::Prompt)] {
+        for second in 121..160 {
+            let expected = if second < 141 { MoKind::Late } else { MoKind::Prompt };
             assert_eq!(kind(&backlog, second), expected, "second {second}");
+            backlog.can_take(at(second));
         }
+    }
+
+    #[test]
+    fn time_in_which_nothing_could_be_taken_does_not_shorten_a_backlog() {
+        let mut backlog = Backlog::new(CONFIG, Some(at(0)));
+        backlog.can_take(at(1_000));
+        backlog.can_take(at(1_002));
+        assert_eq!(kind(&backlog, 1_100), MoKind::Late, "the link was down again, for less than an outage");
+        backlog.can_take(at(1_100));
+        assert_eq!(kind(&backlog, 1_101), MoKind::Late);
+        for second in 1_101..1_120 {
+            backlog.can_take(at(second));
+        }
+        assert_eq!(kind(&backlog, 1_120), MoKind::Prompt);
+    }
+
+    #[test]
+    fn a_process_that_starts_in_the_midst_of_a_backlog_knows_of_it() {
+        let mut first = Backlog::new(CONFIG, Some(at(0)));
+        let mut durable = at(0);
+        for second in 1_000..1_010 {
+            durable = first.watch(at(second)).expect("it is due");
+            first.watched(durable, at(second));
+        }
+        let mut next = Backlog::new(CONFIG, Some(durable));
+        assert_eq!(kind(&next, 1_020), MoKind::Late);
+        for second in 1_020..1_060 {
+            if let Some(kept) = next.watch(at(second)) {
+                (durable, _) = (kept, next.watched(kept, at(second)));
+            }
+        }
+        assert_eq!(kind(&next, 1_060), MoKind::Prompt);
+        assert_eq!(kind(&Backlog::new(CONFIG, Some(durable)), 1_070), MoKind::Prompt, "it is through");
     }
 
     #[test]
     fn that_messages_can_be_taken_is_made_durable_now_and_then_however_many_come() {
         let mut backlog = Backlog::new(CONFIG, None);
-        assert!(backlog.is_watch_due(at(0)));
-        backlog.watched(at(0));
+        assert_eq!(backlog.watch(at(0)), Some(at(0)));
+        backlog.watched(at(0), at(0));
         for second in 1..5 {
             backlog.kept(&[0; 32], at(second));
-            assert!(!backlog.is_watch_due(at(second)));
+            assert_eq!(backlog.watch(at(second)), None);
         }
-        assert!(backlog.is_watch_due(at(5)));
+        assert_eq!(backlog.watch(at(5)), Some(at(5)));
         let before_the_clock_jumped_back = at(0).minus(Duration::from_secs(1));
-        assert!(backlog.is_watch_due(before_the_clock_jumped_back));
+        assert_eq!(backlog.watch(before_the_clock_jumped_back), Some(before_the_clock_jumped_back));
     }
 
     #[test]
@@ -230,9 +275,10 @@ mod tests {
         assert_eq!(kind(&backlog, 5_000), MoKind::Prompt);
         backlog.can_take(at(20_000));
         assert_eq!(kind(&backlog, 20_010), MoKind::Late);
-        assert_eq!(kind(&backlog, 15_000), MoKind::Prompt);
-        backlog.can_take(at(15_000));
-        assert_eq!(kind(&backlog, 15_100), MoKind::Prompt);
+        for second in 15_000..15_021 {
+            backlog.can_take(at(second));
+        }
+        assert_eq!(kind(&backlog, 15_021), MoKind::Prompt, "the clock makes it no longer than it is");
     }
 
     proptest! {

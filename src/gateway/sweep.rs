@@ -53,12 +53,11 @@ impl Inner {
         for (name, carrier) in &self.carriers {
             // A paused carrier still brings messages.
             let is_bound = carrier.standing().receives;
-            let at = self.now();
-            if !is_bound || !self.backlog(name).is_some_and(|backlog| backlog.is_watch_due(at)) {
+            let Some(at) = self.backlog(name).filter(|_| is_bound).and_then(|backlog| backlog.watch(self.now())) else {
                 continue;
-            }
+            };
             match self.writer.write(Write::WatchMos { carrier: name.clone(), at }).await {
-                Ok(_) => self.backlog(name).iter_mut().for_each(|backlog| backlog.watched(self.now())),
+                Ok(_) => self.backlog(name).iter_mut().for_each(|backlog| backlog.watched(at, self.now())),
                 Err(error) => warn!(carrier = %name, %error, "messages of this carrier cannot be kept now"),
             }
         }

@@ -119,6 +119,22 @@ fn what_waited_while_the_process_did_not_run_is_not_charged_and_can_be_sent_agai
 }
 
 #[test]
+fn what_waited_is_not_charged_either_if_the_process_starts_twice_before_it_comes() {
+    let mut world = World::new(outage_setting());
+    until_watched(&world);
+    world.kill();
+    std::thread::sleep(OUTAGE);
+    world.start();
+    // The sweep has seen the link.
+    std::thread::sleep(Duration::from_millis(200));
+    world.kill();
+    let sent = world.send_later([(ANNA, "1234"), (BULAT, "?")]);
+    world.start();
+    all_acknowledged(&world.reports(sent));
+    is_told_to_send_again_and_can(&world);
+}
+
+#[test]
 fn what_waited_while_nothing_was_bound_is_not_charged_and_can_be_sent_again() {
     let world = World::new(outage_setting());
     until_watched(&world);

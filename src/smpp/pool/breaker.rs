@@ -71,12 +71,13 @@ impl Breaker {
         }
     }
 
-    /// A message goes.
-    pub(super) fn take(&mut self) {
+    /// A message goes. `true` if it is the trial.
+    pub(super) fn take(&mut self) -> bool {
         self.trying = self.state == BreakerState::Trial;
+        self.trying
     }
 
-    /// A message that was let through did not go, or its outcome says nothing of the carrier's health.
+    /// The trial did not go, or what becomes of it will say nothing of the carrier's health.
     pub(super) fn give_back(&mut self) {
         self.trying = false;
     }

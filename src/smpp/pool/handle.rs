@@ -114,13 +114,14 @@ impl Pool {
     /// Asks what became of a message. Waits for a place in the priority lane and for the answer until `deadline`, for the
     /// answer at most the response time-out.
     pub async fn query(&self, query: QuerySm, deadline: Instant) -> QueryOutcome {
-        let slot = match self.0.places.reserve(Lane::Priority, deadline).await {
+        let mut slot = match self.0.places.reserve(Lane::Priority, deadline).await {
             Ok(slot) => slot,
             Err(ReserveError::Ended) => return QueryOutcome::NotWritten { why: Unwritten::NotBound },
             Err(ReserveError::Deadline | ReserveError::TooLate | ReserveError::Busy) => {
                 return QueryOutcome::NotWritten { why: Unwritten::WindowFull };
             }
         };
+        slot.leave_trial();
         let (reply, outcome) = oneshot::channel();
         match slot.commands().send(Command::Query { query, due: deadline, reply, slot }) {
             Ok(()) => outcome.await.unwrap_or(QueryOutcome::Unanswered { cause: DoubtCause::TaskEnded }),

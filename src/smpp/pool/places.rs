@@ -61,6 +61,8 @@ pub struct Slot {
     places: Arc<Places>,
     link: usize,
     given_at: Instant,
+    /// The circuit breaker waits for what becomes of this message.
+    trial: bool,
     held: bool,
 }
 
@@ -81,17 +83,24 @@ impl Slot {
         self.places.commands(self.link)
     }
 
+    /// It is for a question, which leaves the circuit breaker's trial to a message: a carrier may answer the one and not the other.
+    pub(super) fn leave_trial(&mut self) {
+        if std::mem::take(&mut self.trial) {
+            self.places.leave_trial();
+        }
+    }
+
     /// Gives the place back, with what it was used for.
     pub(super) fn settle(mut self, outcome: &SubmitOutcome) {
         self.held = false;
-        self.places.settle(self.link, self.given_at, outcome);
+        self.places.settle(&self, outcome);
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         if self.held {
-            self.places.give_back(self.link);
+            self.places.give_back(self);
         }
     }
 }
@@ -255,8 +264,11 @@ impl Places {
         if inner.waiting() >= self.waiting_max {
             return Err(ReserveError::Busy);
         }
-        if inner.expected_wait(lane).is_some_and(|wait| now() + wait > deadline) {
-            return Err(ReserveError::TooLate);
+        if inner.comes_too_late(lane, deadline) {
+            inner.forget_those_who_gave_up();
+            if inner.comes_too_late(lane, deadline) {
+                return Err(ReserveError::TooLate);
+            }
         }
         let (give, waiting) = oneshot::channel();
         match lane {
@@ -366,16 +378,23 @@ impl Places {
 
 /// The way of a place.
 impl Places {
-    fn give_back(self: &Arc<Places>, link: usize) {
+    fn give_back(self: &Arc<Places>, slot: &Slot) {
         let mut inner = self.lock();
-        inner.links[link].free += 1;
-        inner.breaker.give_back();
+        inner.links[slot.link].free += 1;
+        if slot.trial {
+            inner.breaker.give_back();
+        }
         drop(inner);
         self.serve();
     }
 
-    fn settle(self: &Arc<Places>, link: usize, given_at: Instant, outcome: &SubmitOutcome) {
-        let now = now();
+    fn leave_trial(self: &Arc<Places>) {
+        self.lock().breaker.give_back();
+        self.serve();
+    }
+
+    fn settle(self: &Arc<Places>, slot: &Slot, outcome: &SubmitOutcome) {
+        let (now, link, given_at) = (now(), slot.link, slot.given_at);
         let mut inner = self.lock();
         inner.links[link].free += 1;
         match outcome {
@@ -389,11 +408,14 @@ impl Places {
                     inner.throttle.throttled(given_at, now);
                 }
             }
-            SubmitOutcome::InDoubt { cause: DoubtCause::LinkLost | DoubtCause::TaskEnded } => {
+            // When it is we who unbind, no more places are given anyway.
+            SubmitOutcome::InDoubt { cause: DoubtCause::LinkLost | DoubtCause::TaskEnded | DoubtCause::Unbind } => {
                 inner.links[link].lost_some = true;
             }
-            SubmitOutcome::InDoubt { cause: DoubtCause::Unbind } | SubmitOutcome::NotWritten { .. } => {
-                inner.breaker.give_back();
+            SubmitOutcome::NotWritten { .. } => {
+                if slot.trial {
+                    inner.breaker.give_back();
+                }
             }
             SubmitOutcome::InDoubt { .. } => {
                 inner.breaker.failed(now);
@@ -487,8 +509,8 @@ impl Inner {
         }
         self.contract.take();
         self.throttle.take(now);
-        self.breaker.take();
-        Slot { places: Arc::clone(places), link, given_at: now, held: true }
+        let trial = self.breaker.take();
+        Slot { places: Arc::clone(places), link, given_at: now, trial, held: true }
     }
 
     /// Whether anybody waits who has not given up.
@@ -508,6 +530,10 @@ impl Inner {
 
     fn waiting(&self) -> usize {
         self.priority.len() + self.normal.len()
+    }
+
+    fn comes_too_late(&self, lane: Lane, deadline: Instant) -> bool {
+        self.expected_wait(lane).is_some_and(|wait| now() + wait > deadline)
     }
 
     /// How long one more in `lane` would wait at the rate in force, as far as that can be known: not while no link is open.

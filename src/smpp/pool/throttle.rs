@@ -87,7 +87,7 @@ impl Throttle {
     /// The SMSC's `congestion_state`, 0 to 100: a hint, weaker than a refusal.
     pub(super) fn congestion(&mut self, state: u8, now: Instant) {
         match (&mut self.reduced, state) {
-            (Some(reduced), CONGESTED..) if now < reduced.since + HOLD => reduced.grown_until = now,
+            (Some(reduced), CONGESTED..) if now < reduced.since + HOLD => {}
             (_, CONGESTED..) => {
                 let sending = self.sending(now);
                 self.reduce_to(sending - sending / 8, now);
@@ -305,6 +305,16 @@ mod tests {
         }
         assert_eq!(throttle.rate(), 2_500);
         assert!(throttle.not_before(now + Duration::from_millis(400)).is_none());
+    }
+
+    #[test]
+    fn a_congestion_hint_does_not_shorten_the_hold_after_a_refusal() {
+        let (mut throttle, mut now) = (Throttle::new(100), Instant::now());
+        steady_second(&mut throttle, &mut now, 20);
+        throttle.throttled(now, now);
+        throttle.congestion(100, now + MS * 100);
+        throttle.not_before(now + MS * 900);
+        assert_eq!(throttle.rate(), 10_000);
     }
 
     #[test]

@@ -212,3 +212,29 @@ async fn a_lost_link_is_one_failure_however_many_messages_it_had() {
     }
     assert!(matches!(places.standing().breaker, BreakerState::Open { .. }), "three links in a row");
 }
+
+#[tokio::test]
+async fn those_who_gave_up_are_nobody_ahead() {
+    let places = open(PlacesConfig { tps: 1, ..config(&[1]) });
+    let _burst = places.try_reserve().unwrap();
+    let _ahead = waiting(&places, Lane::Normal);
+    let gave_up: Vec<_> = (0..8).map(|_| waiting(&places, Lane::Normal)).collect();
+    drop(gave_up);
+    let one_more = places.enqueue(Lane::Normal, now() + Duration::from_secs(4));
+    assert!(one_more.is_ok(), "one is ahead, not nine: {one_more:?}");
+}
+
+#[tokio::test]
+async fn an_smsc_that_unbinds_instead_of_answering_is_a_failure_for_each_session() {
+    let places = places(&[10]);
+    for _ in 0..3 {
+        let in_flight: Vec<Slot> = std::iter::from_fn(|| places.try_reserve()).collect();
+        assert!(!in_flight.is_empty());
+        for slot in in_flight {
+            slot.settle(&SubmitOutcome::InDoubt { cause: DoubtCause::Unbind });
+        }
+        places.session_ended(0);
+        places.set_open(0, true);
+    }
+    assert!(matches!(places.standing().breaker, BreakerState::Open { .. }));
+}

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::smpp::{
-    pdu::BindMode,
-    session::{Closed, DoubtCause},
+    pdu::{BindMode, QuerySm},
+    session::{Closed, DoubtCause, QueryOutcome},
     wire::{accepted, deliver},
 };
 
@@ -129,4 +129,31 @@ async fn an_smsc_of_an_older_version_than_the_contract_needs_is_left() {
     peer.write(&resp(command::BIND_TRANSCEIVER, 0, 1, b"smsc\0\x02\x10\0\x01\x34")).await;
     let PoolEvent::Down { why, .. } = next(&mut events).await else { panic!("not down") };
     assert_eq!(why, DownWhy::Session(Closed::VersionTooOld { theirs: 0x34, needed: 0x50 }));
+}
+
+#[tokio::test]
+async fn a_question_that_is_not_answered_keeps_no_message_from_being_the_trial() {
+    let smsc = Smsc::listen().await;
+    let mut link = smsc.config();
+    link.session.response_timeout = Duration::from_secs(1);
+    let pause = Duration::from_millis(50);
+    let breaker = BreakerConfig { failures_max: 1, pause, pause_max: pause };
+    let (pool, mut events) = Pool::open(PoolConfig { breaker, ..PoolConfig::new(vec![link], 1_000) }).unwrap();
+    let mut peer = smsc.accept_and_bind().await;
+    all_up(&mut events, 1).await;
+    let unanswered = outcome(slot(&pool).await.submit(message(), 1)).await;
+    assert_eq!(unanswered, SubmitOutcome::InDoubt { cause: DoubtCause::Timeout });
+    peer.read_submit().await;
+    let asking = {
+        let (pool, query) = (pool.clone(), QuerySm { message_id: "a".into(), source: Address::short_code("2505") });
+        tokio::spawn(async move { pool.query(query, soon()).await })
+    };
+    assert_eq!(peer.read().await.0.command_id, command::QUERY_SM);
+    let trial = slot(&pool).await.submit(message(), 2);
+    assert!(!asking.is_finished(), "the message went while the question waited");
+    let sequence = peer.read_submit().await;
+    peer.write(&accepted(sequence, "b")).await;
+    assert_eq!(outcome(trial).await, accepted_as("b"));
+    assert_eq!(pool.standing().breaker, BreakerState::Closed);
+    assert_eq!(asking.await.unwrap(), QueryOutcome::Unanswered { cause: DoubtCause::Timeout });
 }
