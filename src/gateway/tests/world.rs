@@ -279,6 +279,11 @@ impl World {
         self.relay().set_cut(cut);
     }
 
+    /// See [`Relay::answer_next_submission_by_unbind`].
+    pub(crate) fn answer_next_submission_by_unbind(&self) {
+        self.relay().answer_next_submission_by_unbind();
+    }
+
     /// Puts a message onto the wire and says with which status it was answered.
     pub(crate) fn deliver(&self, number: &str, delivery: &Delivery) -> u32 {
         self.outside.block_on(self.relay().deliver(number, delivery)).expect("an answer in time")
@@ -379,7 +384,12 @@ impl World {
     }
 
     pub(crate) fn fault(&self, number: &str, fault: Fault) {
-        let rule = FaultRule::for_number(msisdn(number), 1, fault).only(Traffic::Charged);
+        self.set_fault(FaultRule::for_number(msisdn(number), 1, fault).only(Traffic::Charged));
+    }
+
+    pub(crate) fn set_fault(&self, rule: FaultRule) {
+        // Rules that last for a while are timed by tasks.
+        let _outside = self.outside.enter();
         self.simulator.set_fault(rule).expect("a rule");
     }
 
