@@ -139,7 +139,7 @@ fn case_31_a_reset_after_the_write_is_doubt_until_the_receipt_or_a_person_says_w
 }
 
 #[test]
-fn case_32_a_charge_that_the_smsc_answers_by_unbind_is_in_doubt_and_never_sent_to_unbind_the_link_again() {
+fn case_32_a_charge_answered_by_unbind_is_in_doubt_and_not_sent_again() {
     let mut setting = Setting { relayed: true, ..Setting::default() };
     setting.gateway.ticket_deadline_seconds = 4;
     let world = World::new(setting);

@@ -89,7 +89,7 @@ fn case_09_a_refusal_with_an_err_that_nobody_knows_is_a_refusal() {
 }
 
 #[test]
-fn case_10_a_receipt_without_esm_class_charges_by_its_tlvs_and_by_words_alone_only_where_the_profile_says_so() {
+fn case_10_a_receipt_without_esm_class_charges_by_its_tlvs_or_where_words_alone_are_believed() {
     let mut setting = Setting { charged_at: ChargingMoment::Delivery, ..Setting::default() };
     setting.simulator.receipt_form = ReceiptForm::Both;
     each_charges(&World::new(setting), &[Fault::ReceiptWithoutEsmClass]);
