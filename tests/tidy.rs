@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+#[path = "tidy/field_cases.rs"]
+mod field_cases;
 #[path = "tidy/house.rs"]
 mod house;
 #[path = "tidy/paths.rs"]
@@ -78,6 +80,12 @@ fn nothing_unfinished_is_left_lying_about() {
 fn every_folder_is_on_the_map() {
     let missing = house::not_on_the_map(&daemon(), &read("ARCHITECTURE.md")).join(", ");
     assert!(missing.is_empty(), "ARCHITECTURE.md:1: does not mention the folders {missing}");
+}
+
+#[test]
+fn every_field_case_has_its_row_and_every_row_its_tests() {
+    let wrong: Vec<String> = field_cases::wrong_rows(&read("docs/smpp.md"), &daemon());
+    assert!(wrong.is_empty(), "docs/smpp.md:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::world::{Setting, World};
 use crate::{
     charge::{AttemptState, Doubt, State},
     clock::{Clock, ManualClock},
-    simulator::{ChargingMoment, Fault},
+    simulator::{ChargingMoment, Fault, FaultRule},
 };
 
 const ANNA: &str = "+77051111111";
@@ -60,18 +60,37 @@ fn case_40_a_clock_that_jumps_back_lets_no_charge_wait_longer_to_be_sent() {
     let mut setting = Setting { clock: Clock::Manual(hand.clone()), ..Setting::default() };
     setting.gateway.ticket_deadline_seconds = 1;
     let world = World::new(setting);
-    let is_up = |world: &World| world.gateway().carriers().all(|carrier| carrier.standing().up);
-    world.set_smsc_there(false);
-    world.until("it is down", |world| (!is_up(world)).then_some(()));
-    let reference = world.purchase("+77050000040", "1234", 1, "k").expect("a charge").charge().reference;
+    let carrier = world.gateway().carrier(super::world::CARRIER).expect("a carrier").clone();
+    world.set_fault(FaultRule::always(Fault::RefuseBind { status: 0x0D }));
+    world.simulator.drop_links();
+    world.until("the link is down", |_| (!carrier.standing().up).then_some(()));
+    let reference = world.purchase(ANNA, "1234", 1, "k").expect("a charge").charge().reference;
     hand.set(world.gateway().now().minus(Duration::from_secs(3_600)));
     std::thread::sleep(Duration::from_millis(1_300));
-    world.set_smsc_there(true);
-    world.until("it is up", |world| is_up(world).then_some(()));
+    world.simulator.clear_faults();
+    world.until("it is up", |_| carrier.standing().up.then_some(()));
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(world.charge(reference).attempts, []);
     hand.advance(Duration::from_secs(2 * 3_600));
     world.until("it has ended", |world| world.charge(reference).state.is_not_taken().then_some(()));
+}
+
+#[test]
+fn case_40_a_clock_that_jumps_ahead_ends_no_doubt_and_sends_nothing_again() {
+    let hand = ManualClock::new(Clock::System.now());
+    let world = World::new(Setting { clock: Clock::Manual(hand.clone()), ..Setting::default() });
+    world.fault(ANNA, Fault::DropResponse);
+    world.fault(ANNA, Fault::LateReceipt { ms: 900 });
+    let charge = world.bought(ANNA, "1234", "k");
+    assert_eq!(charge.state, State::InDoubt);
+    hand.advance(Duration::from_secs(30 * 86_400));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(world.charge(charge.reference).state, State::InDoubt);
+    let charge = world.until("the receipt counts, and the money goes back", |world| {
+        Some(world.charge(charge.reference)).filter(|charge| charge.state == State::RefundOwed)
+    });
+    assert_eq!((charge.attempts.len(), charge.refunded_amount()), (1, charge.order.amount));
+    world.audit();
 }
 
 #[test]
@@ -82,7 +101,7 @@ fn killed_before_the_ticket_was_sent_the_passenger_gets_it_after_the_restart() {
     world
         .simulator
         .set_fault(
-            crate::simulator::FaultRule::for_number(super::world::msisdn(ANNA), 1, Fault::DropLinkBeforeCharge)
+            FaultRule::for_number(super::world::msisdn(ANNA), 1, Fault::DropLinkBeforeCharge)
                 .only(crate::simulator::Traffic::Free),
         )
         .expect("a rule");

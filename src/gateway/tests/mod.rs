@@ -3,11 +3,14 @@
 mod crashes;
 mod evidence;
 mod ids;
+mod links;
 mod long_texts;
 mod messages_in_parts;
 mod pressure;
 mod purchases;
+mod receipt_forms;
 mod receipts;
 mod relay;
+mod responses;
 mod slots;
 pub(crate) mod world;

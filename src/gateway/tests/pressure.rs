@@ -93,17 +93,20 @@ fn case_36_while_another_process_holds_the_database_acknowledgements_are_withhel
 
 #[test]
 fn case_37_a_message_delivered_again_after_its_response_was_lost_makes_no_second_ticket() {
-    let mut setting = Setting::default();
-    setting.gateway.mo_repeat_seconds = 30;
-    let world = World::new(setting);
-    world.simulator.set_fault(FaultRule::for_number(msisdn(ANNA), 1, Fault::RedeliverMo)).expect("a rule");
-    let reports = world.reports(world.send_later([(ANNA, "1234*2")]));
-    assert!(reports[0].tries >= 2, "{reports:?}");
-    world.until_state(ANNA, "charged");
-    world.until_texts(ANNA, 1);
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!((world.charges(ANNA).len(), world.texts(ANNA).len()), (1, 1));
-    world.audit();
+    for fault in [Fault::RedeliverMo, Fault::MoResponseLost] {
+        let mut setting = Setting::default();
+        setting.gateway.mo_repeat_seconds = 30;
+        setting.simulator.redelivery.acknowledge_within_ms = 300;
+        let world = World::new(setting);
+        world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, fault));
+        let reports = world.reports(world.send_later([(ANNA, "1234*2")]));
+        assert!(reports[0].tries >= 2, "{reports:?}");
+        world.until_state(ANNA, "charged");
+        world.until_texts(ANNA, 1);
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!((world.charges(ANNA).len(), world.texts(ANNA).len()), (1, 1), "{fault:?}");
+        world.audit();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,10 @@ use tokio::{
 
 use super::world::{SHORT_NUMBER, msisdn};
 
+const SUBMIT_SM: u32 = 0x04;
 const DELIVER_SM: u32 = 0x05;
+const UNBIND: u32 = 0x06;
+const UNBIND_RESP: u32 = 0x8000_0006;
 const DELIVER_SM_RESP: u32 = 0x8000_0005;
 /// Sequence numbers from here on are ours: the simulated carrier begins at 1.
 const OURS: u32 = 0x7000_0000;
@@ -36,6 +39,7 @@ struct Shared {
     gateway: tokio::sync::Mutex<Option<OwnedWriteHalf>>,
     waiting: Mutex<HashMap<u32, oneshot::Sender<u32>>>,
     sequence: AtomicU32,
+    unbinds: AtomicBool,
     cut: watch::Sender<bool>,
 }
 
@@ -56,6 +60,7 @@ impl Relay {
             gateway: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             sequence: AtomicU32::new(OURS),
+            unbinds: AtomicBool::new(false),
             cut: watch::Sender::new(false),
         });
         let relay = Relay { address, shared };
@@ -76,6 +81,11 @@ impl Relay {
     /// Cuts the wire, or mends it. While it is cut no connection lives.
     pub(crate) fn set_cut(&self, cut: bool) {
         self.shared.cut.send_replace(cut);
+    }
+
+    /// The next submission does not reach the carrier: it is answered by an `unbind`, as some SMSCs answer what they cannot read.
+    pub(crate) fn answer_next_submission_by_unbind(&self) {
+        self.shared.unbinds.store(true, Ordering::Relaxed);
     }
 
     /// Puts a message from `number` onto the wire, and says with which status the gateway answered it.
@@ -108,6 +118,14 @@ impl Relay {
                     if let Some(answer) = self.waiting().remove(&sequence) {
                         let _nobody_waits = answer.send(status);
                     }
+                } else if command == SUBMIT_SM && self.shared.unbinds.swap(false, Ordering::Relaxed) {
+                    let mut gateway = self.shared.gateway.lock().await;
+                    let Some(gateway) = gateway.as_mut() else { return };
+                    if gateway.write_all(&[16, UNBIND, 0, OURS].map(u32::to_be_bytes).concat()).await.is_err() {
+                        return;
+                    }
+                } else if command == UNBIND_RESP && sequence >= OURS {
+                    // The gateway closes the connection; the carrier knows of nothing.
                 } else if to_carrier.write_all(&pdu).await.is_err() {
                     return;
                 }

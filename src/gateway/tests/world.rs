@@ -114,13 +114,6 @@ impl World {
         world
     }
 
-    /// The SMSC goes as if its host were gone, or comes back.
-    pub(crate) fn set_smsc_there(&self, there: bool) {
-        let listeners = &self.simulator;
-        let done = async { if there { listeners.open_listener(0).await } else { listeners.shut_listener(0).await } };
-        assert!(self.outside.block_on(done), "the address is the simulator's");
-    }
-
     pub(crate) fn start(&mut self) {
         assert!(self.process.is_none(), "the gateway runs already");
         let runtime = runtime();
@@ -287,6 +280,11 @@ impl World {
         self.relay().set_cut(cut);
     }
 
+    /// See [`Relay::answer_next_submission_by_unbind`].
+    pub(crate) fn answer_next_submission_by_unbind(&self) {
+        self.relay().answer_next_submission_by_unbind();
+    }
+
     /// Puts a message onto the wire and says with which status it was answered.
     pub(crate) fn deliver(&self, number: &str, delivery: &Delivery) -> u32 {
         self.outside.block_on(self.relay().deliver(number, delivery)).expect("an answer in time")
@@ -387,7 +385,12 @@ impl World {
     }
 
     pub(crate) fn fault(&self, number: &str, fault: Fault) {
-        let rule = FaultRule::for_number(msisdn(number), 1, fault).only(Traffic::Charged);
+        self.set_fault(FaultRule::for_number(msisdn(number), 1, fault).only(Traffic::Charged));
+    }
+
+    pub(crate) fn set_fault(&self, rule: FaultRule) {
+        // Rules that last for a while are timed by tasks.
+        let _outside = self.outside.enter();
         self.simulator.set_fault(rule).expect("a rule");
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::smpp::{
     pdu::{BindMode, DeliverSm},
-    session::{Closed, Fault, Unwritten},
+    session::{Closed, DoubtCause, Fault, Unwritten},
     status::CommandStatus,
     wire::{accepted, deliver, pdu},
 };
@@ -78,6 +78,18 @@ fn case_27_a_half_open_connection_is_found_out_in_bounded_time() {
     assert!(scene.session.is_bound());
     scene.pass(Duration::from_secs(1));
     assert_eq!(scene.events(), [Event::Closed(Closed::Dead(Duration::from_secs(40)))]);
+}
+
+#[test]
+fn case_28_an_enquiry_that_is_ignored_ends_the_session_and_leaves_doubt() {
+    let mut scene = Scene::bound_with(SessionConfig { response_timeout: Duration::from_secs(3_600), ..config() });
+    scene.send(1);
+    scene.pass(Duration::from_secs(30));
+    assert_eq!(scene.read().len(), 1);
+    scene.pass(Duration::from_secs(10));
+    let lost = SubmitOutcome::InDoubt { cause: DoubtCause::LinkLost };
+    assert_eq!(scene.outcomes(), [(1, lost)]);
+    assert_eq!(scene.session.closed(), Some(&Closed::Dead(Duration::from_secs(40))));
 }
 
 #[test]
