@@ -3,8 +3,9 @@
 //! All waiting happens here, in two lanes, before a place is given: so a ticket's text overtakes a new charge whether windows are
 //! full, the contract's rate is used up, or the SMSC has slowed us down.
 
+mod queue;
+
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,13 +13,11 @@ use std::{
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use self::queue::{Queue, Turn};
 use super::{
-    breaker::{Breaker, BreakerConfig, BreakerState},
+    breaker::{BreakerConfig, BreakerState},
     command::Command,
-    latency::Latency,
-    limiter::Limiter,
     submission::Submission,
-    throttle::Throttle,
 };
 use crate::smpp::{
     pdu::SubmitSm,
@@ -127,47 +126,11 @@ pub(super) struct LinkPlacesConfig {
 /// All places of a pool.
 #[derive(Debug)]
 pub(super) struct Places {
-    inner: Mutex<Inner>,
+    queue: Mutex<Queue>,
     waiting_max: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
     /// The moment at which somebody can be served has changed.
     retimed: Notify,
-}
-
-#[derive(Debug)]
-struct Inner {
-    links: Vec<LinkPlaces>,
-    priority: VecDeque<oneshot::Sender<Slot>>,
-    normal: VecDeque<oneshot::Sender<Slot>>,
-    contract: Limiter,
-    throttle: Throttle,
-    breaker: Breaker,
-    latency: Latency,
-    paused: bool,
-    ended: bool,
-    /// When somebody who waits can be served, if nothing else happens.
-    serve_at: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct LinkPlaces {
-    free: usize,
-    window: usize,
-    /// Whether a request would be taken.
-    open: bool,
-    contract: Option<Limiter>,
-    /// Messages of this session are in doubt because the link was lost.
-    lost_some: bool,
-}
-
-/// What can be done for those who wait.
-enum Turn {
-    /// This link has a place, and a message may go.
-    Now(usize),
-    /// A message may go then.
-    Later(Instant),
-    /// Something else has to happen first.
-    Wait,
 }
 
 /// How the pool stands, for whoever asks.
@@ -200,26 +163,8 @@ impl Standing {
 impl Places {
     pub(super) fn new(config: PlacesConfig) -> Places {
         let commands = config.links.iter().map(|link| link.commands.clone()).collect();
-        let link = |link: LinkPlacesConfig| LinkPlaces {
-            free: link.window,
-            window: link.window,
-            open: false,
-            contract: link.tps.map(Limiter::new),
-            lost_some: false,
-        };
-        let inner = Inner {
-            links: config.links.into_iter().map(link).collect(),
-            priority: VecDeque::new(),
-            normal: VecDeque::new(),
-            contract: Limiter::new(config.tps),
-            throttle: Throttle::new(config.tps),
-            breaker: Breaker::new(config.breaker),
-            latency: Latency::default(),
-            paused: false,
-            ended: false,
-            serve_at: None,
-        };
-        Places { inner: Mutex::new(inner), waiting_max: config.waiting_max, commands, retimed: Notify::new() }
+        let queue = Queue::new(config.tps, config.breaker, config.links);
+        Places { queue: Mutex::new(queue), waiting_max: config.waiting_max, commands, retimed: Notify::new() }
     }
 
     /// The way to a link.
@@ -230,12 +175,12 @@ impl Places {
     /// A place, if a message may go this instant and nobody waits.
     pub(super) fn try_reserve(self: &Arc<Places>) -> Option<Slot> {
         let now = now();
-        let mut inner = self.lock();
-        if inner.somebody_waits() {
+        let mut queue = self.lock();
+        if queue.somebody_waits() {
             return None;
         }
-        match inner.turn(now) {
-            Turn::Now(link) => Some(inner.give(self, link, now)),
+        match queue.turn(now) {
+            Turn::Now(link) => Some(queue.give(self, link, now)),
             Turn::Later(_) | Turn::Wait => None,
         }
     }
@@ -254,28 +199,28 @@ impl Places {
     }
 
     fn enqueue(self: &Arc<Places>, lane: Lane, deadline: Instant) -> Result<oneshot::Receiver<Slot>, ReserveError> {
-        let mut inner = self.lock();
-        if inner.ended {
+        let mut queue = self.lock();
+        if queue.ended {
             return Err(ReserveError::Ended);
         }
-        if inner.waiting() >= self.waiting_max {
-            inner.forget_those_who_gave_up();
+        if queue.waiting() >= self.waiting_max {
+            queue.forget_those_who_gave_up();
         }
-        if inner.waiting() >= self.waiting_max {
+        if queue.waiting() >= self.waiting_max {
             return Err(ReserveError::Busy);
         }
-        if inner.comes_too_late(lane, deadline) {
-            inner.forget_those_who_gave_up();
-            if inner.comes_too_late(lane, deadline) {
+        if queue.comes_too_late(lane, deadline) {
+            queue.forget_those_who_gave_up();
+            if queue.comes_too_late(lane, deadline) {
                 return Err(ReserveError::TooLate);
             }
         }
         let (give, waiting) = oneshot::channel();
         match lane {
-            Lane::Priority => inner.priority.push_back(give),
-            Lane::Normal => inner.normal.push_back(give),
+            Lane::Priority => queue.priority.push_back(give),
+            Lane::Normal => queue.normal.push_back(give),
         }
-        drop(inner);
+        drop(queue);
         // A place may have come free since it was looked for.
         self.serve();
         Ok(waiting)
@@ -283,24 +228,24 @@ impl Places {
 
     /// Whether the link takes requests.
     pub(super) fn set_open(self: &Arc<Places>, link: usize, open: bool) {
-        let mut inner = self.lock();
-        let places = &mut inner.links[link];
+        let mut queue = self.lock();
+        let places = &mut queue.links[link];
         if places.open == open {
             return;
         }
         places.open = open;
-        drop(inner);
+        drop(queue);
         self.serve();
     }
 
     /// The link's session is over. However many messages it left in doubt, that is one failure.
     pub(super) fn session_ended(self: &Arc<Places>, link: usize) {
-        let mut inner = self.lock();
-        inner.links[link].open = false;
-        if std::mem::take(&mut inner.links[link].lost_some) {
-            inner.breaker.failed(now());
+        let mut queue = self.lock();
+        queue.links[link].open = false;
+        if std::mem::take(&mut queue.links[link].lost_some) {
+            queue.breaker.failed(now());
         }
-        drop(inner);
+        drop(queue);
         self.serve();
     }
 
@@ -317,34 +262,33 @@ impl Places {
 
     /// The contract's rate has changed.
     pub(super) fn set_tps(self: &Arc<Places>, tps: u32) {
-        let mut inner = self.lock();
-        inner.contract = Limiter::new(tps);
-        inner.throttle.set_ceiling(tps);
-        drop(inner);
+        let mut queue = self.lock();
+        queue.set_tps(tps);
+        drop(queue);
         self.serve();
     }
 
     /// Gives no more places, for good. Those who wait are told.
     pub(super) fn end(&self) {
-        let mut inner = self.lock();
-        inner.ended = true;
-        let waiting = (std::mem::take(&mut inner.priority), std::mem::take(&mut inner.normal));
-        drop(inner);
+        let mut queue = self.lock();
+        queue.ended = true;
+        let waiting = (std::mem::take(&mut queue.priority), std::mem::take(&mut queue.normal));
+        drop(queue);
         self.retimed.notify_waiters();
         drop(waiting);
     }
 
     pub(super) fn standing(&self) -> Standing {
-        let mut inner = self.lock();
-        let breaker = inner.breaker.state(now());
+        let mut queue = self.lock();
+        let breaker = queue.breaker.state(now());
         Standing {
-            links_open: inner.links.iter().filter(|link| link.open && link.window > 0).count(),
-            paused: inner.paused,
+            links_open: queue.links.iter().filter(|link| link.open && link.window > 0).count(),
+            paused: queue.paused,
             breaker,
-            rate_milli: inner.throttle.rate(),
-            throttled: inner.throttle.is_reduced(),
-            in_flight: inner.links.iter().map(|link| link.window - link.free).sum(),
-            waiting: inner.waiting(),
+            rate_milli: queue.throttle.rate(),
+            throttled: queue.throttle.is_reduced(),
+            in_flight: queue.links.iter().map(|link| link.window - link.free).sum(),
+            waiting: queue.waiting(),
         }
     }
 
@@ -358,11 +302,11 @@ impl Places {
         loop {
             let retimed = self.retimed.notified();
             let serve_at = {
-                let inner = self.lock();
-                if inner.ended {
+                let queue = self.lock();
+                if queue.ended {
                     return;
                 }
-                inner.serve_at
+                queue.serve_at
             };
             match serve_at {
                 None => retimed.await,
@@ -379,12 +323,12 @@ impl Places {
 /// The way of a place.
 impl Places {
     fn give_back(self: &Arc<Places>, slot: &Slot) {
-        let mut inner = self.lock();
-        inner.links[slot.link].free += 1;
+        let mut queue = self.lock();
+        queue.links[slot.link].free += 1;
         if slot.trial {
-            inner.breaker.give_back();
+            queue.breaker.give_back();
         }
-        drop(inner);
+        drop(queue);
         self.serve();
     }
 
@@ -395,33 +339,33 @@ impl Places {
 
     fn settle(self: &Arc<Places>, slot: &Slot, outcome: &SubmitOutcome) {
         let (now, link, given_at) = (now(), slot.link, slot.given_at);
-        let mut inner = self.lock();
-        inner.links[link].free += 1;
+        let mut queue = self.lock();
+        queue.links[link].free += 1;
         match outcome {
             SubmitOutcome::Response { status: CommandStatus::SYSTEM_ERROR, .. } => {
-                inner.breaker.failed(now);
+                queue.breaker.failed(now);
             }
             SubmitOutcome::Response { status, .. } | SubmitOutcome::Nack { status } => {
-                inner.breaker.answered();
-                inner.latency.measured(now.saturating_duration_since(given_at));
+                queue.breaker.answered();
+                queue.latency.measured(now.saturating_duration_since(given_at));
                 if matches!(*status, CommandStatus::THROTTLED | CommandStatus::QUEUE_FULL) {
-                    inner.throttle.throttled(given_at, now);
+                    queue.throttle.throttled(given_at, now);
                 }
             }
             // When it is we who unbind, no more places are given anyway.
             SubmitOutcome::InDoubt { cause: DoubtCause::LinkLost | DoubtCause::TaskEnded | DoubtCause::Unbind } => {
-                inner.links[link].lost_some = true;
+                queue.links[link].lost_some = true;
             }
             SubmitOutcome::NotWritten { .. } => {
                 if slot.trial {
-                    inner.breaker.give_back();
+                    queue.breaker.give_back();
                 }
             }
             SubmitOutcome::InDoubt { .. } => {
-                inner.breaker.failed(now);
+                queue.breaker.failed(now);
             }
         }
-        drop(inner);
+        drop(queue);
         self.serve();
     }
 
@@ -437,116 +381,33 @@ impl Places {
     /// Whose turn it is, with the place; or the moment at which it will be somebody's is kept.
     fn next_waiter(self: &Arc<Places>) -> Option<(oneshot::Sender<Slot>, Slot)> {
         let now = now();
-        let mut inner = self.lock();
-        if !inner.somebody_waits() {
-            inner.serve_at = None;
+        let mut queue = self.lock();
+        if !queue.somebody_waits() {
+            queue.serve_at = None;
             return None;
         }
-        match inner.turn(now) {
+        match queue.turn(now) {
             Turn::Now(link) => {
-                let waiter = inner.priority.pop_front().or_else(|| inner.normal.pop_front())?;
-                Some((waiter, inner.give(self, link, now)))
+                let waiter = queue.priority.pop_front().or_else(|| queue.normal.pop_front())?;
+                Some((waiter, queue.give(self, link, now)))
             }
             Turn::Later(at) => {
-                if inner.serve_at != Some(at) {
-                    inner.serve_at = Some(at);
+                if queue.serve_at != Some(at) {
+                    queue.serve_at = Some(at);
                     self.retimed.notify_one();
                 }
                 None
             }
             Turn::Wait => {
-                inner.serve_at = None;
+                queue.serve_at = None;
                 None
             }
         }
     }
 
     /// A panic elsewhere cannot leave the few numbers in here half changed.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    /// Whether a message may go now, and on which link: the one with most places free, so that load spreads.
-    fn turn(&mut self, now: Instant) -> Turn {
-        if self.paused || self.ended {
-            return Turn::Wait;
-        }
-        let (mut best, mut earliest) = (None::<(usize, usize)>, None::<Instant>);
-        for (index, link) in self.links.iter_mut().enumerate() {
-            if !link.open || link.free == 0 {
-                continue;
-            }
-            match link.contract.as_mut().map_or(Ok(()), |contract| contract.allows(now)) {
-                Ok(()) if best.is_none_or(|(_, free)| link.free > free) => best = Some((index, link.free)),
-                Ok(()) => {}
-                Err(at) => earliest = Some(earliest.map_or(at, |earliest| earliest.min(at))),
-            }
-        }
-        let Some((link, _)) = best else { return earliest.map_or(Turn::Wait, Turn::Later) };
-        if !self.breaker.lets_through(now) {
-            return match self.breaker.state(now) {
-                BreakerState::Open { until } => Turn::Later(until),
-                _ => Turn::Wait,
-            };
-        }
-        if let Some(at) = self.throttle.not_before(now) {
-            return Turn::Later(at);
-        }
-        match self.contract.allows(now) {
-            Ok(()) => Turn::Now(link),
-            Err(at) => Turn::Later(at),
-        }
-    }
-
-    fn give(&mut self, places: &Arc<Places>, link: usize, now: Instant) -> Slot {
-        let chosen = &mut self.links[link];
-        assert!(chosen.free > 0, "a place was given that is not there");
-        chosen.free -= 1;
-        if let Some(contract) = &mut chosen.contract {
-            contract.take();
-        }
-        self.contract.take();
-        self.throttle.take(now);
-        let trial = self.breaker.take();
-        Slot { places: Arc::clone(places), link, given_at: now, trial, held: true }
-    }
-
-    /// Whether anybody waits who has not given up.
-    fn somebody_waits(&mut self) -> bool {
-        for lane in [&mut self.priority, &mut self.normal] {
-            while lane.front().is_some_and(oneshot::Sender::is_closed) {
-                lane.pop_front();
-            }
-        }
-        self.waiting() > 0
-    }
-
-    fn forget_those_who_gave_up(&mut self) {
-        self.priority.retain(|waiter| !waiter.is_closed());
-        self.normal.retain(|waiter| !waiter.is_closed());
-    }
-
-    fn waiting(&self) -> usize {
-        self.priority.len() + self.normal.len()
-    }
-
-    fn comes_too_late(&self, lane: Lane, deadline: Instant) -> bool {
-        self.expected_wait(lane).is_some_and(|wait| now() + wait > deadline)
-    }
-
-    /// How long one more in `lane` would wait at the rate in force, as far as that can be known: not while no link is open.
-    fn expected_wait(&self, lane: Lane) -> Option<Duration> {
-        let window: usize = self.links.iter().filter(|link| link.open).map(|link| link.window).sum();
-        let ahead = match lane {
-            Lane::Priority => self.priority.len(),
-            Lane::Normal => self.waiting(),
-        };
-        let (window, ahead) = (u64::try_from(window).ok().filter(|window| *window > 0)?, u64::try_from(ahead).ok()?);
-        let by_rate = self.throttle.time_for(ahead);
-        let by_window = self.latency.typical().saturating_mul(u32::try_from(ahead / window).unwrap_or(u32::MAX));
-        Some(by_rate.max(by_window))
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
