@@ -70,6 +70,28 @@ async fn a_reload_puts_new_fares_in_force_and_a_bad_one_changes_nothing() {
     assert_eq!(daemon.end().code(), Some(0));
 }
 
+#[tokio::test]
+async fn a_reload_puts_a_carriers_rate_in_force_and_says_which_of_its_keys_want_a_restart() {
+    let deployment = Deployment::new();
+    let daemon = Daemon::start(&deployment);
+    let operations = daemon.addresses()["operations"].clone();
+    metrics_with(&operations, "smpp_pool_rate_per_second{carrier=\"kcell\"} 50").await;
+    // The last table of the file is the carrier's.
+    deployment.append("tps = 7\nwindow = 3");
+    daemon.signal("HUP");
+    daemon.wait_for("reloaded: ");
+    let later = daemon.wait_for("these have changed and take effect with a restart");
+    assert_eq!(later["keys"], "carriers.kcell.smpp.window");
+    metrics_with(&operations, "smpp_pool_rate_per_second{carrier=\"kcell\"} 7").await;
+    deployment.write("password", "far too long for a bind\n");
+    daemon.signal("HUP");
+    let refused = daemon.wait_for("not reloaded");
+    assert!(refused["problem"].as_str().is_some_and(|problem| problem.contains("password_file")), "{refused}");
+    assert!(!refused.to_string().contains("far too long"), "{refused}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.end().code(), Some(0));
+}
+
 #[test]
 fn an_address_that_is_taken_is_told_by_its_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
