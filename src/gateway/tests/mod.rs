@@ -13,4 +13,5 @@ mod receipts;
 mod relay;
 mod responses;
 mod slots;
+mod stopping;
 pub(crate) mod world;

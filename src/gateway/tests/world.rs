@@ -216,8 +216,9 @@ impl World {
         self.process.as_ref().expect("the gateway runs").runtime.block_on(work)
     }
 
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.process.as_ref().expect("the gateway runs").runtime.spawn(work);
+    /// Work of the gateway's own process.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.process.as_ref().expect("the gateway runs").runtime.spawn(work)
     }
 
     pub(crate) fn sms(&self, number: &str, text: &str) {
