@@ -37,8 +37,9 @@ impl Inner {
 
     async fn flight(self: &Arc<Self>, mut charge: Charge, carrier: &Carrier, mut slot: Option<SendSlot>) {
         let mut pause = Duration::from_millis(self.config.retry_pause_ms);
-        // The wall clock may jump back; the passenger does not wait longer for that.
-        let until = Instant::now() + charge.terms.ticket_deadline.since(self.now());
+        // The wall clock may jump back, or have jumped since the purchase; the passenger does not wait longer for that.
+        let left = charge.terms.ticket_deadline.since(self.now()).min(self.config.ticket_deadline());
+        let until = Instant::now() + left;
         loop {
             let (opened, held) = match slot.take() {
                 Some(slot) => (charge, slot),
