@@ -3,6 +3,7 @@
 mod outcomes;
 mod pools;
 mod reconnecting;
+mod tls;
 
 use std::time::{Duration, Instant};
 
