@@ -6,7 +6,11 @@ use super::{
     relay::Delivery,
     world::{Setting, World, msisdn},
 };
-use crate::{charge::State, store::OPEN_PARTS_MAX};
+use crate::{
+    charge::State,
+    clock::{Clock, ManualClock},
+    store::OPEN_PARTS_MAX,
+};
 
 const ANNA: &str = "+77051111111";
 const OK: u32 = 0;
@@ -107,4 +111,19 @@ fn a_number_that_opens_message_after_message_takes_a_bounded_place_and_harms_no_
     assert_eq!(world.charges(ANNA).len(), 0);
     // Each message beyond the bound is answered as unreadable.
     assert_eq!(world.until_texts(ANNA, 10).len(), 10);
+}
+
+#[test]
+fn parts_that_came_further_apart_than_a_message_may_take_charge_nothing() {
+    let hand = ManualClock::new(Clock::System.now());
+    let mut setting = Setting { relayed: true, clock: Clock::Manual(hand.clone()), ..Setting::default() };
+    // The sweep does not come between them.
+    (setting.gateway.sweep_interval_ms, setting.gateway.mo_outage_seconds) = (60_000, 600);
+    setting.gateway.mo_parts_seconds = 60;
+    let world = World::new(setting);
+    assert_eq!(world.deliver(ANNA, &Delivery::part(7, 2, 1, "12")), OK);
+    hand.advance(Duration::from_secs(61));
+    assert_eq!(world.deliver(ANNA, &Delivery::part(7, 2, 2, "34")), OK);
+    assert!(world.until_texts(ANNA, 1)[0].contains("не полностью"));
+    assert_eq!((open_parts(&world), world.charges(ANNA)), (0, Vec::new()));
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::world::{Setting, World, msisdn};
+use super::{
+    relay::Delivery,
+    world::{Setting, World, msisdn},
+};
 use crate::simulator::{Fault, FaultRule, MoOutcome, MoReport, Redelivery};
 
 const ANNA: &str = "+77051111111";
@@ -192,10 +195,28 @@ fn a_message_put_off_for_longer_than_its_ticket_could_wait_is_not_charged_and_ca
     is_told_to_send_again_and_can(&world);
 }
 
+#[test]
+fn a_message_whose_first_part_waited_is_not_charged() {
+    let world = World::new(outage_setting());
+    until_watched(&world);
+    let is_up = |world: &World, up| world.gateway().carriers().any(|carrier| carrier.standing().up == up).then_some(());
+    world.cut_wire(true);
+    world.until("nothing is bound", |world| is_up(world, false));
+    std::thread::sleep(OUTAGE);
+    world.cut_wire(false);
+    world.until("the link is up", |world| is_up(world, true));
+    assert_eq!(world.deliver(ANNA, &Delivery::part(7, 2, 1, "12")), 0);
+    // The other comes when the backlog is through.
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(world.deliver(ANNA, &Delivery::part(7, 2, 2, "34")), 0);
+    let told = world.until_texts(ANNA, 1);
+    assert!(told[0].contains("Деньги не списаны"), "{told:?}");
+    assert_eq!(world.charges(ANNA), []);
+}
+
 #[cfg(feature = "failpoints")]
 mod killed {
     use super::*;
-    use crate::gateway::tests::relay::Delivery;
 
     /// Whoever comes to `point` stays there for so long that the process can be killed before the next step.
     fn hold(point: &str) {

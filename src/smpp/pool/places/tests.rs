@@ -238,3 +238,18 @@ async fn an_smsc_that_unbinds_instead_of_answering_is_a_failure_for_each_session
     }
     assert!(matches!(places.standing().breaker, BreakerState::Open { .. }));
 }
+
+#[tokio::test]
+async fn how_long_answers_take_is_measured_and_what_would_wait_for_too_many_is_refused() {
+    let places = places(&[1]);
+    assert_eq!(places.expected_answer(), Duration::ZERO);
+    let slot = places.try_reserve().unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    slot.settle(&response(CommandStatus::OK));
+    assert!(places.expected_answer() >= Duration::from_millis(200));
+    let _held = places.try_reserve().unwrap();
+    let _ahead: Vec<_> = (0..5).map(|_| waiting(&places, Lane::Normal)).collect();
+    let refused = places.enqueue(Lane::Normal, now() + Duration::from_millis(900)).unwrap_err();
+    assert_eq!(refused, ReserveError::TooLate, "five ahead, a fifth of a second each");
+    assert!(places.enqueue(Lane::Priority, now() + Duration::from_millis(900)).is_ok(), "nobody ahead in this lane");
+}

@@ -1,5 +1,6 @@
 //! The links against a peer over a real loopback socket.
 
+mod breaks;
 mod outcomes;
 mod pools;
 mod reconnecting;
