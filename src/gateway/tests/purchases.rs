@@ -1,8 +1,11 @@
+use std::time::{Duration, Instant};
+
 use super::world::{Setting, World, msisdn};
 use crate::{
-    charge::{LateSuccess, Reason, State},
+    carrier::LinkSecrets,
+    charge::{Charge, LateSuccess, Reason, State},
     gateway::{GatewayConfig, PurchaseError, Purchased},
-    simulator::{ChargingMoment, Condition, Fault, FaultRule, Subscriber},
+    simulator::{ChargingMoment, Condition, DelayRange, Fault, FaultRule, Subscriber},
     ticket::{KeySet, Verdict, Verifier, qr},
 };
 
@@ -260,6 +263,50 @@ fn a_paused_carrier_declines_at_once_and_nothing_is_sent() {
     world.until("it is up", |_| carrier.standing().up.then_some(()));
     assert_eq!(world.bought(ANNA, "1234", "k2").state, State::Charged);
     assert_eq!(world.simulator.stats().submits, 1);
+}
+
+#[test]
+fn who_would_be_served_too_late_at_the_new_rate_is_told_at_once() {
+    let mut setting = Setting::default();
+    setting.gateway.ticket_deadline_seconds = 6;
+    let world = World::new(setting);
+    let carrier = world.gateway().carrier("beeline").expect("a carrier").clone();
+    let mut config = carrier.config().clone();
+    config.smpp.tps = 1;
+    carrier.reload(&config, &LinkSecrets::password("any")).expect("a profile");
+    let numbers: Vec<String> = (0..12).map(|n| format!("+7705{n:07}")).collect();
+    let began = Instant::now();
+    for number in &numbers {
+        world.purchase(number, "1234", 1, number).expect("a charge");
+    }
+    let declined = world.until("some are declined", |world| {
+        let charges: Vec<_> = numbers.iter().flat_map(|number| world.charges(number)).collect();
+        let declined = |charge: &Charge| charge.state == State::Declined(Reason::CarrierUnavailable);
+        let declined: Vec<Charge> = charges.into_iter().filter(declined).collect();
+        (declined.len() >= 4).then_some(declined)
+    });
+    assert!(began.elapsed() < Duration::from_secs(5), "before their deadline has passed");
+    assert!(declined.iter().all(|charge| charge.attempts.is_empty()));
+}
+
+#[test]
+fn what_an_answer_would_come_too_late_for_is_not_sent() {
+    let mut setting = Setting { relayed: true, ..Setting::default() };
+    setting.gateway.ticket_deadline_seconds = 1;
+    setting.simulator.response_delay_ms = DelayRange { min: 250, max: 250 };
+    let world = World::new(setting);
+    assert_eq!(world.bought(ANNA, "1234", "how long it takes").state, State::Charged);
+    let is_up = |world: &World, up| world.gateway().carriers().any(|carrier| carrier.standing().up == up).then_some(());
+    world.cut_wire(true);
+    world.until("nothing is bound", |world| is_up(world, false));
+    let charge = world.purchase(BULAT, "1234", 1, "k").expect("a charge").charge().clone();
+    // There is time left, but not enough for an answer.
+    std::thread::sleep(Duration::from_millis(750));
+    world.cut_wire(false);
+    world.until("the link is up", |world| is_up(world, true));
+    let charge =
+        world.until("it has ended", |world| Some(world.charge(charge.reference)).filter(|c| !c.state.is_open()));
+    assert_eq!((charge.state, charge.attempts), (State::Declined(Reason::CarrierUnavailable), Vec::new()));
 }
 
 #[test]
