@@ -195,6 +195,7 @@ fn what_is_malformed_is_said_where_it_is() {
         ["message_id: it has no NUL, and runs to the end of the PDU", "command_length says 18, 17 octets are here"]
     );
     assert_eq!(problems(&resp(command::SUBMIT_SM, 0, 1, b"")), ["it ends before its field message_id"]);
+    assert_eq!(problems(&pdu(command::DATA_SM, 8, 1, b"")), ["it ends before its field service_type"]);
     assert_eq!(problems(&accepted(0, "x")), ["the sequence number is not within 1 to 0x7FFFFFFF"]);
     let long = [b"x".repeat(70).as_slice(), b"\0"].concat();
     assert_eq!(problems(&resp(command::SUBMIT_SM, 0, 1, &long)), ["message_id: 70 characters, at most 64 are allowed"]);
