@@ -186,8 +186,8 @@ fn query_sm_resp(status: CommandStatus, body: &mut Body) -> Result<Option<QueryS
 fn deliver_sm(body: &mut Body) -> Result<DeliverSm, Missing> {
     let mut sm = DeliverSm {
         service_type: body.c_string(6),
-        source: body.address("source_addr_ton", "source_addr_npi")?,
-        destination: body.address("dest_addr_ton", "dest_addr_npi")?,
+        source: body.address("source_addr_ton", "source_addr_npi", 21)?,
+        destination: body.address("dest_addr_ton", "dest_addr_npi", 21)?,
         esm_class: body.u8("esm_class")?,
         protocol_id: body.u8("protocol_id")?,
         priority_flag: body.u8("priority_flag")?,
@@ -215,8 +215,8 @@ fn deliver_sm(body: &mut Body) -> Result<DeliverSm, Missing> {
 fn data_sm(body: &mut Body) -> Result<DeliverSm, Missing> {
     Ok(DeliverSm {
         service_type: body.c_string(6),
-        source: body.address("source_addr_ton", "source_addr_npi")?,
-        destination: body.address("dest_addr_ton", "dest_addr_npi")?,
+        source: body.address("source_addr_ton", "source_addr_npi", 65)?,
+        destination: body.address("dest_addr_ton", "dest_addr_npi", 65)?,
         esm_class: body.u8("esm_class")?,
         registered_delivery: body.u8("registered_delivery")?,
         data_coding: body.u8("data_coding")?,
@@ -282,8 +282,8 @@ impl Body {
         latin1(&text)
     }
 
-    fn address(&mut self, ton: &'static str, npi: &'static str) -> Result<Address, Missing> {
-        Ok(Address { ton: self.u8(ton)?, npi: self.u8(npi)?, addr: self.c_string(21) })
+    fn address(&mut self, ton: &'static str, npi: &'static str, max: usize) -> Result<Address, Missing> {
+        Ok(Address { ton: self.u8(ton)?, npi: self.u8(npi)?, addr: self.c_string(max) })
     }
 
     /// All that is left, as TLVs.

@@ -68,6 +68,16 @@ fn case_22_a_string_longer_than_allowed_is_taken_whole() {
     assert_eq!(message_id(format!("{long}\0").as_bytes()), (Some(long), vec![Quirk::OverlongString]));
 }
 
+/// SMPP 3.4, 4.7.1: 65 octets, where `deliver_sm` has 21.
+#[test]
+fn an_address_of_a_data_sm_may_be_long() {
+    let body = [b"\0\x05\x00".as_slice(), &[b'x'; 64], b"\0\x03\x002505\0\0\0\0"].concat();
+    let decoded = read(&pdu(command::DATA_SM, 0, 1, &body));
+    let Inbound::DeliverSm(sm) = &decoded.body else { panic!("{decoded:?}") };
+    assert_eq!(sm.source.addr.len(), 64);
+    assert!(decoded.quirks.is_empty(), "{:?}", decoded.quirks);
+}
+
 #[test]
 fn case_22_an_id_that_is_not_ascii_stays_unique() {
     assert_ne!(message_id(b"\xE9\0").0, message_id(b"\xE8\0").0);

@@ -68,8 +68,9 @@ struct Body<'a> {
 impl<'a> Body<'a> {
     fn read(&mut self) {
         let Some(layout) = layout::layout(self.dissection.command_id) else { return self.read_unknown() };
-        // An error response may come without its body.
-        if self.rest.is_empty() && self.dissection.status != 0 {
+        // An error response may come without its body. A request has one, whatever its status says.
+        let is_response = self.dissection.command_id & command::RESPONSE != 0;
+        if self.rest.is_empty() && self.dissection.status != 0 && is_response {
             return;
         }
         let secret = layout.fields.iter().any(|(_, kind)| matches!(kind, Kind::Secret));

@@ -172,6 +172,19 @@ fn a_receipt_is_shown_with_its_id_and_dates_and_without_the_text_that_it_quotes(
 }
 
 #[test]
+fn a_receipt_whose_quotation_cannot_be_found_is_shown_by_size_only() {
+    let text =
+        b"id:1234567890 sub:001 dlvrd:001 submit date:2601011200 done date:2601011201 stat:DELIVRD err:000 text:4F7K";
+    // A header is announced, and there is none; or the coding says that it is no text.
+    for (esm_class, data_coding) in [(0x44, 0x00), (0x60, 0x08), (0x04, 0x04)] {
+        let mut body = deliver_body(u8::try_from(text.len()).unwrap(), text);
+        (body[22], body[29]) = (esm_class, data_coding);
+        let dissection = received(&pdu(command::DELIVER_SM, 0, 7, &body));
+        assert_eq!(dissection.field("short_message").map(|field| &field.value), Some(&Value::Hidden(text.len())));
+    }
+}
+
+#[test]
 fn a_status_is_named_and_an_error_may_lack_its_body() {
     let throttled = received(&resp(command::SUBMIT_SM, 0x58, 9, b""));
     assert_eq!(throttled.to_string(), "← submit_sm_resp  sequence 9  ESME_RTHROTTLED (0x58)  16 octets");
@@ -195,6 +208,7 @@ fn what_is_malformed_is_said_where_it_is() {
         ["message_id: it has no NUL, and runs to the end of the PDU", "command_length says 18, 17 octets are here"]
     );
     assert_eq!(problems(&resp(command::SUBMIT_SM, 0, 1, b"")), ["it ends before its field message_id"]);
+    assert_eq!(problems(&pdu(command::DATA_SM, 8, 1, b"")), ["it ends before its field service_type"]);
     assert_eq!(problems(&accepted(0, "x")), ["the sequence number is not within 1 to 0x7FFFFFFF"]);
     let long = [b"x".repeat(70).as_slice(), b"\0"].concat();
     assert_eq!(problems(&resp(command::SUBMIT_SM, 0, 1, &long)), ["message_id: 70 characters, at most 64 are allowed"]);

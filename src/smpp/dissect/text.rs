@@ -39,12 +39,16 @@ impl Reading {
         });
         let part = part.unwrap_or_default();
         let body = octets.get(header.map_or(0, |header| header.octets)..).unwrap_or_default();
+        // Some carriers announce a header in receipts that have none. Then nobody knows where the quotation begins; nor in a receipt
+        // that is coded as no text.
+        let is_unclear = header.is_some() || matches!(content, Content::Binary(_));
+        let shown = self.shown && !(self.is_flagged() && is_unclear);
         match content {
             Content::Text(text) => {
                 let (coding, count) = (alphabet_name(text.alphabet), text.characters.chars().count());
                 let characters = if count == 1 { "character" } else { "characters" };
                 let value =
-                    if self.shown { Value::Text(self.masked(&text.characters)) } else { Value::Hidden(octets.len()) };
+                    if shown { Value::Text(self.masked(&text.characters)) } else { Value::Hidden(octets.len()) };
                 Field {
                     meaning: Some(format!("{coding}, {count} {characters}{part}").into()),
                     problem: text.flawed.then_some("not all of it is characters of this alphabet".into()),
@@ -52,15 +56,18 @@ impl Reading {
                 }
             }
             Content::Binary(_) => {
-                let value = if self.shown { Value::Hex(mask::hex(body)) } else { Value::Hidden(octets.len()) };
+                let value = if shown { Value::Hex(mask::hex(body)) } else { Value::Hidden(octets.len()) };
                 Field { meaning: Some(format!("no text{part}").into()), ..Field::new(name, value) }
             }
         }
     }
 
+    fn is_flagged(self) -> bool {
+        matches!(self.esm_class & MESSAGE_TYPE, TYPE_RECEIPT | TYPE_INTERMEDIATE)
+    }
+
     fn masked(self, text: &str) -> String {
-        let flagged = matches!(self.esm_class & MESSAGE_TYPE, TYPE_RECEIPT | TYPE_INTERMEDIATE);
-        if flagged {
+        if self.is_flagged() {
             mask::numbers_of_receipt(&without_quotation(text))
         } else if looks_like_receipt(self.esm_class, text, &ReceiptTlvs::default()) {
             // A passenger can write such words, and a phone number for an id.

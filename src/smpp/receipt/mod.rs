@@ -2,7 +2,7 @@
 //!
 //! A receipt comes as a text, as TLVs, or as both. The text is "vendor specific" (SMPP 3.4 appendix B), so the reader takes
 //! the fields in any order and case, missing or unknown. Where both forms speak, they are read as two receipts that come at
-//! once: see [`MessageState::combine`].
+//! once: see [`MessageState::conclusion`].
 //!
 //! Nothing here decides about money: a receipt says what the carrier wrote, and whether it contradicts itself.
 

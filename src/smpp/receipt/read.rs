@@ -53,7 +53,7 @@ pub struct NetworkError {
 pub struct Receipt {
     /// The id of the message it is about, normalised; from the TLV if both forms have one.
     pub message_id: Option<String>,
-    /// What became of the message: all that the receipt says of it, [combined](MessageState::combine), the TLV first.
+    /// What became of the message: the [conclusion](MessageState::conclusion) from all that the receipt says of it.
     pub state: MessageState,
     /// The word after `stat:`, at most 16 characters.
     pub stat_as_written: Option<String>,
@@ -99,7 +99,7 @@ impl Receipt {
             .map(|[network, high, low]| NetworkError { network, code: u16::from_be_bytes([high, low]) });
         let err = first(&fields, Key::Err).and_then(word);
         Some(Receipt {
-            state: states.iter().copied().reduce(MessageState::combine).unwrap_or(MessageState::Unknown),
+            state: MessageState::conclusion(&states),
             stat_as_written: first(&fields, Key::Stat).and_then(word),
             err: err.or_else(|| network_error.map(|error| format!("{:03}", error.code))),
             network_error,

@@ -101,18 +101,21 @@ impl MessageState {
         }
     }
 
-    /// One state from two that one receipt names, the more trusted first. Two receipts that come at once mean the same:
-    /// - what is final beats what is not, because that is where both end, in whatever order they come;
-    /// - of two that mean the same for the delivery, the more trusted is right;
-    /// - *delivered* and *failed* together prove neither: [`MessageState::Unknown`], so that nothing is concluded and the
-    ///   message stays in doubt until better evidence comes. Believing either could keep money without a ticket, or give a
-    ///   ticket for nothing.
-    pub fn combine(self, other: MessageState) -> MessageState {
-        match (self.delivery(), other.delivery()) {
-            (Delivery::NothingNew, Delivery::NothingNew) if self == MessageState::Unrecognised => other,
-            (Delivery::NothingNew, Delivery::Delivered | Delivery::Failed) => other,
-            (Delivery::Delivered, Delivery::Failed) | (Delivery::Failed, Delivery::Delivered) => MessageState::Unknown,
-            _ => self,
+    /// One state from all that one receipt names, the most trusted first. Receipts that come at once mean the same:
+    /// - *delivered* and *failed* together prove neither, however often each is said: [`MessageState::Unknown`], so that nothing is
+    ///   concluded and the message stays in doubt until better evidence comes. Believing either could keep money without a ticket,
+    ///   or give a ticket for nothing;
+    /// - what is final beats what is not, because that is where all end, in whatever order they come;
+    /// - of those that mean the same for the delivery, the most trusted is right.
+    pub fn conclusion(named: &[MessageState]) -> MessageState {
+        let first = |delivery| named.iter().copied().find(|state| state.delivery() == delivery);
+        match (first(Delivery::Delivered), first(Delivery::Failed)) {
+            (Some(_), Some(_)) => MessageState::Unknown,
+            (Some(state), None) | (None, Some(state)) => state,
+            (None, None) => {
+                let known = named.iter().copied().find(|state| *state != MessageState::Unrecognised);
+                known.or(named.first().copied()).unwrap_or(MessageState::Unknown)
+            }
         }
     }
 }

@@ -179,6 +179,16 @@ fn a_text_that_contradicts_itself_proves_nothing() {
 }
 
 #[test]
+fn a_contradiction_is_none_the_less_for_being_repeated() {
+    for text in ["stat:DELIVRD stat:EXPIRED stat:DELIVRD", "stat:UNDELIV stat:DELIVRD stat:ENROUTE stat:EXPIRED"] {
+        let receipt = read(&format!("id:1 {text}"));
+        assert_eq!((receipt.state, receipt.disagreement), (MessageState::Unknown, true), "{text}");
+    }
+    let receipt = Receipt::read(RECEIPT, "id:1 stat:UNDELIV stat:EXPIRED", &tlvs("1", 2), &AS_IS).expect("a receipt");
+    assert_eq!((receipt.state, receipt.delivery()), (MessageState::Unknown, Delivery::NothingNew));
+}
+
+#[test]
 fn case_09_another_order_case_spacing_and_extra_fields() {
     for text in [
         "stat:delivrd id:77",
