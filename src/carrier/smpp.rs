@@ -17,7 +17,7 @@ use std::{
 use jiff::tz::TimeZone;
 use metrics::{counter, histogram};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, info, warn};
 
 use super::{
@@ -44,6 +44,9 @@ const LATE_MAX: usize = 10_000;
 const EVENTS_MAX: usize = 256;
 /// How long a status query may take, place in the window included.
 const QUERY_PATIENCE: Duration = Duration::from_secs(10);
+/// Status queries at once. They use the contract's rate as messages do: with thousands in doubt, passengers who wait now would
+/// wait for all of them.
+const QUERIES_MAX: usize = 8;
 
 /// Why a carrier cannot be set up.
 #[derive(Debug, Error)]
@@ -72,6 +75,7 @@ struct Inner {
     wire_references: AtomicU16,
     tokens: AtomicU64,
     unanswered: Mutex<Unanswered>,
+    queries: Semaphore,
 }
 
 impl fmt::Debug for SmppCarrier {
@@ -107,6 +111,7 @@ impl SmppCarrier {
             wire_references: AtomicU16::new(rand::random()),
             tokens: AtomicU64::new(1),
             unanswered: Mutex::default(),
+            queries: Semaphore::new(QUERIES_MAX),
             name,
             config,
         }));
@@ -246,7 +251,12 @@ impl SmppCarrier {
         let message_id = compose::id_as_written(&self.0.config.smpp, attempt.carrier_id.as_deref()?);
         self.0.config.smpp.query?;
         let query = QuerySm { message_id, source: Address::short_code(self.0.config.short_number.clone()) };
-        let outcome = self.0.pool.query(query, Instant::now() + QUERY_PATIENCE).await;
+        let deadline = Instant::now() + QUERY_PATIENCE;
+        let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline.into(), self.0.queries.acquire()).await else {
+            // It asks again when the schedule says so.
+            return Some(Finding::Nothing);
+        };
+        let outcome = self.0.pool.query(query, deadline).await;
         Some(match outcome {
             QueryOutcome::State(state) => self.0.meanings.of_queried_state(state.message_state),
             // An error of the query says nothing of the message (M8).

@@ -39,7 +39,10 @@ use std::{
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -295,9 +298,12 @@ impl Gateway {
         inner.stopping.cancel();
         inner.tasks.close();
         let drained = async {
+            let mut unbinding = JoinSet::new();
             for carrier in inner.carriers.values() {
-                carrier.shut_down().await;
+                let carrier = carrier.clone();
+                unbinding.spawn(async move { carrier.shut_down().await });
             }
+            unbinding.join_all().await;
             inner.tasks.wait().await;
             inner.writer.close().await;
         };

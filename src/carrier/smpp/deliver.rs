@@ -1,11 +1,12 @@
 //! What a `deliver_sm` is: a receipt, or a message from a passenger.
 
+use bytes::Bytes;
 use metrics::counter;
 use tracing::warn;
 
 use super::SmppCarrier;
 use crate::{
-    carrier::{Ack, CarrierEvent, CarrierReceipt},
+    carrier::{Ack, CarrierEvent, CarrierReceipt, SmppProfile},
     charge::Finding,
     msisdn::Msisdn,
     passenger::MoPart,
@@ -21,9 +22,7 @@ impl SmppCarrier {
     pub(super) fn delivered(&self, sm: &DeliverSm, ack: Ack) -> Option<CarrierEvent> {
         let profile = &self.0.config.smpp;
         let (text, part) = read(sm, profile.default_alphabet);
-        let receipted_message_id = sm.tlvs.text(tlv::RECEIPTED_MESSAGE_ID);
-        let tlvs = receipt_tlvs(sm, receipted_message_id.as_deref());
-        let receipt = Receipt::read(sm.esm_class, &text, &tlvs, &profile.message_id);
+        let receipt = read_receipt(sm, profile);
 
         let Ok(msisdn) = sm.source.addr.parse::<Msisdn>() else {
             // It can be nobody's purchase, and asking for it again would bring the same.
@@ -71,6 +70,21 @@ impl SmppCarrier {
     }
 }
 
+/// What a message says as a receipt. It may stand in `short_message` or in `message_payload`, whatever the other holds; TLVs
+/// alone are one too.
+fn read_receipt(sm: &DeliverSm, profile: &SmppProfile) -> Option<Receipt> {
+    let receipted_message_id = sm.tlvs.text(tlv::RECEIPTED_MESSAGE_ID);
+    let tlvs = receipt_tlvs(sm, receipted_message_id.as_deref());
+    let read = |message: &Bytes| {
+        let (_, content) = decode_message(sm.esm_class, sm.data_coding, profile.default_alphabet, message);
+        Receipt::read(sm.esm_class, content.text().unwrap_or_default(), &tlvs, &profile.message_id)
+    };
+    let receipts: Vec<Receipt> = sm.messages().filter_map(read).collect();
+    // The one that says most: words beside the TLVs outrank TLVs alone.
+    let with_words = receipts.iter().position(|receipt| receipt.stat_as_written.is_some()).unwrap_or(0);
+    receipts.into_iter().nth(with_words).or_else(|| read(&Bytes::new()))
+}
+
 /// What a message says, and its place if it is a part. A header outranks the SAR parameters: the phone wrote it.
 fn read(sm: &DeliverSm, default: DefaultAlphabet) -> (String, Option<MoPart>) {
     let (header, content) = decode_message(sm.esm_class, sm.data_coding, default, sm.message());
@@ -110,6 +124,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        carrier::{ChargedAt, test_profile},
         passenger,
         smpp::{
             Tlv,
@@ -123,6 +138,26 @@ mod tests {
         let (text, part) = read(&sm, DefaultAlphabet::GsmUnpacked);
         assert_eq!(text, "1234");
         part
+    }
+
+    #[test]
+    fn case_24_a_receipt_is_found_in_the_payload_whatever_stands_in_the_short_message() {
+        let profile = test_profile(ChargedAt::Delivery);
+        let words = "id:17 stat:DELIVRD err:000";
+        for (short, payload, delivered) in [
+            ("", words, true),
+            (" ", words, true),
+            ("BUS", words, true),
+            (words, "BUS", true),
+            (words, words, true),
+            ("1234", "1235", false),
+        ] {
+            let tlv = Tlv { tag: tlv::MESSAGE_PAYLOAD, value: payload.to_owned().into() };
+            let tlvs = [tlv].into_iter().collect();
+            let sm = DeliverSm { esm_class: 4, short_message: short.to_owned().into(), tlvs, ..DeliverSm::default() };
+            let found = read_receipt(&sm, &profile).map(|receipt| receipt.delivery());
+            assert_eq!(found == Some(Delivery::Delivered), delivered, "{short:?} and {payload:?}: {found:?}");
+        }
     }
 
     #[test]

@@ -111,10 +111,10 @@ impl Pool {
         self.0.places.expected_answer()
     }
 
-    /// Asks what became of a message. Waits for a place in the priority lane and for the answer until `deadline`, for the
-    /// answer at most the response time-out.
+    /// Asks what became of a message. Waits for a place, in its turn among the messages, and for the answer until `deadline`, for
+    /// the answer at most the response time-out.
     pub async fn query(&self, query: QuerySm, deadline: Instant) -> QueryOutcome {
-        let mut slot = match self.0.places.reserve(Lane::Priority, deadline).await {
+        let mut slot = match self.0.places.reserve(Lane::Normal, deadline).await {
             Ok(slot) => slot,
             Err(ReserveError::Ended) => return QueryOutcome::NotWritten { why: Unwritten::NotBound },
             Err(ReserveError::Deadline | ReserveError::TooLate | ReserveError::Busy) => {

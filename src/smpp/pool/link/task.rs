@@ -60,6 +60,13 @@ impl Seat {
     }
 }
 
+impl Drop for Seat {
+    /// However the link ends, its places are given to nobody any more.
+    fn drop(&mut self) {
+        self.places.set_open(self.index, false);
+    }
+}
+
 /// The link's ends of what joins it to its pool.
 pub(in crate::smpp::pool) struct Ends {
     pub(in crate::smpp::pool) commands: mpsc::UnboundedReceiver<Command>,
