@@ -216,14 +216,38 @@ fn a_message_whose_first_part_waited_is_not_charged() {
 
 #[cfg(feature = "failpoints")]
 mod killed {
+    use std::{
+        panic::resume_unwind,
+        sync::{Mutex, PoisonError, mpsc},
+    };
+
+    use tokio::task::block_in_place;
+
     use super::*;
 
-    /// Whoever comes to `point` stays there for so long that the process can be killed before the next step.
-    fn hold(point: &str) {
-        fail::cfg(point, "sleep(1500)").expect("a kill point");
+    /// A point in the code that nobody passes any more.
+    struct Held {
+        point: &'static str,
+        until_dropped: mpsc::Sender<()>,
     }
 
-    fn kill_and_start(world: &mut World, point: &str) {
+    /// Whoever comes to `point` stays there until the process is killed, and takes no further step.
+    fn hold(point: &'static str) -> Held {
+        let (until_dropped, dropped) = mpsc::channel();
+        let dropped = Mutex::new(dropped);
+        let stay = move || {
+            // The other tasks of this thread go on.
+            let _ = block_in_place(|| dropped.lock().unwrap_or_else(PoisonError::into_inner).recv());
+            // A task that only went on would go on for as long as the runtime takes to end.
+            resume_unwind(Box::new("killed"));
+        };
+        fail::cfg_callback(point, stay).expect("a kill point");
+        Held { point, until_dropped }
+    }
+
+    fn kill_and_start(world: &mut World, held: Held) {
+        let Held { point, until_dropped } = held;
+        drop(until_dropped);
         world.kill();
         fail::remove(point);
         world.start();
@@ -239,11 +263,11 @@ mod killed {
             let mut setting = Setting { sqlite, ..Setting::default() };
             setting.gateway.mo_repeat_seconds = 30;
             let mut world = World::new(setting);
-            hold("gateway-after-mo-kept");
+            let held = hold("gateway-after-mo-kept");
             let sent = world.send_later([(ANNA, "1234")]);
             world.until("it is kept", |world| (kept(world) == 1).then_some(()));
             assert_eq!(world.simulator.stats().mos_acknowledged, 0);
-            kill_and_start(&mut world, "gateway-after-mo-kept");
+            kill_and_start(&mut world, held);
             let reports = world.reports(sent);
             all_acknowledged(&reports);
             assert!(reports[0].tries >= 2, "{reports:?}");
@@ -256,12 +280,12 @@ mod killed {
     fn killed_between_joining_and_answering_the_message_is_answered_once() {
         for sqlite in [false, true] {
             let mut world = World::new(Setting { relayed: true, sqlite, ..Setting::default() });
-            hold("gateway-after-join");
+            let held = hold("gateway-after-join");
             for (number, text) in [(1, "12"), (2, "34")] {
                 world.deliver_later(ANNA, Delivery::part(7, 2, number, text));
             }
             world.until("it is joined", |world| (kept(world) == 1).then_some(()));
-            kill_and_start(&mut world, "gateway-after-join");
+            kill_and_start(&mut world, held);
             each_has_paid_once(&world, &[ANNA.into()]);
         }
     }
@@ -270,14 +294,14 @@ mod killed {
     fn killed_between_keeping_the_last_part_and_joining_the_message_is_answered_once() {
         for sqlite in [false, true] {
             let mut world = World::new(Setting { relayed: true, sqlite, ..Setting::default() });
-            hold("gateway-before-join");
+            let held = hold("gateway-before-join");
             for (number, text) in [(2, "34"), (1, "12")] {
                 world.deliver_later(ANNA, Delivery::part(7, 2, number, text));
             }
             let parts = |world: &World| world.run(world.gateway().store().open_parts(msisdn(ANNA))).expect("parts");
             world.until("both are kept", |world| (parts(world).len() == 2).then_some(()));
             assert_eq!(kept(&world), 0);
-            kill_and_start(&mut world, "gateway-before-join");
+            kill_and_start(&mut world, held);
             each_has_paid_once(&world, &[ANNA.into()]);
             assert_eq!(parts(&world), []);
         }

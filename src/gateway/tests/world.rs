@@ -343,11 +343,17 @@ impl World {
 
     /// The only charge of a number, once it stands there.
     pub(crate) fn until_state(&self, number: &str, state: &str) -> Charge {
-        self.until(&format!("the charge of {number} is {state}"), |world| {
-            let charges = world.charges(number);
+        let started = Instant::now();
+        loop {
+            let charges = self.charges(number);
             assert!(charges.len() <= 1, "{charges:?}");
-            charges.into_iter().find(|charge| charge.state.code() == state)
-        })
+            if let Some(charge) = charges.iter().find(|charge| charge.state.code() == state) {
+                return charge.clone();
+            }
+            let texts = || self.texts(number);
+            assert!(started.elapsed() < PATIENCE, "{number} waits in vain for {state}: {charges:?}, {:?}", texts());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// What the passenger's phone shows, without the charged messages: parts as one text, once they are all there.
