@@ -40,7 +40,11 @@ fn surroundings(octets: &[u8]) -> Option<(String, String)> {
     let (before, after) = text.split_once('\0').unwrap_or((&text, ""));
     let sticks = before.ends_with(char::is_numeric) || after.starts_with(char::is_numeric);
     let text = text.to_lowercase();
-    let holds = |secret: &str| text.contains(&secret.to_lowercase()) || text.contains(&hexadecimal(secret));
+    // A control character is shown as `\u0014`, and with what follows it that can read like a secret.
+    let escaped = serde_json::to_string(&text).expect("it can be written");
+    let holds = |secret: &str| {
+        [&text, &escaped].iter().any(|text| text.contains(&secret.to_lowercase()) || text.contains(&hexadecimal(secret)))
+    };
     let holds_one = [MSISDN, PASSWORD, TICKET].into_iter().any(holds);
     (!sticks && !holds_one && octets.len() < 300).then(|| (before.into(), after.into()))
 }
