@@ -36,6 +36,8 @@ fn writes(n: u64) -> [Write; 2] {
         in_flight_delay_ms: 30_000,
         queries: Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 }),
         can_refund: true,
+        replays_keys: false,
+        reservation_ms: None,
     };
     let attempt = Event::OpenAttempt {
         carrier: "beeline".parse().unwrap(),

@@ -199,7 +199,13 @@ impl SmppProfile {
     /// What of the contract is copied into every attempt.
     pub fn contract(&self) -> Contract {
         // Over SMPP no refund can be asked for; what goes back stands on the refund list.
-        Contract { in_flight_delay_ms: self.in_flight_delay_ms, queries: self.query, can_refund: false }
+        Contract {
+            in_flight_delay_ms: self.in_flight_delay_ms,
+            queries: self.query,
+            can_refund: false,
+            replays_keys: false,
+            reservation_ms: None,
+        }
     }
 
     /// After this long without a response a request is in doubt.

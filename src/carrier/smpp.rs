@@ -328,6 +328,8 @@ fn finding_code(finding: &Finding) -> &'static str {
         Finding::Rejected { .. } => "rejected",
         Finding::Accepted { .. } => "accepted",
         Finding::OtpNeeded { .. } => "otp_needed",
+        Finding::Reserved { .. } => "reserved",
+        Finding::Cancelled => "cancelled",
         Finding::Charged { .. } => "charged",
         Finding::Doubtful { .. } => "in_doubt",
         Finding::NotFound { .. } => "not_found",

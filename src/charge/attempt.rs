@@ -22,6 +22,12 @@ pub struct Contract {
     pub queries: Option<QuerySchedule>,
     /// Whether the carrier can be asked to give money back.
     pub can_refund: bool,
+    /// Whether the same request again, with the same key and the same bytes, is answered and not charged again (M4).
+    #[serde(default)]
+    pub replays_keys: bool,
+    /// How long the carrier holds a reservation, in milliseconds. `None` where a request takes the money at once.
+    #[serde(default)]
+    pub reservation_ms: Option<u64>,
 }
 
 /// What the carrier said when it refused.

@@ -54,6 +54,8 @@ pub enum Retry {
     Never,
     /// The carrier was busy, or the session is at fault: again at the same carrier, with back-off, until the deadline.
     SameCarrier,
+    /// The number is another carrier's: once more, there.
+    OtherCarrier,
 }
 
 /// Who says it.
@@ -66,6 +68,8 @@ pub enum EvidenceSource {
     Response,
     /// A delivery receipt.
     Receipt,
+    /// A callback of the carrier.
+    Callback,
     /// The reply to a status query.
     Query,
     /// The start of this process found the attempt open.
@@ -104,6 +108,13 @@ pub enum Finding {
         /// The carrier's id, normalised.
         carrier_id: Option<String>,
     },
+    /// The amount is held; nothing is taken before it is confirmed.
+    Reserved {
+        /// The carrier's id, normalised.
+        carrier_id: Option<String>,
+    },
+    /// What was held was given up, or has expired: nothing was taken, and nothing will be.
+    Cancelled,
     /// The money was taken.
     Charged {
         /// The carrier's id, normalised, where this piece has one.

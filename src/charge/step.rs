@@ -296,6 +296,11 @@ impl Change {
             Finding::Rejected { reason, retry, detail } => self.rejected(index, Rejection { reason, retry, detail }),
             Finding::Accepted { carrier_id } => self.accepted(index, carrier_id, false),
             Finding::OtpNeeded { carrier_id } => self.accepted(index, carrier_id, true),
+            Finding::Reserved { carrier_id } => self.accepted(index, carrier_id, false),
+            Finding::Cancelled => {
+                let reason = Reason::CarrierUnavailable;
+                self.rejected(index, Rejection { reason, retry: Retry::Never, detail: "cancelled".into() });
+            }
             Finding::Charged { carrier_id, amount } => self.charged(index, carrier_id, amount),
             Finding::Doubtful { cause } => self.doubtful(index, cause),
             Finding::NotFound { complete } => self.not_found(index, complete),
@@ -326,7 +331,7 @@ impl Change {
                 attempt.state = AttemptState::Rejected(rejection);
                 attempt.next_query_at = None;
                 match retry {
-                    Retry::Never => self.end_not_taken(State::Rejected(reason), reason),
+                    Retry::Never | Retry::OtherCarrier => self.end_not_taken(State::Rejected(reason), reason),
                     Retry::SameCarrier => self.wait_for_another_attempt(),
                 }
             }

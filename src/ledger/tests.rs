@@ -16,7 +16,8 @@ fn charge() -> Charge {
 }
 
 fn open() -> Event {
-    let contract = Contract { in_flight_delay_ms: 0, queries: None, can_refund: true };
+    let contract =
+        Contract { in_flight_delay_ms: 0, queries: None, can_refund: true, replays_keys: false, reservation_ms: None };
     Event::OpenAttempt { carrier: "beeline".parse().expect("a name"), wire_reference: "1".into(), contract }
 }
 
