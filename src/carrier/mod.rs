@@ -4,6 +4,7 @@
 //! without having asked (messages from passengers, receipts, late answers) it hands to the gateway as [`CarrierEvent`]s,
 //! and it acknowledges nothing before the gateway has made it durable.
 
+pub mod http;
 mod links;
 mod meaning;
 mod profile;

@@ -23,7 +23,7 @@ const VALUE_CHARS_MAX: usize = 1_024;
 
 /// Why a body, or a place in it, cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Unreadable {
+pub(super) enum Unreadable {
     /// It is longer than [`BODY_BYTES_MAX`].
     #[error("the body is longer than {BODY_BYTES_MAX} bytes")]
     TooLong,
@@ -137,7 +137,8 @@ impl<'a> Body<'a> {
         match content {
             Content::Json => serde_json::from_str(text).map(Body::Json).map_err(|_| Unreadable::NotThis("JSON")),
             Content::Xml => {
-                let options = ParsingOptions { allow_dtd: false, nodes_limit: XML_NODES_MAX, ..ParsingOptions::default() };
+                let options =
+                    ParsingOptions { allow_dtd: false, nodes_limit: XML_NODES_MAX, ..ParsingOptions::default() };
                 Document::parse_with_options(text, options).map(Body::Xml).map_err(|_| Unreadable::NotThis("XML"))
             }
             Content::Form => {
@@ -242,7 +243,9 @@ fn in_json<'a>(root: &'a RawValue, steps: &[String]) -> Result<Option<Cow<'a, st
     }
     let text = value.get();
     match text.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(text).map(|text: String| Some(Cow::Owned(text))).map_err(|_| Unreadable::Ambiguous),
+        Some(b'"') => {
+            serde_json::from_str(text).map(|text: String| Some(Cow::Owned(text))).map_err(|_| Unreadable::Ambiguous)
+        }
         Some(b'{' | b'[') => Err(Unreadable::Ambiguous),
         _ if text == "null" => Ok(None),
         // A number as it was written, never a float; `true` or `false`.
@@ -326,7 +329,8 @@ mod tests {
 
     #[test]
     fn xml_is_read_by_elements_and_attributes_whatever_its_namespace() {
-        let body = r#"<?xml version="1.0"?><s:r xmlns:s="urn:x" code=" 7 "><a><!-- c -->1<![CDATA[<2]]>3</a><e/></s:r>"#;
+        let body =
+            r#"<?xml version="1.0"?><s:r xmlns:s="urn:x" code=" 7 "><a><!-- c -->1<![CDATA[<2]]>3</a><e/></s:r>"#;
         assert_eq!(find(Content::Xml, body, "/r/@code"), some("7"));
         assert_eq!(find(Content::Xml, body, "/r/a"), some("1<23"));
         assert_eq!(find(Content::Xml, body, "/r/e"), Ok(None));
@@ -354,7 +358,8 @@ mod tests {
 
     #[test]
     fn letters_of_another_encoding_are_lost_and_the_rest_is_read() {
-        let bytes = b"<?xml version=\"1.0\" encoding=\"windows-1251\"?><r><result>0</result><comment>\xCE\xCA</comment></r>";
+        let bytes =
+            b"<?xml version=\"1.0\" encoding=\"windows-1251\"?><r><result>0</result><comment>\xCE\xCA</comment></r>";
         let text = decoded(Content::Xml, bytes).expect("a text");
         assert_eq!(find(Content::Xml, &text, "/r/result"), some("0"));
         assert_eq!(decoded(Content::Json, b"{\"a\": \"\xCE\"}"), Err(Unreadable::NotThis("JSON")));

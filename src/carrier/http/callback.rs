@@ -194,7 +194,8 @@ impl Profile {
     ) -> Result<Notification, CallbackRefusal> {
         let at_path = || self.callbacks.iter().filter(|callback| callback.path == parts.path.trim_matches('/'));
         let Some(callback) = at_path().find(|callback| callback.method == parts.method) else {
-            let why = if at_path().next().is_some() { RefusedBecause::WrongMethod } else { RefusedBecause::UnknownPath };
+            let why =
+                if at_path().next().is_some() { RefusedBecause::WrongMethod } else { RefusedBecause::UnknownPath };
             return Err(CallbackRefusal { why, answer: CallbackAnswer::plain(why.status()) });
         };
         self.read_proved(callback, parts, secrets).map_err(|why| CallbackRefusal {
@@ -241,7 +242,9 @@ impl Profile {
     ) -> Result<(), RefusedBecause> {
         let wrong = RefusedBecause::Signature;
         let given = match at {
-            SignatureAt::Header(name) => parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
+            SignatureAt::Header(name) => {
+                parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            }
             SignatureAt::Query(name) => fields_of(parts.query).remove(name),
             SignatureAt::Body(place) => body.find(place).map_err(|_| wrong)?.map(std::borrow::Cow::into_owned),
         };

@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind, State, Value, value::Object};
 
 use super::{Operation, template::NotKnown};
 use crate::{
-    charge::{Attempt, Charge, Reference, Refund},
+    charge::{Attempt, Charge, Refund},
     clock::Timestamp,
     money::Money,
     msisdn::Msisdn,
@@ -74,7 +74,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("opened_at.unix", "in seconds since 1970"),
     ("opened_at.unix_ms", "in milliseconds since 1970"),
     ("opened_at.format(\"%Y%m%d%H%M%S\")", "as you like it (strftime), in the carrier's zone"),
-    ("refund_reference", "the refund's own name, in the form of `[wire_reference]`; of refunds only"),
+    (
+        "refund_reference",
+        "the refund's own name, in the form of `[wire_reference]`: unique for each request that got lost; of refunds only",
+    ),
+    ("refund_carrier_id", "the carrier's own id of the refund, once an answer named one; of refunds only"),
     ("refund_amount.major", "what goes back, written as `amount` is; of refunds only"),
     ("refund_opened_at.iso8601", "when the refund was asked for, written as `opened_at` is; of refunds only"),
     ("refund_is_total", "whether it is the whole amount; of refunds only"),
@@ -90,7 +94,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) constants: &'a Value,
     pub(super) secrets: Value,
     pub(super) callback_path: Option<&'a str>,
-    pub(super) wire_reference_of_refund: &'a dyn Fn(Reference) -> String,
+    pub(super) wire_reference_of_refund: &'a dyn Fn(&Refund) -> String,
 }
 
 /// The variables of `operation`.
@@ -109,13 +113,17 @@ pub(super) fn variables(
             let id = attempt.carrier_id.as_deref();
             values.insert("carrier_id", id.map_or_else(|| Value::from_object(NotKnown("carrier_id")), Value::from));
         }
-        let callback_url = context.callbacks_at.zip(surroundings.callback_path).map(|(at, path)| format!("{at}/{path}"));
+        let callback_url =
+            context.callbacks_at.zip(surroundings.callback_path).map(|(at, path)| format!("{at}/{path}"));
         let not_known = || Value::from_object(NotKnown("callback_url"));
         values.insert("callback_url", callback_url.map_or_else(not_known, Value::from));
     }
     if let Some(refund) = context.refund.filter(|_| operation.is_refund()) {
         let whole = context.attempt.is_some_and(|(charge, _)| charge.order.amount == refund.amount);
-        values.insert("refund_reference", (surroundings.wire_reference_of_refund)(refund.reference).into());
+        let id = refund.carrier_id.as_deref();
+        let not_known = || Value::from_object(NotKnown("refund_carrier_id"));
+        values.insert("refund_reference", (surroundings.wire_reference_of_refund)(refund).into());
+        values.insert("refund_carrier_id", id.map_or_else(not_known, Value::from));
         values.insert("refund_amount", amount(refund.amount));
         values.insert("refund_opened_at", moment(refund.opened_at, context.zone));
         values.insert("refund_is_total", whole.into());
@@ -151,7 +159,8 @@ fn msisdn(msisdn: Msisdn) -> Value {
 
 fn amount(amount: Money) -> Value {
     let minor = amount.minor;
-    let fixed = format!("{}{}.{:02}", if minor < 0 { "-" } else { "" }, minor.unsigned_abs() / 100, minor.unsigned_abs() % 100);
+    let fixed =
+        format!("{}{}.{:02}", if minor < 0 { "-" } else { "" }, minor.unsigned_abs() / 100, minor.unsigned_abs() % 100);
     let forms: [(&str, Value); 3] =
         [("major", amount.major().into()), ("fixed", fixed.into()), ("minor", minor.into())];
     Value::from(BTreeMap::from(forms))
@@ -186,12 +195,7 @@ impl Object for Moment {
         }
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        arguments: &[Value],
-    ) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, arguments: &[Value]) -> Result<Value, Error> {
         match (method, arguments) {
             ("format", [pattern]) if pattern.as_str().is_some() => self.format(pattern.as_str().unwrap_or_default()),
             ("format", _) => {

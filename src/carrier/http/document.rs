@@ -508,4 +508,3 @@ pub(super) struct AnswerSection {
     #[serde(default)]
     pub(super) body: Option<String>,
 }
-

@@ -63,10 +63,7 @@ impl Operation {
 
     /// Whether it only asks: an answer that says nothing changes nothing (M8).
     pub const fn only_asks(self) -> bool {
-        matches!(
-            self,
-            Operation::Status | Operation::RefundStatus | Operation::Subscriber | Operation::Portability
-        )
+        matches!(self, Operation::Status | Operation::RefundStatus | Operation::Subscriber | Operation::Portability)
     }
 
     /// Whether it is about giving money back.
@@ -82,23 +79,64 @@ impl Operation {
     /// What its answers may mean. Anything else in a table is a mistake of the profile.
     pub const fn meanings(self) -> &'static [&'static str] {
         match self {
-            Operation::Charge => {
-                &["charged", "accepted", "otp_needed", "cancelled", "duplicate", "busy", "session_fault", "in_doubt", "not_our_subscriber", "rejected"]
-            }
-            Operation::Reserve => {
-                &["reserved", "accepted", "otp_needed", "cancelled", "duplicate", "busy", "session_fault", "in_doubt", "not_our_subscriber", "rejected"]
-            }
-            Operation::Validate => {
-                &["charged", "reserved", "accepted", "otp_needed", "cancelled", "duplicate", "busy", "session_fault", "in_doubt", "rejected"]
-            }
+            Operation::Charge => &[
+                "charged",
+                "accepted",
+                "otp_needed",
+                "cancelled",
+                "duplicate",
+                "busy",
+                "session_fault",
+                "in_doubt",
+                "not_our_subscriber",
+                "rejected",
+            ],
+            Operation::Reserve => &[
+                "reserved",
+                "accepted",
+                "otp_needed",
+                "cancelled",
+                "duplicate",
+                "busy",
+                "session_fault",
+                "in_doubt",
+                "not_our_subscriber",
+                "rejected",
+            ],
+            Operation::Validate => &[
+                "charged",
+                "reserved",
+                "accepted",
+                "otp_needed",
+                "cancelled",
+                "duplicate",
+                "busy",
+                "session_fault",
+                "in_doubt",
+                "rejected",
+            ],
             Operation::Confirm => {
                 &["charged", "accepted", "cancelled", "duplicate", "busy", "session_fault", "in_doubt", "rejected"]
             }
-            Operation::Cancel => &["cancelled", "charged", "accepted", "duplicate", "busy", "session_fault", "in_doubt"],
-            Operation::Status => {
-                &["charged", "accepted", "reserved", "otp_needed", "cancelled", "not_found", "busy", "session_fault", "in_doubt", "not_our_subscriber", "rejected"]
+            Operation::Cancel => {
+                &["cancelled", "charged", "accepted", "duplicate", "busy", "session_fault", "in_doubt"]
             }
-            Operation::Refund => &["refunded", "accepted", "duplicate", "busy", "session_fault", "in_doubt", "rejected"],
+            Operation::Status => &[
+                "charged",
+                "accepted",
+                "reserved",
+                "otp_needed",
+                "cancelled",
+                "not_found",
+                "busy",
+                "session_fault",
+                "in_doubt",
+                "not_our_subscriber",
+                "rejected",
+            ],
+            Operation::Refund => {
+                &["refunded", "accepted", "duplicate", "busy", "session_fault", "in_doubt", "rejected"]
+            }
             Operation::RefundStatus => {
                 &["refunded", "accepted", "not_found", "busy", "session_fault", "in_doubt", "rejected"]
             }

@@ -194,10 +194,11 @@ impl Profile {
         let text = decoded(content, body);
         let parsed = text.as_ref().map_err(|error| *error).and_then(|text| Body::parse(content, text));
         let currency = context.attempt.map_or(Currency::Kzt, |(charge, _)| charge.order.amount.currency);
-        let (parsed, found) = match parsed.and_then(|body| reply.places.find(&body, currency).map(|found| (body, found))) {
-            Ok(read) => read,
-            Err(error) => return reply.of_unreadable(operation, status, error),
-        };
+        let (parsed, found) =
+            match parsed.and_then(|body| reply.places.find(&body, currency).map(|found| (body, found))) {
+                Ok(read) => read,
+                Err(error) => return reply.of_unreadable(operation, status, error),
+            };
         let Some((n, row)) = choose(&reply.rows, status, found.result.as_deref(), true) else {
             return Reading::unlisted(operation, found, None);
         };
@@ -321,11 +322,11 @@ pub(super) fn finding_of(
         Meaning::NotOurSubscriber => refuse(Reason::NotOurSubscriber, Retry::OtherCarrier),
         Meaning::Duplicate if !operation.only_asks() => Finding::Doubtful { cause: Doubt::Duplicate },
         Meaning::Busy | Meaning::SessionFault => match operation {
-            Operation::Charge | Operation::Reserve | Operation::Refund => {
-                refuse(Reason::CarrierUnavailable, Retry::SameCarrier)
-            }
-            // A reservation is still held, a question is still open: nothing is new.
-            _ => Finding::Nothing,
+            // A password that was not taken can be entered again; a question can be asked again.
+            Operation::Validate => Finding::Nothing,
+            _ if operation.only_asks() => Finding::Nothing,
+            // Of the second step it says that the amount is still held.
+            _ => refuse(Reason::CarrierUnavailable, Retry::SameCarrier),
         },
         Meaning::InDoubt | Meaning::Duplicate | Meaning::NotFound | Meaning::Found => unlisted(operation),
     }

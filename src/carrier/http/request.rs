@@ -19,7 +19,7 @@ use super::{
     signature::Signature,
     template::{Template, TemplateError},
 };
-use crate::charge::Reference;
+use crate::charge::Refund;
 
 /// A request as it goes over the wire, but for a token of OAuth 2.0.
 #[derive(Clone, PartialEq, Eq)]
@@ -143,7 +143,9 @@ impl Profile {
         let mut headers = self.headers(template, &filled)?;
         let (content_type, mut body) = self.body(template, &filled)?;
 
-        if let Some((signature, place)) = template.signature.as_ref().filter(|(_, place)| !matches!(place, SignaturePlace::Template)) {
+        if let Some((signature, place)) =
+            template.signature.as_ref().filter(|(_, place)| !matches!(place, SignaturePlace::Template))
+        {
             values.insert("method", template.method.as_str().into());
             values.insert("path", Value::from(path_of(&template.base, &path)));
             values.insert("query", as_map(&query));
@@ -189,7 +191,7 @@ impl Profile {
             constants: &self.constants,
             secrets: secrets.as_variables(),
             callback_path: self.callback_path(operation),
-            wire_reference_of_refund: &|reference: Reference| self.wire_references.write(reference, 1),
+            wire_reference_of_refund: &|refund: &Refund| self.wire_reference_of_refund(refund),
         };
         let mut values = variables(operation, context, &surroundings);
         if operation.is_about_a_charge() {
@@ -258,7 +260,10 @@ impl Profile {
 
     fn authorize(&self, headers: &mut HeaderMap, secrets: &HttpSecrets) -> Result<(), RenderError> {
         let secret = |key: &str, name: &str| {
-            secrets.get(name).map(str::to_owned).ok_or_else(|| RenderError::at(key, format!("there is no secret {name}")))
+            secrets
+                .get(name)
+                .map(str::to_owned)
+                .ok_or_else(|| RenderError::at(key, format!("there is no secret {name}")))
         };
         let value = match &self.authentication {
             Some(Authentication::Basic { user, password }) => {
@@ -328,10 +333,17 @@ fn path_of(base: &str, path: &str) -> String {
 }
 
 fn as_map(fields: &Fields) -> Value {
-    Value::from(fields.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect::<BTreeMap<String, Value>>())
+    Value::from(
+        fields.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect::<BTreeMap<String, Value>>(),
+    )
 }
 
 fn header_map(headers: &HeaderMap) -> Value {
     let text = |value: &HeaderValue| Value::from(value.to_str().unwrap_or_default());
-    Value::from(headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect::<BTreeMap<String, Value>>())
+    Value::from(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+            .collect::<BTreeMap<String, Value>>(),
+    )
 }

@@ -127,10 +127,7 @@ mod tests {
         assert!(abc(Algorithm::Sha512).starts_with("ddaf35a193617abacc417349ae204131"));
         let jefe = |algorithm| hex(algorithm, "Jefe", "what do ya want for nothing?");
         assert_eq!(jefe(Algorithm::HmacSha1), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
-        assert_eq!(
-            jefe(Algorithm::HmacSha256),
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
+        assert_eq!(jefe(Algorithm::HmacSha256), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
         assert!(jefe(Algorithm::HmacSha512).starts_with("164b7a7bfcf819e2e395fbe73b56e0a3"));
     }
 
