@@ -12,6 +12,7 @@ mod routing;
 mod smpp;
 mod tariff;
 mod trace;
+pub mod web;
 
 pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
 pub use meaning::Meanings;
