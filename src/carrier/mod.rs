@@ -14,6 +14,7 @@ mod smpp;
 mod standing;
 mod tariff;
 mod trace;
+pub mod web;
 
 pub use callback::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal};
 pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
