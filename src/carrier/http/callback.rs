@@ -1,92 +1,31 @@
 //! What a carrier tells us unasked. A callback is the carrier's only if every proof that the profile wants holds; it is about one of our
 //! attempts only if it names our reference or the carrier's id; and the same one again gives evidence with the same id (M9).
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use data_encoding::{BASE64, HEXLOWER};
 use minijinja::{Value, value::Object};
-use reqwest::{
-    Method,
-    header::{AUTHORIZATION, HeaderMap, HeaderName},
-};
+use reqwest::{Method, StatusCode, header::HeaderName};
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 use super::{
     HttpSecrets, Network, Operation, Profile,
     body::{BODY_BYTES_MAX, Body, Place, decoded},
-    document::{About, Content},
-    reply::{Places, finding_of, is_an_id},
+    document::Content,
+    reply::{Found, Places, Row, choose, finding_of, is_an_id, shortened},
     signature::{Signature, same_secret},
     template::Template,
 };
 use crate::{
-    charge::{Finding, Reference},
+    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal},
+    charge::{CarrierName, Finding},
     money::Currency,
-    msisdn::Msisdn,
 };
 
-/// A request of a carrier, as it came.
-#[derive(Clone, Copy, Debug)]
-pub struct CallbackParts<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The path below `/carriers/NAME/`, as it was sent.
-    pub path: &'a str,
-    /// What stood after the question mark, as it was sent.
-    pub query: &'a str,
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// The body.
-    pub body: &'a [u8],
-    /// From where it came.
-    pub source: IpAddr,
-}
-
-/// What a callback says, once it is believed to be the carrier's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notification {
-    /// Names it: the same callback again has the same id.
-    pub id: String,
-    /// What it is about.
-    pub about: About,
-    /// The charge (or refund) and the number of the attempt, where it echoes our wire reference and that can be read back.
-    pub reference: Option<(Reference, u16)>,
-    /// The reference as it stood there.
-    pub wire_reference: Option<String>,
-    /// The carrier's own id.
-    pub carrier_id: Option<String>,
-    /// The number that it names: it must be the charge's.
-    pub msisdn: Option<Msisdn>,
-    /// What it says. [`Finding::Nothing`] for a result that no row lists.
-    pub finding: Finding,
-    /// What the carrier is answered once this is durable.
-    pub answer: CallbackAnswer,
-}
-
-/// What a carrier is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallbackAnswer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The content type of the body.
-    pub content_type: String,
-    /// The body.
-    pub body: String,
-}
-
-/// A callback that is not taken: nothing of it counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallbackRefusal {
-    /// Why, for the log and the metrics.
-    pub why: RefusedBecause,
-    /// What the sender is answered.
-    pub answer: CallbackAnswer,
-}
-
-/// Why a callback is not taken.
+/// Why a callback is not taken: nothing of it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum RefusedBecause {
+pub(super) enum RefusedBecause {
     /// The profile has no callback at this path.
     #[error("unknown path")]
     UnknownPath,
@@ -114,8 +53,8 @@ pub enum RefusedBecause {
 }
 
 impl RefusedBecause {
-    /// The stable code, as in logs and metrics.
-    pub const fn code(self) -> &'static str {
+    /// The stable code, as in metrics.
+    const fn code(self) -> &'static str {
         match self {
             RefusedBecause::UnknownPath => "unknown_path",
             RefusedBecause::WrongMethod => "wrong_method",
@@ -142,17 +81,15 @@ impl RefusedBecause {
 
 /// A callback of the profile, compiled.
 #[derive(Clone, Debug)]
-pub(super) struct Callback {
+pub(super) struct CallbackReading {
     pub(super) key: String,
     pub(super) path: String,
     pub(super) method: Method,
-    pub(super) about: About,
     pub(super) proofs: Vec<Proof>,
     pub(super) places: Places,
     pub(super) reference: Vec<Place>,
-    pub(super) msisdn: Vec<Place>,
     pub(super) event_id: Vec<Place>,
-    pub(super) rows: Vec<super::reply::Row>,
+    pub(super) rows: Vec<Row>,
     pub(super) accepted: AnswerTemplate,
     pub(super) refused: Option<AnswerTemplate>,
 }
@@ -183,114 +120,125 @@ pub(super) enum SignatureAt {
     Body(Place),
 }
 
+/// The body of a callback, and what it is written in.
+#[derive(Clone, Copy)]
+struct Message<'m> {
+    content: Content,
+    text: &'m str,
+    body: &'m Body<'m>,
+}
+
 impl Profile {
-    /// What a callback says. Nothing is durable yet: the answer is sent once the evidence is.
+    /// What a callback to `carrier` says, and what the carrier is answered once that is durable.
     ///
     /// Errors: it is not the carrier's, or cannot be read; nothing of it counts.
     pub fn read_callback(
         &self,
-        parts: &CallbackParts<'_>,
+        carrier: &CarrierName,
+        request: &CallbackRequest<'_>,
         secrets: &HttpSecrets,
-    ) -> Result<Notification, CallbackRefusal> {
-        let at_path = || self.callbacks.iter().filter(|callback| callback.path == parts.path.trim_matches('/'));
-        let Some(callback) = at_path().find(|callback| callback.method == parts.method) else {
+    ) -> Result<Callback, Refusal> {
+        let refusal =
+            |why: RefusedBecause, answer: CallbackAnswer| Refusal { answer, kind: why.code(), why: why.to_string() };
+        let at_path = || self.callbacks.iter().filter(|callback| callback.path == request.path.trim_matches('/'));
+        let Some(callback) = at_path().find(|callback| callback.method.as_str() == request.method) else {
             let why =
                 if at_path().next().is_some() { RefusedBecause::WrongMethod } else { RefusedBecause::UnknownPath };
-            return Err(CallbackRefusal { why, answer: CallbackAnswer::plain(why.status()) });
+            return Err(refusal(why, CallbackAnswer::bare(why.status())));
         };
-        self.read_proved(callback, parts, secrets).map_err(|why| CallbackRefusal {
-            why,
-            answer: self.answer(callback.refused.as_ref(), why.status(), Content::None, ""),
-        })
+        self.read_proved(carrier, callback, request, secrets)
+            .map_err(|why| refusal(why, self.answer(callback.refused.as_ref(), why.status(), Content::None, "")))
     }
 
     fn read_proved(
         &self,
-        callback: &Callback,
-        parts: &CallbackParts<'_>,
+        carrier: &CarrierName,
+        callback: &CallbackReading,
+        request: &CallbackRequest<'_>,
         secrets: &HttpSecrets,
-    ) -> Result<Notification, RefusedBecause> {
-        if parts.body.len() > BODY_BYTES_MAX || parts.query.len() > BODY_BYTES_MAX {
+    ) -> Result<Callback, RefusedBecause> {
+        if request.body.len() > BODY_BYTES_MAX || request.query.len() > BODY_BYTES_MAX {
             return Err(RefusedBecause::TooLong);
         }
-        // A form may come in the query of a GET.
-        let content = callback.places.content;
-        let in_query = content == Content::Form && parts.body.is_empty();
-        let bytes = if in_query { parts.query.as_bytes() } else { parts.body };
-        let decoded = decoded(content, bytes);
         // Everybody else is refused before anything of the body is looked at.
-        for proof in callback.proofs.iter().filter(|proof| !matches!(proof, Proof::Signature { .. })) {
-            proof.check(parts, secrets)?;
+        for proof in &callback.proofs {
+            proof.check(request, secrets)?;
         }
-        let text = decoded.map_err(|_| RefusedBecause::Unreadable)?;
+        let content = callback.places.content;
+        // A form may come in the query of a GET.
+        let in_query = content == Content::Form && request.body.is_empty();
+        let bytes = if in_query { request.query.as_bytes() } else { request.body };
+        let text = decoded(content, bytes).map_err(|_| RefusedBecause::Unreadable)?;
         let body = Body::parse(content, &text).map_err(|_| RefusedBecause::Unreadable)?;
+        let message = Message { content, text: &text, body: &body };
         for proof in &callback.proofs {
             if let Proof::Signature { signature, at } = proof {
-                self.check_signature(signature, at, parts, secrets, (content, &text, &body))?;
+                self.check_signature(signature, at, request, secrets, message)?;
             }
         }
-        self.notification(callback, (content, &text, &body))
+        let notice = self.notice(carrier, callback, message)?;
+        let answer = self.answer(Some(&callback.accepted), callback.accepted.status, content, &text);
+        Ok(Callback { notices: vec![notice], answer })
     }
 
     fn check_signature(
         &self,
         signature: &Signature,
         at: &SignatureAt,
-        parts: &CallbackParts<'_>,
+        request: &CallbackRequest<'_>,
         secrets: &HttpSecrets,
-        (content, text, body): (Content, &str, &Body<'_>),
+        message: Message<'_>,
     ) -> Result<(), RefusedBecause> {
         let wrong = RefusedBecause::Signature;
         let given = match at {
-            SignatureAt::Header(name) => {
-                parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-            }
-            SignatureAt::Query(name) => fields_of(parts.query).remove(name),
-            SignatureAt::Body(place) => body.find(place).map_err(|_| wrong)?.map(std::borrow::Cow::into_owned),
+            SignatureAt::Header(name) => request.header(name.as_str()).map(str::to_owned),
+            SignatureAt::Query(name) => fields_of(request.query).remove(name),
+            SignatureAt::Body(place) => message.body.find(place).map_err(|_| wrong)?.map(Cow::into_owned),
         };
         let given = given.ok_or(wrong)?;
-        let values = signed_values(self, parts, secrets, content, text);
+        let values = self.signed_values(request, secrets, message);
         let expected = signature.sign(&self.templates, &values, secrets).map_err(|_| wrong)?;
         if signature.is(&expected, given.trim()) { Ok(()) } else { Err(wrong) }
     }
 
-    fn notification(
+    fn signed_values(&self, request: &CallbackRequest<'_>, secrets: &HttpSecrets, message: Message<'_>) -> Value {
+        let headers = request.headers.iter();
+        let headers = headers.map(|(name, _)| (name.clone(), request.header(name).unwrap_or_default().into()));
+        let query = fields_of(request.query).into_iter().map(|(name, value)| (name, Value::from(value)));
+        let fields = Fields { content: message.content, text: message.text.to_owned() };
+        Value::from(BTreeMap::from([
+            ("fields", Value::from_object(fields)),
+            ("headers", Value::from(headers.collect::<BTreeMap<String, Value>>())),
+            ("query", Value::from(query.collect::<BTreeMap<String, Value>>())),
+            // As it came, byte for byte: over a body that is no UTF-8 there is no signature.
+            ("body", Value::from(std::str::from_utf8(request.body).unwrap_or_default())),
+            ("method", Value::from(request.method)),
+            ("path", Value::from(request.path)),
+            ("constants", self.constants.clone()),
+            ("secrets", secrets.as_variables()),
+        ]))
+    }
+
+    fn notice(
         &self,
-        callback: &Callback,
-        (content, text, body): (Content, &str, &Body<'_>),
-    ) -> Result<Notification, RefusedBecause> {
+        carrier: &CarrierName,
+        callback: &CallbackReading,
+        message: Message<'_>,
+    ) -> Result<Notice, RefusedBecause> {
+        let body = message.body;
         let unreadable = |_| RefusedBecause::Unreadable;
         let found = callback.places.find(body, Currency::Kzt).map_err(unreadable)?;
-        let place = |places: &[Place]| body.first(places).map(|found| found.map(std::borrow::Cow::into_owned));
-        let wire_reference = place(&callback.reference).map_err(unreadable)?.filter(|text| is_an_id(text));
-        let reference = wire_reference.as_deref().and_then(|text| self.wire_references.read(text));
-        let msisdn = match place(&callback.msisdn).map_err(unreadable)? {
-            Some(text) => {
-                let number = text.strip_prefix("tel:").unwrap_or(&text);
-                Some(number.parse().map_err(|_| RefusedBecause::Unreadable)?)
-            }
-            None => None,
+        let place = |places: &[Place]| body.first(places).map(|found| found.map(Cow::into_owned)).map_err(unreadable);
+        let wire_reference = place(&callback.reference)?.filter(|text| is_an_id(text));
+        let ours = wire_reference.as_deref().map(|text| self.wire_references.read(text));
+        let about = match (ours, &found.carrier_id) {
+            (Some(Some((reference, attempt))), _) => About::Attempt { reference, attempt },
+            // A reference that cannot be read back, as in the short forms, is no lie: then the carrier's id tells.
+            (_, Some(id)) => About::CarrierId(id.clone()),
+            (_, None) => return Err(RefusedBecause::AboutNothing),
         };
-        if wire_reference.is_none() && found.carrier_id.is_none() {
-            return Err(RefusedBecause::AboutNothing);
-        }
-        let row = super::reply::choose(&callback.rows, reqwest::StatusCode::OK, found.result.as_deref(), true);
-        let asked = match callback.about {
-            About::Charge => Operation::Status,
-            About::Refund => Operation::RefundStatus,
-        };
-        let detail = match (&found.result, found.detail.as_str()) {
-            (Some(result), "") => super::reply::shortened(result),
-            (result, detail) => format!("{}: {detail}", super::reply::shortened(result.as_deref().unwrap_or_default())),
-        };
-        let finding = match row {
-            Some((_, row)) if !(row.means.is_positive() && found.bad_amount.is_some()) => {
-                finding_of(asked, row.means, found.carrier_id.clone(), found.amount, detail)
-            }
-            _ => Finding::Nothing,
-        };
-        let event_id = place(&callback.event_id).map_err(unreadable)?;
-        let parts = [
+        let event_id = place(&callback.event_id)?;
+        let said = [
             event_id.as_deref(),
             wire_reference.as_deref(),
             found.carrier_id.as_deref(),
@@ -298,59 +246,59 @@ impl Profile {
             found.amount.map(|amount| amount.to_string()).as_deref(),
         ]
         .map(|part| part.unwrap_or_default().to_owned());
-        Ok(Notification {
-            id: notification_id(&callback.path, &parts),
-            about: callback.about,
-            reference,
-            wire_reference,
-            carrier_id: found.carrier_id,
-            msisdn,
-            finding,
-            answer: self.answer(Some(&callback.accepted), callback.accepted.status, content, text),
-        })
+        let finding = callback.finding(&found);
+        Ok(Notice { carrier: carrier.clone(), id: name_of(&callback.path, &said), about, finding })
     }
 
     /// What is answered; where the template fails on this callback, its status alone.
     fn answer(&self, template: Option<&AnswerTemplate>, status: u16, content: Content, text: &str) -> CallbackAnswer {
-        let Some(template) = template else { return CallbackAnswer::plain(status) };
+        let Some(template) = template else { return CallbackAnswer::bare(status) };
         let fields = Value::from_object(Fields { content, text: text.to_owned() });
         let values = Value::from(BTreeMap::from([("fields", fields), ("constants", self.constants.clone())]));
         let body = template.body.as_ref().and_then(|body| self.templates.render(body, &values).ok());
-        let body = body.map(std::borrow::Cow::into_owned).unwrap_or_default();
-        CallbackAnswer { status: template.status, content_type: template.content_type.clone(), body }
+        let body = body.map(|body| body.into_owned().into_bytes()).unwrap_or_default();
+        let content_type = Some(template.content_type.clone()).filter(|_| !body.is_empty());
+        CallbackAnswer { status: template.status, content_type, body }
     }
 }
 
-impl CallbackAnswer {
-    /// A status and nothing else.
-    pub fn plain(status: u16) -> CallbackAnswer {
-        CallbackAnswer { status, content_type: "text/plain".into(), body: String::new() }
+impl CallbackReading {
+    /// What it says; `None` where no row lists it or it cannot be believed: then it is time to ask.
+    fn finding(&self, found: &Found) -> Option<Finding> {
+        let (_, row) = choose(&self.rows, StatusCode::OK, found.result.as_deref(), true)?;
+        if row.means.is_positive() && found.bad_amount.is_some() {
+            return None;
+        }
+        let result = shortened(found.result.as_deref().unwrap_or_default());
+        let detail = if found.detail.is_empty() { result } else { format!("{result}: {}", found.detail) };
+        let id = found.carrier_id.clone();
+        Some(finding_of(Operation::Status, row.means, id, found.amount, detail))
+            .filter(|said| *said != Finding::Nothing)
     }
 }
 
 impl Proof {
-    fn check(&self, parts: &CallbackParts<'_>, secrets: &HttpSecrets) -> Result<(), RefusedBecause> {
-        let header = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    /// Whether it holds. A signature is checked once the body is read.
+    fn check(&self, request: &CallbackRequest<'_>, secrets: &HttpSecrets) -> Result<(), RefusedBecause> {
         let holds = match self {
             Proof::Sources(networks) => {
-                let within = networks.iter().any(|network| network.contains(parts.source));
+                let within = networks.iter().any(|network| network.contains(request.peer));
                 return if within { Ok(()) } else { Err(RefusedBecause::Source) };
             }
             Proof::Bearer(names) => {
-                let token = header(&AUTHORIZATION).and_then(|value| after_scheme(value, "bearer"));
+                let token = request.header("authorization").and_then(|value| after_scheme(value, "bearer"));
                 token.is_some_and(|token| is_one_of(secrets, names, |secret| same_secret(secret, token)))
             }
             Proof::Basic { user, passwords } => {
-                let given = header(&AUTHORIZATION).and_then(|value| after_scheme(value, "basic"));
+                let given = request.header("authorization").and_then(|value| after_scheme(value, "basic"));
                 let given = given.and_then(|given| BASE64.decode(given.as_bytes()).ok());
                 let given = given.and_then(|given| String::from_utf8(given).ok());
                 let is_right = |given: &str, password: &str| same_secret(&format!("{user}:{password}"), given);
                 given.is_some_and(|given| is_one_of(secrets, passwords, |password| is_right(&given, password)))
             }
-            Proof::Header { name, secrets: names } => {
-                header(name).is_some_and(|given| is_one_of(secrets, names, |secret| same_secret(secret, given.trim())))
-            }
-            // Checked once the body is read.
+            Proof::Header { name, secrets: names } => request
+                .header(name.as_str())
+                .is_some_and(|given| is_one_of(secrets, names, |secret| same_secret(secret, given.trim()))),
             Proof::Signature { .. } => true,
         };
         if holds { Ok(()) } else { Err(RefusedBecause::Credential) }
@@ -372,37 +320,14 @@ fn fields_of(query: &str) -> BTreeMap<String, String> {
     form_urlencoded::parse(query.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
-fn signed_values(
-    profile: &Profile,
-    parts: &CallbackParts<'_>,
-    secrets: &HttpSecrets,
-    content: Content,
-    text: &str,
-) -> Value {
-    let headers = parts.headers.iter();
-    let headers = headers.map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().into()));
-    let query = fields_of(parts.query).into_iter().map(|(name, value)| (name, Value::from(value)));
-    Value::from(BTreeMap::from([
-        ("fields", Value::from_object(Fields { content, text: text.to_owned() })),
-        ("headers", Value::from(headers.collect::<BTreeMap<String, Value>>())),
-        ("query", Value::from(query.collect::<BTreeMap<String, Value>>())),
-        // As it came, byte for byte: a body that is no UTF-8 has no signature over text.
-        ("body", Value::from(std::str::from_utf8(parts.body).unwrap_or_default())),
-        ("method", Value::from(parts.method.as_str())),
-        ("path", Value::from(parts.path)),
-        ("constants", profile.constants.clone()),
-        ("secrets", secrets.as_variables()),
-    ]))
-}
-
 /// Names a callback by what it says, so that a repeat is the same piece of evidence.
-fn notification_id(path: &str, parts: &[String]) -> String {
+fn name_of(path: &str, parts: &[String]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     }
-    format!("callback:{path}:{}", HEXLOWER.encode(&hash.finalize()[..16]))
+    format!("{path}:{}", HEXLOWER.encode(&hash.finalize()[..16]))
 }
 
 /// `fields["/a/b"]`: what stands at a place of a callback, written as everywhere in the profile.

@@ -8,10 +8,10 @@ use reqwest::{Method, header::HeaderName};
 use super::{
     Meaning, Operation, Overrides, Profile,
     body::Place,
-    callback::{AnswerTemplate, Callback, Proof, SignatureAt},
+    callback::{AnswerTemplate, CallbackReading, Proof, SignatureAt},
     document::{
-        About, AnswerSection, Authentication, CallbackSection, Content, Document, OneOrMany, OperationSection,
-        ProofSection, ReplySection, SignaturePlace, SignatureSection, StatusSection,
+        AnswerSection, Authentication, CallbackSection, Content, Document, OneOrMany, OperationSection, ProofSection,
+        ReplySection, SignaturePlace, SignatureSection, StatusSection,
     },
     facts::FactReading,
     problem::Problems,
@@ -488,7 +488,7 @@ impl Compiler<'_> {
         );
     }
 
-    fn callbacks(&mut self, document: &Document) -> Vec<Callback> {
+    fn callbacks(&mut self, document: &Document) -> Vec<CallbackReading> {
         self.problems.check(document.callback.len() <= CALLBACKS_MAX, "callback", format!("at most {CALLBACKS_MAX}"));
         let mut callbacks = Vec::new();
         for (n, section) in document.callback.iter().enumerate().take(CALLBACKS_MAX) {
@@ -501,7 +501,7 @@ impl Compiler<'_> {
         callbacks
     }
 
-    fn callback(&mut self, key: &str, section: &CallbackSection) -> Option<Callback> {
+    fn callback(&mut self, key: &str, section: &CallbackSection) -> Option<CallbackReading> {
         let path = section.path.as_str();
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
         let fine = !path.is_empty() && path.bytes().all(is_plain) && !path.starts_with('/') && !path.ends_with('/');
@@ -521,7 +521,7 @@ impl Compiler<'_> {
             |name: &str, written: &Option<OneOrMany>| self.places(&format!("{key}.{name}"), content, written.as_ref());
         let (reference, carrier_id) =
             (place("reference", &section.reference), place("carrier_id", &section.carrier_id));
-        let (msisdn, event_id) = (place("msisdn", &section.msisdn), place("event_id", &section.event_id));
+        let event_id = place("event_id", &section.event_id);
         let places = Places {
             content,
             result: place("result", &section.result),
@@ -534,13 +534,9 @@ impl Compiler<'_> {
         let about_something = !reference.is_empty() || !places.carrier_id.is_empty();
         self.problems.check(about_something, key, "say where our reference or the carrier's id stands");
         self.problems.check(!places.result.is_empty(), key, "say where the result stands");
-        let asked = match section.about {
-            About::Charge => Operation::Status,
-            About::Refund => Operation::RefundStatus,
-        };
         let mut rows = Vec::new();
         for (n, row) in section.rows.iter().enumerate().take(ENTRIES_MAX) {
-            let allowed: Vec<&str> = asked
+            let allowed: Vec<&str> = Operation::Status
                 .meanings()
                 .iter()
                 .copied()
@@ -556,15 +552,13 @@ impl Compiler<'_> {
             accepted.unwrap_or_else(|| AnswerTemplate { status: 200, content_type: "text/plain".into(), body: None });
         let success = (200..300).contains(&accepted.status);
         self.problems.check(success, &format!("{key}.accepted.status"), "want a success (2xx)");
-        Some(Callback {
+        Some(CallbackReading {
             key: key.to_owned(),
             path: path.to_owned(),
             method: method?,
-            about: section.about,
             proofs,
             places,
             reference,
-            msisdn,
             event_id,
             rows,
             accepted,

@@ -433,16 +433,12 @@ pub(super) struct CallbackSection {
     pub(super) path: String,
     #[serde(default = "post")]
     pub(super) method: String,
-    #[serde(default)]
-    pub(super) about: About,
     pub(super) authentication: Vec<ProofSection>,
     pub(super) content: Content,
     #[serde(default)]
     pub(super) reference: Option<OneOrMany>,
     #[serde(default)]
     pub(super) carrier_id: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) msisdn: Option<OneOrMany>,
     #[serde(default)]
     pub(super) event_id: Option<OneOrMany>,
     #[serde(default)]
@@ -468,17 +464,6 @@ pub(super) struct CallbackSection {
 pub(super) struct CallbackRowSection {
     pub(super) result: OneOrMany,
     pub(super) means: Meaning,
-}
-
-/// What a callback speaks of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum About {
-    /// An attempt of a charge.
-    #[default]
-    Charge,
-    /// A refund.
-    Refund,
 }
 
 /// One thing that proves that a callback is the carrier's. All of a callback's must hold.

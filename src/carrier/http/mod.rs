@@ -29,10 +29,9 @@ mod wire_reference;
 mod tests;
 
 pub use body::BODY_BYTES_MAX;
-pub use callback::{CallbackAnswer, CallbackParts, CallbackRefusal, Notification, RefusedBecause};
 pub use config::HttpProfile;
 pub use context::{Context, VARIABLES};
-pub use document::{About, Algorithm, AmountUnit, Comparison, Content, CredentialsIn, DigestEncoding, WireForm};
+pub use document::{Algorithm, AmountUnit, Comparison, Content, CredentialsIn, DigestEncoding, WireForm};
 pub use facts::{PortabilityReading, SubscriberReading};
 pub use network::{Network, NetworkError};
 pub use operation::{Meaning, Operation};

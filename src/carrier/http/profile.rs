@@ -7,7 +7,7 @@ use minijinja::Value;
 use super::{
     Operation, ProfileError,
     body::Place,
-    callback::Callback,
+    callback::CallbackReading,
     document::{Authentication, CredentialsIn, Document},
     facts::FactReading,
     problem::Problems,
@@ -32,7 +32,7 @@ pub struct Profile {
     pub(super) authentication: Option<Authentication>,
     pub(super) wire_references: WireReferences,
     pub(super) operations: BTreeMap<Operation, Compiled>,
-    pub(super) callbacks: Vec<Callback>,
+    pub(super) callbacks: Vec<CallbackReading>,
 }
 
 /// What the configuration may put in the place of what the profile says.
@@ -167,10 +167,8 @@ impl Profile {
         self.operations.get(&operation)
     }
 
-    /// Where the carrier tells the outcome of `operation`.
-    pub(super) fn callback_path(&self, operation: Operation) -> Option<&str> {
-        use super::document::About;
-        let about = if operation.is_refund() { About::Refund } else { About::Charge };
-        self.callbacks.iter().find(|callback| callback.about == about).map(|callback| callback.path.as_str())
+    /// Where the carrier tells the outcome of a charge.
+    pub(super) fn callback_path(&self) -> Option<&str> {
+        self.callbacks.first().map(|callback| callback.path.as_str())
     }
 }

@@ -190,7 +190,7 @@ impl Profile {
         let surroundings = Surroundings {
             constants: &self.constants,
             secrets: secrets.as_variables(),
-            callback_path: self.callback_path(operation),
+            callback_path: self.callback_path(),
             wire_reference_of_refund: &|refund: &Refund| self.wire_reference_of_refund(refund),
         };
         let mut values = variables(operation, context, &surroundings);

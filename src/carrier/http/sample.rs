@@ -5,7 +5,7 @@ use minijinja::{Value, value::Object};
 
 use super::{
     Context, HttpSecrets, Operation, Profile, RenderError,
-    callback::{Callback, Fields, Proof},
+    callback::{CallbackReading, Fields, Proof},
     document::{Content, Document},
     problem::Problems,
 };
@@ -218,7 +218,7 @@ impl Profile {
         }
     }
 
-    fn try_callback(&self, callback: &Callback, content: Content, problems: &mut Problems) {
+    fn try_callback(&self, callback: &CallbackReading, content: Content, problems: &mut Problems) {
         let empty = match content {
             Content::Json => "{}",
             Content::Xml => "<empty/>",
