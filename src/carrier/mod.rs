@@ -182,7 +182,7 @@ impl Carrier {
     /// What the contract says, to be copied into each attempt.
     pub fn contract(&self) -> Contract {
         match self {
-            Carrier::Smpp(carrier) => carrier.config().smpp.contract(),
+            Carrier::Smpp(carrier) => carrier.contract(),
         }
     }
 

@@ -84,7 +84,16 @@ pub(super) fn carriers(draft: &mut Draft) {
     }
     for (name, carrier) in &carriers {
         let key = format!("carriers.{name}");
-        carrier.smpp.problems().iter().for_each(|problem| draft.problem_below(&below(&key, "smpp"), problem));
+        if !carrier.can_charge() {
+            draft.problem(&key, "it charges in no way; it needs a section smpp, camara or http");
+        }
+        if let Some(smpp) = &carrier.smpp {
+            let problems = if carrier.charges_by_smpp() { smpp.problems() } else { smpp.link_only_problems() };
+            problems.iter().for_each(|problem| draft.problem_below(&below(&key, "smpp"), problem));
+            if smpp.password_file.as_os_str().is_empty() {
+                draft.problem(below(&key, "smpp.password_file"), "it is empty; name the file that holds the password");
+            }
+        }
         if let Err(problem) = carrier.zone() {
             draft.problem_below(&key, &problem);
         }
@@ -92,9 +101,6 @@ pub(super) fn carriers(draft: &mut Draft) {
             |text: &str| (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_address(&carrier.short_number) {
             draft.problem(below(&key, "short_number"), "1 to 20 printable ASCII characters (SMPP 3.4, 5.2.8)");
-        }
-        if carrier.smpp.password_file.as_os_str().is_empty() {
-            draft.problem(below(&key, "smpp.password_file"), "it is empty; name the file that holds the password");
         }
     }
     let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.prefixes.as_slice()));

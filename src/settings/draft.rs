@@ -263,7 +263,9 @@ fn resolve_paths(draft: &mut Draft) {
         resolve(format!("numbers.lists[{n}].file"), &mut list.file);
     }
     for (name, carrier) in &mut settings.carriers {
-        resolve(format!("carriers.{name}.smpp.password_file"), &mut carrier.smpp.password_file);
+        if let Some(smpp) = &mut carrier.smpp {
+            resolve(format!("carriers.{name}.smpp.password_file"), &mut smpp.password_file);
+        }
     }
     if let Some(path) =
         settings.store.url.strip_prefix("sqlite://").filter(|path| !path.starts_with('/') && !path.is_empty())
