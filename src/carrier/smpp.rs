@@ -339,7 +339,7 @@ impl SmppCarrier {
     }
 }
 
-fn finding_code(finding: &Finding) -> &'static str {
+pub(super) fn finding_code(finding: &Finding) -> &'static str {
     match finding {
         Finding::NotSent => "not_sent",
         Finding::Rejected { .. } => "rejected",

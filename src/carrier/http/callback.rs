@@ -108,6 +108,7 @@ pub(super) enum Proof {
     Bearer(Vec<String>),
     Basic { user: String, passwords: Vec<String> },
     Header { name: HeaderName, secrets: Vec<String> },
+    Field { at: Vec<Place>, secrets: Vec<String> },
     Sources(Vec<Network>),
     Signature { signature: Signature, at: SignatureAt },
 }
@@ -172,8 +173,15 @@ impl Profile {
         let body = Body::parse(content, &text).map_err(|_| RefusedBecause::Unreadable)?;
         let message = Message { content, text: &text, body: &body };
         for proof in &callback.proofs {
-            if let Proof::Signature { signature, at } = proof {
-                self.check_signature(signature, at, request, secrets, message)?;
+            match proof {
+                Proof::Signature { signature, at } => self.check_signature(signature, at, request, secrets, message)?,
+                Proof::Field { at, secrets: names } => {
+                    let given = body.first(at).map_err(|_| RefusedBecause::Unreadable)?;
+                    let holds =
+                        given.is_some_and(|given| is_one_of(secrets, names, |secret| same_secret(secret, &given)));
+                    holds.then_some(()).ok_or(RefusedBecause::Credential)?;
+                }
+                _ => {}
             }
         }
         let notice = self.notice(carrier, callback, message)?;
@@ -265,7 +273,7 @@ impl Profile {
 impl CallbackReading {
     /// What it says; `None` where no row lists it or it cannot be believed: then it is time to ask.
     fn finding(&self, found: &Found) -> Option<Finding> {
-        let (_, row) = choose(&self.rows, StatusCode::OK, found.result.as_deref(), true)?;
+        let (_, row) = choose(&self.rows, StatusCode::OK, Some(found))?;
         if row.means.is_positive() && found.bad_amount.is_some() {
             return None;
         }
@@ -278,7 +286,7 @@ impl CallbackReading {
 }
 
 impl Proof {
-    /// Whether it holds. A signature is checked once the body is read.
+    /// Whether it holds. What stands in the body, and a signature over it, is checked once the body is read.
     fn check(&self, request: &CallbackRequest<'_>, secrets: &HttpSecrets) -> Result<(), RefusedBecause> {
         let holds = match self {
             Proof::Sources(networks) => {
@@ -299,7 +307,7 @@ impl Proof {
             Proof::Header { name, secrets: names } => request
                 .header(name.as_str())
                 .is_some_and(|given| is_one_of(secrets, names, |secret| same_secret(secret, given.trim()))),
-            Proof::Signature { .. } => true,
+            Proof::Field { .. } | Proof::Signature { .. } => true,
         };
         if holds { Ok(()) } else { Err(RefusedBecause::Credential) }
     }

@@ -11,12 +11,12 @@ use super::{
     callback::{AnswerTemplate, CallbackReading, Proof, SignatureAt},
     document::{
         AnswerSection, Authentication, CallbackSection, Content, Document, OneOrMany, OperationSection, ProofSection,
-        ReplySection, SignaturePlace, SignatureSection, StatusSection,
+        ReplySection, RowSection, SecondIdSection, SignaturePlace, SignatureSection, StatusSection,
     },
     facts::FactReading,
     problem::Problems,
     profile::{Compiled, HttpContract},
-    reply::{Echo, Places, Reply, Row, StatusPattern},
+    reply::{Echo, Places, Reply, Row, SecondId, StatusPattern},
     request::{BodyTemplate, RequestTemplate},
     signature::Signature,
     template::{Escape, Template, Templates},
@@ -41,9 +41,21 @@ impl Profile {
             templates: Templates::new(),
             secrets: document.secrets.iter().cloned().collect(),
             base_url: overrides.base_url.clone().or_else(|| document.base_url.clone()),
+            base_urls: overrides.base_urls.clone(),
+            second_id: document.second_id.clone(),
+            rows: document.rows.clone(),
             problems,
         };
         compiler.check_names(document);
+        compiler.check_rows(document);
+        for (operation, base) in &overrides.base_urls {
+            let fine = is_base_url(base) && document.operation(*operation).is_some();
+            compiler.problems.check(
+                fine,
+                &format!("base_urls.{operation}"),
+                "want http://host or https://host, of an operation that there is",
+            );
+        }
         let constants: BTreeMap<String, String> =
             document.constants.clone().into_iter().chain(overrides.constants.clone()).collect();
         let description = document.description.as_deref().unwrap_or(DESCRIPTION);
@@ -73,6 +85,7 @@ impl Profile {
                 constants.into_iter().map(|(n, v)| (n, v.into())).collect::<BTreeMap<String, Value>>(),
             ),
             secrets,
+            has_second_id: document.second_id.is_some(),
             authentication: document.authentication.clone(),
             wire_references: wire_references?,
             operations,
@@ -87,6 +100,9 @@ struct Compiler<'p> {
     templates: Templates,
     secrets: BTreeSet<String>,
     base_url: Option<String>,
+    base_urls: BTreeMap<Operation, String>,
+    second_id: Option<SecondIdSection>,
+    rows: Vec<RowSection>,
     problems: &'p mut Problems,
 }
 
@@ -155,12 +171,12 @@ impl Compiler<'_> {
         check(section.reservation_ms.is_none_or(|ms| ms >= 1_000), "reservation_ms", "at least 1000");
         check((100..=600_000).contains(&section.timeout_ms), "timeout_ms", "100 to 600000");
         check(
-            (10..=section.timeout_ms).contains(&section.connect_timeout_ms),
+            (10..section.timeout_ms).contains(&section.connect_timeout_ms),
             "connect_timeout_ms",
-            "at least 10, and not more than timeout_ms",
+            "at least 10, and less than timeout_ms: or what was not sent would be in doubt",
         );
         check((1..=100_000).contains(&section.tps), "tps", "1 to 100000");
-        check((1..=10_000).contains(&section.concurrency), "concurrency", "1 to 10000");
+        check((1..=1_000).contains(&section.concurrency), "concurrency", "1 to 1000");
         check(section.in_flight_delay_ms >= 1_000, "in_flight_delay_ms", "at least 1000");
         let query = section.query;
         check(query.is_none() || document.status.is_some(), "query", "there is no `status` to ask with");
@@ -194,7 +210,7 @@ impl Compiler<'_> {
 
     fn operation(&mut self, operation: Operation, section: &OperationSection) -> Option<Compiled> {
         let key = operation.code();
-        let request = self.request(key, section);
+        let request = self.request(operation, section);
         let reply = self.reply(operation, section);
         let facts = section.facts.iter().map(|(name, fact)| {
             let key = format!("{key}.facts.{}", name.code());
@@ -247,10 +263,11 @@ impl Compiler<'_> {
         Some(Compiled { request: request?, reply, facts, carrier, carriers })
     }
 
-    fn request(&mut self, key: &str, section: &OperationSection) -> Option<RequestTemplate> {
+    fn request(&mut self, operation: Operation, section: &OperationSection) -> Option<RequestTemplate> {
+        let key = operation.code();
         let method = self.method(&format!("{key}.method"), &section.method);
         let url_key = format!("{key}.url");
-        let (base, path) = match split_url(self.base_url.as_deref(), &section.url) {
+        let (base, path) = match split_url(self.base_urls.get(&operation).or(self.base_url.as_ref()), &section.url) {
             Ok(parts) => parts,
             Err(what) => {
                 self.problems.note(&url_key, what);
@@ -389,12 +406,20 @@ impl Compiler<'_> {
         places
     }
 
+    fn second_id(&mut self, content: Content) -> Option<SecondId> {
+        let section = self.second_id.clone()?;
+        let at = self.places("second_id.at", content, Some(&section.at));
+        Some(SecondId { at, after: section.after })
+    }
+
     fn reply_places(&mut self, key: &str, section: &ReplySection) -> Places {
         let content = section.content;
         Places {
             content,
             result: self.places(&format!("{key}.result"), content, section.result.as_ref()),
+            qualifier: self.places(&format!("{key}.qualifier"), content, section.qualifier.as_ref()),
             carrier_id: self.places(&format!("{key}.carrier_id"), content, section.carrier_id.as_ref()),
+            second_id: if section.carrier_id.is_some() { self.second_id(content) } else { None },
             amount: self.places(&format!("{key}.amount"), content, section.amount.as_ref()),
             amount_unit: section.amount_unit,
             currency: self.places(&format!("{key}.currency"), content, section.currency.as_ref()),
@@ -420,30 +445,29 @@ impl Compiler<'_> {
         }
         let rows = &section.reply.rows;
         let rows_key = format!("{key}.rows");
-        self.problems.check(!rows.is_empty(), &rows_key, "say what at least one answer means");
         self.problems.check(rows.len() <= ENTRIES_MAX, &rows_key, format!("at most {ENTRIES_MAX}"));
-        let has_result = section.reply.result.is_some();
-        let mut compiled = Vec::new();
         let mut seen = BTreeSet::new();
+        let mut compiled = Vec::new();
         for (n, row) in rows.iter().enumerate().take(ENTRIES_MAX) {
             let key = format!("{rows_key}[{n}]");
             self.meaning(&key, operation.meanings(), operation.code(), row.means);
-            let status = row.status.as_ref().and_then(|status| self.status(&key, status));
-            let results = row.result.as_ref().map(|results| results.as_slice().to_vec()).unwrap_or_default();
-            self.row(&key, status, &results, row.means, has_result);
-            let fine = !row.any_body || (results.is_empty() && !row.means.is_positive());
-            self.problems.check(
-                fine,
-                &format!("{key}.any_body"),
-                "only for a row without a result that is no good news",
-            );
-            for result in if results.is_empty() { vec![None] } else { results.iter().map(Some).collect() } {
-                let new = seen.insert((row.status.as_ref().map(|status| format!("{status:?}")), result.cloned()));
+            compiled.push(self.row(&key, row, Some(&section.reply)));
+            for (result, qualifier) in pairs(row) {
+                let new = seen.insert((row.status.as_ref().map(|status| format!("{status:?}")), result, qualifier));
                 self.problems.check(new, &key, "a row before says what this answer means");
             }
-            compiled.push(Row { status, results, means: row.means, any_body: row.any_body });
         }
-        Reply { key, places, echoes, rows: compiled, not_found_is_complete: section.not_found_is_complete }
+        // Those of the whole profile come after, where they can mean what they say.
+        for row in self.rows.clone() {
+            let fits_places = (row.result.is_none() || section.reply.result.is_some())
+                && (row.qualifier.is_none() || section.reply.qualifier.is_some());
+            if fits_places && operation.meanings().contains(&row.means.code()) {
+                compiled.push(self.row(&rows_key, &row, Some(&section.reply)));
+            }
+        }
+        self.problems.check(!compiled.is_empty(), &rows_key, "say what at least one answer means");
+        let rows = compiled;
+        Reply { key, places, echoes, rows, not_found_is_complete: section.not_found_is_complete }
     }
 
     fn meaning(&mut self, key: &str, allowed: &[&str], whose: &str, means: Meaning) {
@@ -469,23 +493,50 @@ impl Compiler<'_> {
         pattern
     }
 
-    fn row(&mut self, key: &str, status: Option<StatusPattern>, results: &[String], means: Meaning, has_result: bool) {
-        self.problems.check(status.is_some() || !results.is_empty(), key, "want a status, a result, or both");
+    /// One row; of the profile's own rows, without the reply that it is meant for.
+    fn row(&mut self, key: &str, row: &RowSection, reply: Option<&ReplySection>) -> Row {
+        let listed = |values: &Option<OneOrMany>| values.as_ref().map(|v| v.as_slice().to_vec()).unwrap_or_default();
+        let (results, qualifiers) = (listed(&row.result), listed(&row.qualifier));
+        let status = row.status.as_ref().and_then(|status| self.status(key, status));
+        let problems = &mut *self.problems;
+        problems.check(row.status.is_some() || !results.is_empty(), key, "want a status, a result, or both");
+        let has_result = reply.is_none_or(|reply| reply.result.is_some());
         let fine = results.is_empty() || has_result;
-        self.problems.check(fine, &format!("{key}.result"), "the reply does not say where a result stands");
+        problems.check(fine, &format!("{key}.result"), "the reply does not say where a result stands");
+        let has_qualifier = reply.is_none_or(|reply| reply.qualifier.is_some());
+        let fine = qualifiers.is_empty() || (has_qualifier && !results.is_empty());
+        problems.check(fine, &format!("{key}.qualifier"), "it goes with a result, and the reply says where it stands");
+        let positive = row.means.is_positive();
         let success = match status {
             None => true,
             Some(StatusPattern::Exact(status)) => (200..300).contains(&status),
             Some(StatusPattern::Class(class)) => class == 2,
         };
-        let positive = means.is_positive();
-        self.problems.check(!positive || success, &format!("{key}.status"), format!("`{means}` needs a success (2xx)"));
+        let means = row.means;
+        problems.check(!positive || success, &format!("{key}.status"), format!("`{means}` needs a success (2xx)"));
         let by_result = !has_result || !results.is_empty();
-        self.problems.check(
-            !positive || by_result,
+        problems.check(
+            // What is found of a number stands in its own places; money needs a word.
+            !positive || by_result || means == Meaning::Found,
             &format!("{key}.result"),
             format!("`{means}` needs a result: the reply says where it stands"),
         );
+        let fine = !row.any_body || (results.is_empty() && !positive);
+        problems.check(fine, &format!("{key}.any_body"), "only for a row without a result that is no good news");
+        Row { status, results, qualifiers, means, any_body: row.any_body }
+    }
+
+    /// The rows that are for every operation: checked here once, and that one operation has a use for each.
+    fn check_rows(&mut self, document: &Document) {
+        for (n, row) in document.rows.iter().enumerate() {
+            let key = format!("rows[{n}]");
+            self.row(&key, row, None);
+            let fits = |operation: &Operation| {
+                document.operation(*operation).is_some() && operation.meanings().contains(&row.means.code())
+            };
+            let used = Operation::ALL.iter().any(fits);
+            self.problems.check(used, &format!("{key}.means"), "no operation of this profile can be answered so");
+        }
     }
 
     fn callbacks(&mut self, document: &Document) -> Vec<CallbackReading> {
@@ -529,6 +580,8 @@ impl Compiler<'_> {
             amount_unit: section.amount_unit,
             currency: place("currency", &section.currency),
             detail: place("detail", &section.detail),
+            qualifier: Vec::new(),
+            second_id: None,
             carrier_id,
         };
         let about_something = !reference.is_empty() || !places.carrier_id.is_empty();
@@ -543,7 +596,13 @@ impl Compiler<'_> {
                 .filter(|code| !matches!(*code, "not_found" | "busy" | "session_fault"))
                 .collect();
             self.meaning(&format!("{key}.rows[{n}]"), &allowed, "callback", row.means);
-            rows.push(Row { status: None, results: row.result.as_slice().to_vec(), means: row.means, any_body: false });
+            rows.push(Row {
+                status: None,
+                results: row.result.as_slice().to_vec(),
+                qualifiers: Vec::new(),
+                means: row.means,
+                any_body: false,
+            });
         }
         let proofs = self.proofs(key, section);
         let accepted = section.accepted.as_ref().map(|answer| self.answer(&format!("{key}.accepted"), answer));
@@ -582,6 +641,11 @@ impl Compiler<'_> {
                 ProofSection::Header { name, secret } => {
                     let secrets = known(secret);
                     self.header(&key, name).map(|name| Proof::Header { name, secrets })
+                }
+                ProofSection::Field { at, secret } => {
+                    let secrets = known(secret);
+                    let at = self.places(&format!("{key}.field.at"), section.content, Some(at));
+                    Some(Proof::Field { at, secrets })
                 }
                 ProofSection::Sources(networks) => {
                     self.problems.check(!networks.is_empty(), &key, "say at least one network");
@@ -629,6 +693,18 @@ impl Compiler<'_> {
     }
 }
 
+/// Every answer that a row lists: each result with each qualifier.
+fn pairs(row: &RowSection) -> Vec<(Option<String>, Option<String>)> {
+    let or_none = |values: &Option<OneOrMany>| match values {
+        None => vec![None],
+        Some(values) => values.as_slice().iter().cloned().map(Some).collect(),
+    };
+    let qualifiers = or_none(&row.qualifier);
+    let with_each =
+        |result: Option<String>| qualifiers.iter().map(move |qualifier| (result.clone(), qualifier.clone()));
+    or_none(&row.result).into_iter().flat_map(with_each).collect()
+}
+
 /// Scheme, host and perhaps a path; what a template is added to.
 fn is_base_url(text: &str) -> bool {
     let known = text.starts_with("https://") || text.starts_with("http://");
@@ -638,7 +714,7 @@ fn is_base_url(text: &str) -> bool {
 }
 
 /// The part of a URL that no template touches, and the template after it.
-fn split_url(base_url: Option<&str>, url: &str) -> Result<(String, String), String> {
+fn split_url(base_url: Option<&String>, url: &str) -> Result<(String, String), String> {
     if url.starts_with('/') {
         let base = base_url.ok_or("it is only a path, and there is no base_url")?;
         return Ok((normalised(base)?, url.to_owned()));

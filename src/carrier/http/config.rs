@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Overrides, Profile, ProfileError, ProfileProblem};
+use super::{Operation, Overrides, Profile, ProfileError, ProfileProblem};
 use crate::carrier::TlsConfig;
 
 /// A profile is a page or two, in bytes.
@@ -22,6 +22,9 @@ pub struct HttpProfile {
     /// In the place of the profile's `base_url`: the carrier's test system and its real one speak the same.
     #[serde(default)]
     pub base_url: Option<String>,
+    /// The same for single operations: what is known of subscribers may stand on another host.
+    #[serde(default)]
+    pub base_urls: BTreeMap<Operation, String>,
     /// Where the carrier reaches our carriers' listener from outside, for this carrier: `https://pay.example/carriers/kcell`.
     #[serde(default)]
     pub callback_url: Option<String>,
@@ -39,7 +42,10 @@ pub struct HttpProfile {
     pub tps: Option<u32>,
     /// Requests at once, in the place of the profile's.
     #[serde(default)]
-    pub concurrency: Option<u32>,
+    pub concurrency: Option<u16>,
+    /// Whether `http://` is allowed beyond this machine: only where the way is protected otherwise.
+    #[serde(default)]
+    pub plain_http: bool,
 }
 
 impl HttpProfile {
@@ -50,7 +56,11 @@ impl HttpProfile {
 
     /// What of the profile this section puts something else in the place of.
     pub fn overrides(&self) -> Overrides {
-        Overrides { base_url: self.base_url.clone(), constants: self.constants.clone() }
+        Overrides {
+            base_url: self.base_url.clone(),
+            base_urls: self.base_urls.clone(),
+            constants: self.constants.clone(),
+        }
     }
 
     /// What is wrong with the section, given its profile, each with its key; empty if nothing is.
@@ -72,8 +82,16 @@ impl HttpProfile {
         if self.tps.is_some_and(|tps| !(1..=100_000).contains(&tps)) {
             problems.push("tps: 1 to 100000".into());
         }
-        if self.concurrency.is_some_and(|concurrency| !(1..=10_000).contains(&concurrency)) {
-            problems.push("concurrency: 1 to 10000".into());
+        if self.concurrency.is_some_and(|concurrency| !(1..=1_000).contains(&concurrency)) {
+            problems.push("concurrency: 1 to 1000".into());
+        }
+        if !self.plain_http && !profile.is_confidential() {
+            problems.push("plain_http: https, or plain_http = true if the way is protected otherwise".into());
+        }
+        if let Some(tls) = &self.tls
+            && tls.certificate_file.is_some() != tls.key_file.is_some()
+        {
+            problems.push("tls: certificate_file and key_file go together".into());
         }
         problems
     }

@@ -57,7 +57,9 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("reference", "the charge's name for life, a UUID"),
     ("wire_reference", "reference and attempt in one text, as `[wire_reference]` says: unique for this attempt"),
     ("attempt", "the number of the attempt, from 1"),
+    ("two_step", "whether the amount is held first: for a condition"),
     ("carrier_id", "the carrier's own id of the attempt, once an answer named one; not in `charge` and `reserve`"),
+    ("second_id", "the carrier's second id, where the profile has `[second_id]`"),
     ("amount.major", "`80` or `80.50`"),
     ("amount.fixed", "`80.00`, always with two decimals"),
     ("amount.minor", "`8000`, a whole number of tiyn"),
@@ -79,6 +81,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "the refund's own name, in the form of `[wire_reference]`: unique for each request that got lost; of refunds only",
     ),
     ("refund_carrier_id", "the carrier's own id of the refund, once an answer named one; of refunds only"),
+    ("refund_second_id", "its second id, where the profile has `[second_id]`; of refunds only"),
     ("refund_amount.major", "what goes back, written as `amount` is; of refunds only"),
     ("refund_opened_at.iso8601", "when the refund was asked for, written as `opened_at` is; of refunds only"),
     ("refund_is_total", "whether it is the whole amount; of refunds only"),
@@ -94,6 +97,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) constants: &'a Value,
     pub(super) secrets: Value,
     pub(super) callback_path: Option<&'a str>,
+    pub(super) has_second_id: bool,
     pub(super) wire_reference_of_refund: &'a dyn Fn(&Refund) -> String,
 }
 
@@ -110,8 +114,7 @@ pub(super) fn variables(
     if let Some((charge, attempt)) = context.attempt {
         of_attempt(&mut values, charge, attempt, context.zone);
         if !matches!(operation, Operation::Charge | Operation::Reserve) {
-            let id = attempt.carrier_id.as_deref();
-            values.insert("carrier_id", id.map_or_else(|| Value::from_object(NotKnown("carrier_id")), Value::from));
+            insert_ids(&mut values, "carrier_id", "second_id", attempt.carrier_id.as_deref(), surroundings);
         }
         let callback_url =
             context.callbacks_at.zip(surroundings.callback_path).map(|(at, path)| format!("{at}/{path}"));
@@ -120,10 +123,9 @@ pub(super) fn variables(
     }
     if let Some(refund) = context.refund.filter(|_| operation.is_refund()) {
         let whole = context.attempt.is_some_and(|(charge, _)| charge.order.amount == refund.amount);
-        let id = refund.carrier_id.as_deref();
-        let not_known = || Value::from_object(NotKnown("refund_carrier_id"));
+        let ids = ("refund_carrier_id", "refund_second_id");
+        insert_ids(&mut values, ids.0, ids.1, refund.carrier_id.as_deref(), surroundings);
         values.insert("refund_reference", (surroundings.wire_reference_of_refund)(refund).into());
-        values.insert("refund_carrier_id", id.map_or_else(not_known, Value::from));
         values.insert("refund_amount", amount(refund.amount));
         values.insert("refund_opened_at", moment(refund.opened_at, context.zone));
         values.insert("refund_is_total", whole.into());
@@ -134,11 +136,31 @@ pub(super) fn variables(
     values
 }
 
+/// The carrier's id, or both where it gives two.
+fn insert_ids(
+    values: &mut BTreeMap<&'static str, Value>,
+    first: &'static str,
+    second: &'static str,
+    known: Option<&str>,
+    surroundings: &Surroundings<'_>,
+) {
+    let ids = match known {
+        Some(both) if surroundings.has_second_id => both.rsplit_once(' ').map(|(id, other)| (id, Some(other))),
+        known => known.map(|id| (id, None)),
+    };
+    let value = |name, id: Option<&str>| id.map_or_else(|| Value::from_object(NotKnown(name)), Value::from);
+    values.insert(first, value(first, ids.map(|(id, _)| id)));
+    if surroundings.has_second_id {
+        values.insert(second, value(second, ids.and_then(|(_, other)| other)));
+    }
+}
+
 fn of_attempt(values: &mut BTreeMap<&'static str, Value>, charge: &Charge, attempt: &Attempt, zone: &TimeZone) {
     let order = &charge.order;
     values.insert("reference", charge.reference.to_string().into());
     values.insert("wire_reference", attempt.wire_reference.as_str().into());
     values.insert("attempt", attempt.number.into());
+    values.insert("two_step", attempt.has_two_steps().into());
     values.insert("amount", amount(order.amount));
     values.insert("currency", order.amount.currency.code().into());
     values.insert("passengers", order.passengers.into());

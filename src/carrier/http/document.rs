@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Meaning, Network, Operation};
-use crate::{carrier::BreakerProfile, charge::QuerySchedule, eligibility::FactName};
+use crate::{
+    carrier::{BreakerProfile, web::ClientAuthentication},
+    charge::QuerySchedule,
+    eligibility::FactName,
+};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,6 +25,9 @@ pub(super) struct Document {
     pub(super) contract: ContractSection,
     #[serde(default)]
     pub(super) wire_reference: WireReferenceSection,
+    /// The carrier gives each payment two ids that later requests need: where the second one stands.
+    #[serde(default)]
+    pub(super) second_id: Option<SecondIdSection>,
     #[serde(default)]
     pub(super) constants: BTreeMap<String, String>,
     /// The names of the secrets that the profile uses; the configuration says in which files they are.
@@ -28,6 +35,9 @@ pub(super) struct Document {
     pub(super) secrets: Vec<String>,
     #[serde(default)]
     pub(super) authentication: Option<Authentication>,
+    /// What these answers mean, whatever was asked for; an operation's own rows go first.
+    #[serde(default)]
+    pub(super) rows: Vec<RowSection>,
     #[serde(default)]
     pub(super) charge: Option<OperationSection>,
     #[serde(default)]
@@ -82,7 +92,7 @@ pub(super) struct ContractSection {
     pub(super) connect_timeout_ms: u64,
     pub(super) timeout_ms: u64,
     pub(super) tps: u32,
-    pub(super) concurrency: u32,
+    pub(super) concurrency: u16,
     pub(super) breaker: BreakerProfile,
 }
 
@@ -94,10 +104,10 @@ impl Default for ContractSection {
             in_flight_delay_ms: 60_000,
             query: None,
             reservation_ms: None,
-            connect_timeout_ms: 2_000,
+            connect_timeout_ms: 3_000,
             timeout_ms: 10_000,
             tps: 50,
-            concurrency: 50,
+            concurrency: 32,
             breaker: BreakerProfile::default(),
         }
     }
@@ -153,19 +163,8 @@ pub(super) enum Authentication {
         #[serde(default)]
         scope: Option<String>,
         #[serde(default)]
-        credentials_in: CredentialsIn,
+        authentication: ClientAuthentication,
     },
-}
-
-/// Where the token endpoint wants our credentials (RFC 6749, 2.3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CredentialsIn {
-    /// In the `Authorization` header.
-    #[default]
-    Header,
-    /// In the form.
-    Form,
 }
 
 /// One request and how its answer is read.
@@ -287,6 +286,9 @@ pub(super) struct ReplySection {
     pub(super) content: Content,
     #[serde(default)]
     pub(super) result: Option<OneOrMany>,
+    /// What tells more of the result: a sub-code.
+    #[serde(default)]
+    pub(super) qualifier: Option<OneOrMany>,
     #[serde(default)]
     pub(super) carrier_id: Option<OneOrMany>,
     #[serde(default)]
@@ -299,7 +301,18 @@ pub(super) struct ReplySection {
     pub(super) detail: Option<OneOrMany>,
     #[serde(default)]
     pub(super) echoes: Vec<EchoSection>,
+    #[serde(default)]
     pub(super) rows: Vec<RowSection>,
+}
+
+/// A second id that stands beside every `carrier_id`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecondIdSection {
+    pub(super) at: OneOrMany,
+    /// What follows the last one of these: `"/"` takes the end of an address.
+    #[serde(default)]
+    pub(super) after: String,
 }
 
 /// What a body is written in.
@@ -381,6 +394,8 @@ pub(super) struct RowSection {
     pub(super) status: Option<StatusSection>,
     #[serde(default)]
     pub(super) result: Option<OneOrMany>,
+    #[serde(default)]
+    pub(super) qualifier: Option<OneOrMany>,
     pub(super) means: Meaning,
     /// Whether it holds as well where the body cannot be read.
     #[serde(default)]
@@ -476,6 +491,8 @@ pub(super) enum ProofSection {
     Basic { user: String, password: OneOrMany },
     /// A header of any name that holds one of these secrets.
     Header { name: String, secret: OneOrMany },
+    /// A place in the body that holds one of these secrets: what we gave the carrier to repeat.
+    Field { at: OneOrMany, secret: OneOrMany },
     /// The address that it comes from.
     Sources(Vec<Network>),
     /// A signature over parts of it.

@@ -5,6 +5,7 @@
 //! [`Profile`] is PURE: [`Profile::render`] makes the bytes of a request out of an attempt, the same bytes each time;
 //! [`Profile::read`] makes a finding out of an answer, and believes nothing that the profile does not list. [`HttpCarrier`] runs it.
 
+mod adapter;
 mod body;
 mod callback;
 mod compile;
@@ -28,10 +29,11 @@ mod wire_reference;
 #[cfg(test)]
 mod tests;
 
+pub use adapter::HttpCarrier;
 pub use body::BODY_BYTES_MAX;
 pub use config::HttpProfile;
 pub use context::{Context, VARIABLES};
-pub use document::{Algorithm, AmountUnit, Comparison, Content, CredentialsIn, DigestEncoding, WireForm};
+pub use document::{Algorithm, AmountUnit, Comparison, Content, DigestEncoding, WireForm};
 pub use facts::{PortabilityReading, SubscriberReading};
 pub use network::{Network, NetworkError};
 pub use operation::{Meaning, Operation};

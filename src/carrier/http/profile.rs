@@ -8,7 +8,7 @@ use super::{
     Operation, ProfileError,
     body::Place,
     callback::CallbackReading,
-    document::{Authentication, CredentialsIn, Document},
+    document::{Authentication, Document},
     facts::FactReading,
     problem::Problems,
     reply::Reply,
@@ -17,7 +17,7 @@ use super::{
     wire_reference::WireReferences,
 };
 use crate::{
-    carrier::BreakerProfile,
+    carrier::{BreakerProfile, web::ClientAuthentication},
     charge::{CarrierName, Contract, Refund},
 };
 
@@ -29,6 +29,7 @@ pub struct Profile {
     pub(super) description: Template,
     pub(super) constants: Value,
     pub(super) secrets: BTreeSet<String>,
+    pub(super) has_second_id: bool,
     pub(super) authentication: Option<Authentication>,
     pub(super) wire_references: WireReferences,
     pub(super) operations: BTreeMap<Operation, Compiled>,
@@ -40,6 +41,8 @@ pub struct Profile {
 pub struct Overrides {
     /// In the place of `base_url`.
     pub base_url: Option<String>,
+    /// In the place of that, for single operations whose URL is only a path.
+    pub base_urls: BTreeMap<Operation, String>,
     /// Over `[constants]`, by name.
     pub constants: BTreeMap<String, String>,
 }
@@ -58,7 +61,7 @@ pub struct HttpContract {
     /// Requests a second.
     pub tps: u32,
     /// Requests at once.
-    pub concurrency: u32,
+    pub concurrency: u16,
     /// When a carrier that answers nothing is left alone for a while.
     pub breaker: BreakerProfile,
 }
@@ -74,8 +77,8 @@ pub struct Oauth2<'a> {
     pub client_secret: &'a str,
     /// What the token is for.
     pub scope: Option<&'a str>,
-    /// Where our credentials go.
-    pub credentials_in: CredentialsIn,
+    /// How the secret is shown.
+    pub authentication: ClientAuthentication,
 }
 
 /// One operation, compiled.
@@ -142,15 +145,25 @@ impl Profile {
     /// The token that a request needs, where it needs one of OAuth 2.0.
     pub fn oauth2(&self) -> Option<Oauth2<'_>> {
         match self.authentication.as_ref()? {
-            Authentication::Oauth2 { token_url, client_id, client_secret, scope, credentials_in } => Some(Oauth2 {
+            Authentication::Oauth2 { token_url, client_id, client_secret, scope, authentication } => Some(Oauth2 {
                 token_url,
                 client_id,
                 client_secret,
                 scope: scope.as_deref(),
-                credentials_in: *credentials_in,
+                authentication: *authentication,
             }),
             _ => None,
         }
+    }
+
+    /// Whether every request goes over TLS, or stays on this machine.
+    pub fn is_confidential(&self) -> bool {
+        let token_url = self.oauth2().map(|oauth2| oauth2.token_url);
+        let bases = self.operations.values().map(|operation| operation.request.base.as_str()).chain(token_url);
+        bases.into_iter().all(|base| {
+            let url = url::Url::parse(base);
+            url.is_ok_and(|url| url.scheme() == "https" || is_this_machine(&url))
+        })
     }
 
     /// The paths of its callbacks, below `/carriers/NAME/`.
@@ -170,5 +183,14 @@ impl Profile {
     /// Where the carrier tells the outcome of a charge.
     pub(super) fn callback_path(&self) -> Option<&str> {
         self.callbacks.first().map(|callback| callback.path.as_str())
+    }
+}
+
+fn is_this_machine(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }

@@ -33,6 +33,8 @@ pub struct Reading {
     pub row: Option<usize>,
     /// The carrier's result.
     pub result: Option<String>,
+    /// What tells more of it.
+    pub qualifier: Option<String>,
     /// The carrier's id.
     pub carrier_id: Option<String>,
     /// The amount that it names.
@@ -58,11 +60,20 @@ pub(super) struct Reply {
 pub(super) struct Places {
     pub(super) content: Content,
     pub(super) result: Vec<Place>,
+    pub(super) qualifier: Vec<Place>,
     pub(super) carrier_id: Vec<Place>,
+    pub(super) second_id: Option<SecondId>,
     pub(super) amount: Vec<Place>,
     pub(super) amount_unit: AmountUnit,
     pub(super) currency: Vec<Place>,
     pub(super) detail: Vec<Place>,
+}
+
+/// Where a second id stands. Both are kept as one text, with a space between them.
+#[derive(Clone, Debug)]
+pub(super) struct SecondId {
+    pub(super) at: Vec<Place>,
+    pub(super) after: String,
 }
 
 /// What a good answer repeats.
@@ -80,6 +91,7 @@ pub(super) struct Echo {
 pub(super) struct Row {
     pub(super) status: Option<StatusPattern>,
     pub(super) results: Vec<String>,
+    pub(super) qualifiers: Vec<String>,
     pub(super) means: Meaning,
     pub(super) any_body: bool,
 }
@@ -103,33 +115,34 @@ impl StatusPattern {
 
 impl Row {
     /// How exactly it fits, the smallest first; `None` if it does not.
-    fn rank(&self, status: StatusCode, result: Option<&str>, readable: bool) -> Option<u8> {
-        if !(readable || self.any_body) || !self.status.is_none_or(|pattern| pattern.fits(status)) {
+    fn rank(&self, status: StatusCode, found: Option<&Found>) -> Option<u8> {
+        if !(found.is_some() || self.any_body) || !self.status.is_none_or(|pattern| pattern.fits(status)) {
             return None;
         }
-        let by_result = !self.results.is_empty();
-        if by_result && !result.is_some_and(|result| self.results.iter().any(|listed| listed == result)) {
+        let lists = |listed: &[String], value: Option<&String>| {
+            listed.is_empty() || value.is_some_and(|value| listed.contains(value))
+        };
+        let result = found.and_then(|found| found.result.as_ref());
+        let qualifier = found.and_then(|found| found.qualifier.as_ref());
+        if !lists(&self.results, result) || !lists(&self.qualifiers, qualifier) {
             return None;
         }
-        match (self.status, by_result) {
-            (Some(StatusPattern::Exact(_)), true) => Some(0),
-            (Some(StatusPattern::Class(_)), true) => Some(1),
-            (None, true) => Some(2),
-            (Some(StatusPattern::Exact(_)), false) => Some(3),
-            (Some(StatusPattern::Class(_)), false) => Some(4),
-            (None, false) => None,
-        }
+        let by_status = match (self.status, self.results.is_empty()) {
+            (Some(StatusPattern::Exact(_)), false) => 0,
+            (Some(StatusPattern::Class(_)), false) => 1,
+            (None, false) => 2,
+            (Some(StatusPattern::Exact(_)), true) => 3,
+            (Some(StatusPattern::Class(_)), true) => 4,
+            (None, true) => return None,
+        };
+        // A row that says more goes before every row that says less.
+        Some(if self.qualifiers.is_empty() { by_status + 5 } else { by_status })
     }
 }
 
-/// The most exact row that fits; of two that are as exact, the first.
-pub(super) fn choose<'r>(
-    rows: &'r [Row],
-    status: StatusCode,
-    result: Option<&str>,
-    readable: bool,
-) -> Option<(usize, &'r Row)> {
-    let fitting = rows.iter().enumerate().filter_map(|(n, row)| Some((row.rank(status, result, readable)?, n, row)));
+/// The most exact row that fits; of two that are as exact, the first. `found`: what stands in the body, if that could be read.
+pub(super) fn choose<'r>(rows: &'r [Row], status: StatusCode, found: Option<&Found>) -> Option<(usize, &'r Row)> {
+    let fitting = rows.iter().enumerate().filter_map(|(n, row)| Some((row.rank(status, found)?, n, row)));
     fitting.min_by_key(|(rank, n, _)| (*rank, *n)).map(|(_, n, row)| (n, row))
 }
 
@@ -137,6 +150,7 @@ pub(super) fn choose<'r>(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) result: Option<String>,
+    pub(super) qualifier: Option<String>,
     pub(super) carrier_id: Option<String>,
     pub(super) amount: Option<Money>,
     pub(super) detail: String,
@@ -150,7 +164,8 @@ impl Places {
         let text = |places: &[Place]| body.first(places).map(|found| found.map(std::borrow::Cow::into_owned));
         let mut found = Found {
             result: text(&self.result)?,
-            carrier_id: text(&self.carrier_id)?.filter(|id| is_an_id(id)),
+            qualifier: text(&self.qualifier)?,
+            carrier_id: self.carrier_id(body)?,
             detail: text(&self.detail)?.map(|detail| shortened(&detail)).unwrap_or_default(),
             ..Found::default()
         };
@@ -170,6 +185,20 @@ impl Places {
             found.bad_amount = Some(format!("the answer is in {currency}"));
         }
         Ok(found)
+    }
+}
+
+impl Places {
+    fn carrier_id(&self, body: &Body<'_>) -> Result<Option<String>, Unreadable> {
+        let text = |places: &[Place]| body.first(places).map(|found| found.filter(|id| is_an_id(id)));
+        let Some(first) = text(&self.carrier_id)? else { return Ok(None) };
+        let Some(second_id) = &self.second_id else { return Ok(Some(first.into_owned())) };
+        let Some(second) = text(&second_id.at)? else { return Ok(None) };
+        let after = second_id.after.as_str();
+        let second = if after.is_empty() { &second } else { second.rsplit(after).next().unwrap_or_default() };
+        // A space would make the two ids three.
+        let both = Some(format!("{first} {second}")).filter(|_| !second.is_empty() && !second.contains(' '));
+        Ok(both)
     }
 }
 
@@ -199,7 +228,7 @@ impl Profile {
                 Ok(read) => read,
                 Err(error) => return reply.of_unreadable(operation, status, error),
             };
-        let Some((n, row)) = choose(&reply.rows, status, found.result.as_deref(), true) else {
+        let Some((n, row)) = choose(&reply.rows, status, Some(&found)) else {
             return Reading::unlisted(operation, found, None);
         };
         let trouble = self.trouble(reply, row, operation, context, status, &parsed, &found);
@@ -279,7 +308,7 @@ impl Reply {
     /// What is left where the body says nothing: rows for a status that hold for any body.
     fn of_unreadable(&self, operation: Operation, status: StatusCode, error: Unreadable) -> Reading {
         let found = Found::default();
-        let Some((n, row)) = choose(&self.rows, status, None, false).filter(|(_, row)| !row.means.is_positive()) else {
+        let Some((n, row)) = choose(&self.rows, status, None).filter(|(_, row)| !row.means.is_positive()) else {
             return Reading::unlisted(operation, found, Some(error.to_string()));
         };
         let finding = self.finding(operation, row.means, status, &found);
@@ -288,9 +317,11 @@ impl Reply {
     }
 
     fn finding(&self, operation: Operation, meaning: Meaning, status: StatusCode, found: &Found) -> Finding {
+        let qualifier =
+            found.qualifier.iter().map(|qualifier| format!(" {}", shortened(qualifier))).collect::<String>();
         let detail = match (&found.result, found.detail.as_str()) {
-            (Some(result), "") => result.clone(),
-            (Some(result), detail) => format!("{}: {detail}", shortened(result)),
+            (Some(result), "") => format!("{}{qualifier}", shortened(result)),
+            (Some(result), detail) => format!("{}{qualifier}: {detail}", shortened(result)),
             (None, "") => format!("HTTP {}", status.as_u16()),
             (None, detail) => format!("HTTP {}: {detail}", status.as_u16()),
         };
@@ -344,6 +375,7 @@ impl Reading {
             meaning: None,
             row: None,
             result: found.result,
+            qualifier: found.qualifier,
             carrier_id: found.carrier_id,
             amount: found.amount,
             detail: found.detail,

@@ -191,6 +191,7 @@ impl Profile {
             constants: &self.constants,
             secrets: secrets.as_variables(),
             callback_path: self.callback_path(),
+            has_second_id: self.has_second_id,
             wire_reference_of_refund: &|refund: &Refund| self.wire_reference_of_refund(refund),
         };
         let mut values = variables(operation, context, &surroundings);

@@ -145,7 +145,9 @@ impl Sample {
         let mut charge = Charge::new(values.reference, order, terms);
         let carrier: CarrierName = "example".parse().map_err(|error| format!("carrier: {error}"))?;
         let wire_reference = profile.wire_references().write(values.reference, 1);
-        let charged = Finding::Charged { carrier_id: values.carrier_id.clone(), amount: None };
+        let both = |id: &String| if profile.has_second_id { format!("{id} 4712") } else { id.clone() };
+        let carrier_id = values.carrier_id.as_ref().map(both);
+        let charged = Finding::Charged { carrier_id: carrier_id.clone(), amount: None };
         let evidence = Evidence { id: "sample".into(), attempt: 1, source: EvidenceSource::Response, finding: charged };
         let refund = values.reference.derive("refund", 1);
         for event in [
@@ -156,7 +158,7 @@ impl Sample {
             charge = step(&charge, event, at).map_err(|error| error.to_string())?.next;
         }
         if let Some(refund) = charge.refunds.last_mut() {
-            refund.carrier_id.clone_from(&values.carrier_id);
+            refund.carrier_id = carrier_id;
         }
         Ok(Sample { values, charge })
     }

@@ -3,12 +3,15 @@ use std::{collections::BTreeMap, fmt};
 use minijinja::Value;
 use zeroize::Zeroizing;
 
+use crate::tls::TlsMaterials;
+
 /// What a profile's secrets are: read from the files that the configuration names, shown to nobody.
 #[derive(Clone)]
 pub struct HttpSecrets {
     secrets: BTreeMap<String, Zeroizing<String>>,
     /// The same, as templates want them.
     variables: Value,
+    tls: Option<TlsMaterials>,
 }
 
 impl HttpSecrets {
@@ -17,7 +20,18 @@ impl HttpSecrets {
         let secrets: BTreeMap<String, Zeroizing<String>> =
             secrets.into_iter().map(|(name, secret)| (name.into(), secret)).collect();
         let variables = secrets.iter().map(|(name, secret)| (name.clone(), secret.as_str().into()));
-        HttpSecrets { variables: Value::from(variables.collect::<BTreeMap<String, Value>>()), secrets }
+        HttpSecrets { variables: Value::from(variables.collect::<BTreeMap<String, Value>>()), secrets, tls: None }
+    }
+
+    /// With what TLS is made of; without it, with what the system trusts.
+    #[must_use]
+    pub fn with_tls(self, tls: TlsMaterials) -> HttpSecrets {
+        HttpSecrets { tls: Some(tls), ..self }
+    }
+
+    /// What TLS is made of.
+    pub fn tls(&self) -> Option<&TlsMaterials> {
+        self.tls.as_ref()
     }
 
     /// Something in the place of each of `names`, to see a request without knowing them: `***sign***`.
