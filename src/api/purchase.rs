@@ -196,7 +196,7 @@ pub(super) async fn open_charge(
             received_at,
         })
         .await?;
-    let wait = preferred_wait(&headers).map(|wait| wait.min(Duration::from_secs(api.config().wait_seconds_max)));
+    let wait = preferred_wait(&headers).map(|wait| api.bounded(wait));
     let (is_new, is_repeat) = match &purchased {
         Purchased::New(_) => (true, false),
         Purchased::Replayed { repeat, .. } => (false, *repeat),
@@ -211,7 +211,7 @@ pub(super) async fn open_charge(
 }
 
 /// The charge after at most `wait`.
-async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Charge, Problem> {
+pub(super) async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Charge, Problem> {
     match wait {
         Some(wait) if charge.state.is_open() => {
             let found = gateway.wait(charge.reference, wait).await?;

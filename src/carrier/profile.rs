@@ -64,6 +64,11 @@ impl CarrierConfig {
         self.smpp.is_some()
     }
 
+    /// Whether it may call us back.
+    pub fn calls_back(&self) -> bool {
+        !self.charges_by_smpp()
+    }
+
     /// Whether the SMSC takes the money too.
     pub fn charges_by_smpp(&self) -> bool {
         self.smpp.is_some()

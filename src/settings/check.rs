@@ -50,12 +50,15 @@ fn bounds(draft: &mut Draft) {
 }
 
 fn listeners(draft: &mut Draft) {
-    let (api, operations) = (draft.settings.api.listen, draft.settings.operations.listen);
+    let settings = &draft.settings;
+    let (api, callbacks, operations) = (settings.api.listen, settings.callbacks.listen, settings.operations.listen);
     if api == operations && api.port() != 0 {
-        draft.problem(
-            "operations.listen",
-            format!("{operations} is also api.listen; metrics have a listener of their own"),
-        );
+        let what = format!("{operations} is also api.listen; metrics have a listener of their own");
+        draft.problem("operations.listen", what);
+    }
+    if [api, operations].contains(&callbacks) && callbacks.port() != 0 {
+        let what = format!("{callbacks} is another listener's too; callbacks have a listener of their own");
+        draft.problem("callbacks.listen", what);
     }
 }
 

@@ -18,7 +18,7 @@ pub use link_secrets::read_password;
 pub use materials::Materials;
 pub use problem::{Problem, Problems};
 pub use sections::{
-    ApiSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings, Settings, StoreSettings,
+    ApiSettings, CallbacksSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings, Settings, StoreSettings,
     TextsSettings, TransitSettings,
 };
 

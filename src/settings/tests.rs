@@ -160,6 +160,7 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
             .extend(fields.into_iter().filter(|field| at.get(field).is_none()).map(|field| format!("{place}.{field}")));
     };
     look("store", &shown["store"], fields_of::<StoreSettings>());
+    look("callbacks", &shown["callbacks"], fields_of::<CallbacksSettings>());
     look("operations", &shown["operations"], fields_of::<OperationsSettings>());
     look("process", &shown["process"], fields_of::<ProcessSettings>());
     look("log", &shown["log"], fields_of::<LogSettings>());
