@@ -29,10 +29,7 @@ pub struct JournalEntry {
 impl JournalEntry {
     /// The id of the evidence that led here: counted once (M9).
     pub fn evidence_id(&self) -> Option<&str> {
-        match &self.event {
-            Some(Event::Evidence(evidence)) => Some(&evidence.id),
-            _ => None,
-        }
+        self.event.as_ref().and_then(Event::evidence_id)
     }
 }
 
