@@ -602,7 +602,11 @@ impl Change {
     }
 
     fn end_out_of_time(&mut self) {
-        let reason = Reason::CarrierUnavailable;
+        // Where another carrier was looked for and not found, the first one's word is the reason.
+        let reason = match self.charge.last_attempt().map(|attempt| &attempt.state) {
+            Some(AttemptState::Rejected(rejection)) if rejection.retry == Retry::OtherCarrier => rejection.reason,
+            _ => Reason::CarrierUnavailable,
+        };
         let never_sent = self.charge.attempts.iter().all(|attempt| attempt.state == AttemptState::NotSent);
         let state = if never_sent { State::Declined(reason) } else { State::Rejected(reason) };
         self.end_not_taken(state, reason);
