@@ -165,10 +165,10 @@ impl Inner {
 
     /// Where a charge goes: to the carrier that had its last attempt, or that its message came from, or by its prefix.
     pub(super) fn carrier_for(&self, charge: &Charge) -> Option<Carrier> {
-        let name = match (charge.last_attempt(), &charge.order.channel) {
+        let name = match (charge.last_attempt(), charge.order.channel.sms_carrier()) {
             (Some(attempt), _) => &attempt.carrier,
-            (None, crate::charge::Channel::Sms { carrier }) => carrier,
-            (None, crate::charge::Channel::Api { .. }) => self.prefixes.carrier(charge.order.msisdn)?,
+            (None, Some(carrier)) => carrier,
+            (None, None) => self.prefixes.carrier(charge.order.msisdn)?,
         };
         self.carriers.get(name).cloned()
     }

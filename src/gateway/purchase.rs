@@ -18,7 +18,7 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{JournalEntry, KeyGuard, Opening, Outcome, Slot, SlotClaim, StoreError, Write},
-    transit::VehicleCode,
+    transit::{NoFare, VehicleCode, Zone},
 };
 
 /// Another purchase can take the slot between our look and our commit; each round means that somebody else succeeded.
@@ -33,6 +33,8 @@ pub struct Purchase {
     pub vehicle: VehicleCode,
     /// Passengers in total who are to ride on this number in this vehicle (M13).
     pub passengers: u8,
+    /// The zone, on a route with zones.
+    pub zone: Option<Zone>,
     /// The fare class, where the caller knows better than the vehicle's route.
     pub fare_class: Option<String>,
     /// The trip, if the caller knows it.
@@ -159,6 +161,7 @@ impl Fare {
             fare_class: self.fare_class.clone(),
             passengers,
             amount,
+            zone: purchase.zone,
             trip: purchase.trip.clone(),
             channel: purchase.channel.clone(),
             language,
@@ -233,9 +236,8 @@ impl Inner {
             books.catalogue.vehicle(&purchase.vehicle).ok_or(PurchaseError::Impossible(Reason::UnknownVehicle))?;
         let route = &vehicle.route;
         let fare_class = purchase.fare_class.clone().unwrap_or_else(|| route.fare_class.clone());
-        let today = purchase.received_at.date_in(&route.city.time_zone);
-        let amount = books.catalogue.fare(&route.city.id, &fare_class, today);
-        let amount = amount.ok_or(PurchaseError::Impossible(Reason::FareNotFound))?;
+        let amount = books.catalogue.fare_on(route, &fare_class, purchase.zone, purchase.received_at);
+        let amount = amount.map_err(|why| PurchaseError::Impossible(reason_of(why)))?;
         // A test number goes the whole way, with an amount of nothing.
         let is_test = carrier.config().test_numbers.contains(&purchase.msisdn);
         Ok(Fare {
@@ -249,9 +251,9 @@ impl Inner {
 
     /// The bind on which a message arrived is the truth about a number; otherwise its prefix is the best there is.
     fn carrier_of_purchase(&self, purchase: &Purchase) -> Option<Carrier> {
-        let name = match &purchase.channel {
-            Channel::Sms { carrier } => carrier,
-            Channel::Api { .. } => self.prefixes.carrier(purchase.msisdn)?,
+        let name = match purchase.channel.sms_carrier() {
+            Some(carrier) => carrier,
+            None => self.prefixes.carrier(purchase.msisdn)?,
         };
         self.carriers.get(name).cloned()
     }
@@ -461,6 +463,16 @@ impl Inner {
         let application =
             Application { carrier: name, facts: &facts, denied_by: denied_by.as_deref(), purchase: asked, spending };
         Ok(judge(&books.rules, &application, now))
+    }
+}
+
+/// Why nobody can pay this.
+pub(super) const fn reason_of(why: NoFare) -> Reason {
+    match why {
+        NoFare::ZoneMissing => Reason::ZoneMissing,
+        NoFare::ZoneUnexpected => Reason::ZoneUnexpected,
+        NoFare::UnknownZone => Reason::UnknownZone,
+        NoFare::NotInForce => Reason::FareNotFound,
     }
 }
 

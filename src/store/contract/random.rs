@@ -62,6 +62,9 @@ enum Plan {
     Watch {
         carrier: u8,
     },
+    HandOver {
+        mo: u8,
+    },
     Answer {
         mo: u8,
         sms: u8,
@@ -107,6 +110,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         4 => (0..9_u8, 0..2_u8, 1..3_u8).prop_map(|(id, text, number)| Plan::KeepPart { id, text, number }),
         2 => (9..14_u8, (0..9_u8, 0..9_u8)).prop_map(|(id, parts)| Plan::Join { id, parts }),
         1 => (0..2_u8).prop_map(|carrier| Plan::Watch { carrier }),
+        2 => (0..14_u8).prop_map(|mo| Plan::HandOver { mo }),
         2 => (0..14_u8, 0..9_u8, any::<bool>()).prop_map(|(mo, sms, asks_again)| Plan::Answer { mo, sms, asks_again }),
         3 => (0..4_u8, some(0..4)).prop_map(|(id, carrier_id)| Plan::Park { id, carrier_id }),
         1 => (0..4_u8).prop_map(|id| Plan::Unpark { id }),
@@ -186,6 +190,7 @@ async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
             let carrier = ["beeline", "kcell"][usize::from(carrier)].parse().unwrap();
             Write::WatchMos { carrier, at: at(second) }
         }
+        Plan::HandOver { mo } => Write::HandOverMo { mo: reference(mo), answer_by: at(second + 20) },
         Plan::Answer { mo, sms, asks_again } => Write::AnswerMo(answer(mo, sms, asks_again)),
         Plan::Park { id, carrier_id } => {
             let carrier_id = carrier_id.map(|id| name("id", id));
@@ -237,6 +242,7 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.open_charges(Some(reference(1)), 99).await.unwrap()),
         format!("{:?}", store.in_doubt().await.unwrap()),
         format!("{:?}", store.unanswered_mos(99).await.unwrap()),
+        format!("{:?}", store.mos_handed_over(99).await.unwrap()),
         format!("{:?}", store.numbers_with_open_parts(99).await.unwrap()),
         format!("{:?}", store.open_parts(msisdn(0)).await.unwrap()),
         format!("{:?}", store.mos_watched().await.unwrap()),
@@ -246,6 +252,7 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.parked(&carrier(), msisdn(1), 99).await.unwrap()),
     ];
     for n in 0..CHARGES {
+        all.push(format!("{:?}", store.mo(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.journal(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.ticket(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.messages_of(reference(n)).await.unwrap()));

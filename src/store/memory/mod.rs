@@ -9,8 +9,7 @@ use std::{
 };
 
 use super::{
-    IncomingSms, JournalEntry, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket,
-    Write,
+    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Write,
 };
 use crate::{
     charge::{CarrierName, Charge, Reference},
@@ -81,13 +80,6 @@ struct KeptKey {
     reference: Reference,
     body_sha256: [u8; 32],
     repeat: bool,
-}
-
-#[derive(Debug)]
-struct KeptMo {
-    message: IncomingSms,
-    /// For a part: when it was closed.
-    answered_at: Option<Timestamp>,
 }
 
 #[cfg(test)]
