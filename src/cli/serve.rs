@@ -115,7 +115,9 @@ impl Daemon {
             api::serve(listener, settings.api.config.clone(), gateway.clone(), stop)
         });
         let callbacks = callbacks_listener.map(|listener| {
-            Listener::spawn("callbacks", listener, |listener, stop| api::serve_callbacks(listener, gateway.clone(), stop))
+            Listener::spawn("callbacks", listener, |listener, stop| {
+                api::serve_callbacks(listener, gateway.clone(), stop)
+            })
         });
         Ok(Daemon { settings, store, writer, gateway, api, callbacks, operations })
     }
