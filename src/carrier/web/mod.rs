@@ -10,7 +10,7 @@ mod gate;
 mod outcome;
 mod slots;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod token;
 
 pub use client::{WebClient, WebClientConfig, WebRequest};
