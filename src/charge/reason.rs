@@ -44,13 +44,15 @@ pub enum Reason {
     NotDelivered,
     /// Our own account with the carrier is empty or blocked: not the passenger's fault.
     CarrierAccount,
+    /// The one-time password was not given in time, or was not right.
+    OtpExpired,
     /// The carrier refused the request itself (a wrong field, tariff or service): not the passenger's fault.
     CarrierRefused,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; 21] = [
         Reason::CorporateNumber,
         Reason::CreditDebt,
         Reason::NoTopUpSinceActivation,
@@ -70,6 +72,7 @@ impl Reason {
         Reason::Barred,
         Reason::NotDelivered,
         Reason::CarrierAccount,
+        Reason::OtpExpired,
         Reason::CarrierRefused,
     ];
 
@@ -95,6 +98,7 @@ impl Reason {
             Reason::Barred => "barred",
             Reason::NotDelivered => "not_delivered",
             Reason::CarrierAccount => "carrier_account",
+            Reason::OtpExpired => "otp_expired",
             Reason::CarrierRefused => "carrier_refused",
         }
     }

@@ -6,6 +6,7 @@ use crate::{
     charge::{Attempt, Charge, Reference},
     clock::Timestamp,
     ledger::{Account, Entry},
+    msisdn::Msisdn,
     passenger::Language,
     store::{IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredTicket},
     transit::VehicleCode,
@@ -363,7 +364,7 @@ pub(super) struct ParkedRow<'a> {
     pub(super) id: &'a str,
     pub(super) carrier: &'a str,
     pub(super) carrier_id: Option<&'a str>,
-    pub(super) msisdn: u64,
+    pub(super) msisdn: Option<u64>,
     pub(super) received_at: i64,
     #[serde(flatten)]
     pub(super) body: Body,
@@ -375,7 +376,7 @@ impl<'a> ParkedRow<'a> {
             id: &receipt.id,
             carrier: receipt.carrier.as_str(),
             carrier_id: receipt.carrier_id.as_deref(),
-            msisdn: receipt.msisdn.e164(),
+            msisdn: receipt.msisdn.map(Msisdn::e164),
             received_at: receipt.received_at.unix_ms(),
             body,
         }
