@@ -5,6 +5,7 @@
 //!
 //! Nothing here knows of charges: an adapter builds the request and reads the answer.
 
+mod address;
 mod client;
 mod gate;
 mod outcome;
@@ -13,6 +14,7 @@ mod slots;
 mod tests;
 mod token;
 
+pub use address::{WebAddress, WebAddressError};
 pub use client::{WebClient, WebClientConfig, WebRequest};
 pub use gate::{Gate, GateConfig};
 pub use outcome::{Answer, Lost, NotSent, Outcome};
