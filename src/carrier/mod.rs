@@ -5,6 +5,7 @@
 //! and it acknowledges nothing before the gateway has made it durable.
 
 mod callback;
+pub mod camara;
 mod links;
 mod meaning;
 mod profile;

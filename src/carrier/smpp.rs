@@ -339,7 +339,8 @@ impl SmppCarrier {
     }
 }
 
-fn finding_code(finding: &Finding) -> &'static str {
+/// As in metrics.
+pub(super) fn finding_code(finding: &Finding) -> &'static str {
     match finding {
         Finding::NotSent => "not_sent",
         Finding::Rejected { .. } => "rejected",
