@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    CamaraProfile,
     links::{BindConfig, BreakerProfile, InterfaceVersion, TlsConfig},
     tariff::{TariffConfig, tariff_for},
 };
@@ -45,6 +46,9 @@ pub struct CarrierConfig {
     /// Its SMSC: for messages from and to passengers, and for charging too where nothing else is configured.
     #[serde(default)]
     pub smpp: Option<SmppProfile>,
+    /// Charging over CAMARA.
+    #[serde(default)]
+    pub camara: Option<CamaraProfile>,
 }
 
 impl CarrierConfig {
@@ -61,7 +65,7 @@ impl CarrierConfig {
 
     /// Whether it is said how its subscribers are charged.
     pub fn can_charge(&self) -> bool {
-        self.smpp.is_some()
+        self.smpp.is_some() || self.camara.is_some()
     }
 
     /// Whether it may call us back.
@@ -71,7 +75,7 @@ impl CarrierConfig {
 
     /// Whether the SMSC takes the money too.
     pub fn charges_by_smpp(&self) -> bool {
-        self.smpp.is_some()
+        self.smpp.is_some() && self.camara.is_none()
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::{error, info};
 use super::{ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, systemd};
 use crate::{
     api,
-    carrier::{Carrier, CarrierConfig, CarrierEvent, LinkSecrets, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, CarrierSecrets},
     charge::CarrierName,
     clock::Clock,
     gateway::{Gateway, Parts, StartError},
@@ -249,7 +249,7 @@ async fn start_gateway(
     store: Store,
     writer: GroupCommit,
 ) -> Result<Gateway, Failure> {
-    let (carriers, events) = open_carriers(&settings.carriers, &materials.links)?;
+    let (carriers, events) = open_carriers(&settings.carriers, &materials.carriers)?;
     let parts = Parts {
         config: settings.gateway.clone(),
         clock: Clock::System,
@@ -272,14 +272,14 @@ type Events = Vec<(CarrierName, tokio::sync::mpsc::Receiver<CarrierEvent>)>;
 
 fn open_carriers(
     configs: &BTreeMap<CarrierName, CarrierConfig>,
-    secrets: &BTreeMap<CarrierName, LinkSecrets>,
+    secrets: &BTreeMap<CarrierName, CarrierSecrets>,
 ) -> Result<(Vec<Carrier>, Events), Failure> {
     let (mut carriers, mut events) = (Vec::new(), Vec::new());
     for (name, config) in configs {
         let secrets = secrets.get(name).cloned().unwrap_or_default();
-        let (carrier, receiver) = SmppCarrier::open(name.clone(), config.clone(), &secrets)
+        let (carrier, receiver) = Carrier::open(name.clone(), config.clone(), &secrets)
             .map_err(|error| Failure::configuration(error.to_string()))?;
-        carriers.push(Carrier::Smpp(carrier));
+        carriers.push(carrier);
         events.push((name.clone(), receiver));
     }
     Ok((carriers, events))

@@ -90,6 +90,9 @@ pub(super) fn carriers(draft: &mut Draft) {
         if !carrier.can_charge() {
             draft.problem(&key, "it charges in no way; it needs a section smpp, camara or http");
         }
+        if let Some(camara) = &carrier.camara {
+            camara.problems().iter().for_each(|problem| draft.problem_below(&below(&key, "camara"), problem));
+        }
         if let Some(smpp) = &carrier.smpp {
             let problems = if carrier.charges_by_smpp() { smpp.problems() } else { smpp.link_only_problems() };
             problems.iter().for_each(|problem| draft.problem_below(&below(&key, "smpp"), problem));

@@ -10,7 +10,7 @@ use super::{
     origins::{ENVIRONMENT, Origins, below, folder_of},
     sections::ApiSettings,
 };
-use crate::{api::ApiConfig, charge::CarrierName};
+use crate::{api::ApiConfig, carrier::TlsConfig, charge::CarrierName};
 
 /// No section is read again more often: so many of its problems are told at once.
 const PROBLEMS_PER_SECTION_MAX: usize = 100;
@@ -277,8 +277,22 @@ fn resolve_paths(draft: &mut Draft) {
         resolve(format!("numbers.lists[{n}].file"), &mut list.file);
     }
     for (name, carrier) in &mut settings.carriers {
+        let key = format!("carriers.{name}");
         if let Some(smpp) = &mut carrier.smpp {
-            resolve(format!("carriers.{name}.smpp.password_file"), &mut smpp.password_file);
+            resolve(format!("{key}.smpp.password_file"), &mut smpp.password_file);
+            for (n, bind) in smpp.binds.iter_mut().enumerate() {
+                if let Some(file) = &mut bind.password_file {
+                    resolve(format!("{key}.smpp.binds[{n}].password_file"), file);
+                }
+            }
+            tls_files(&mut smpp.tls).for_each(|(file, path)| resolve(format!("{key}.smpp.tls.{file}"), path));
+        }
+        if let Some(camara) = &mut carrier.camara {
+            resolve(format!("{key}.camara.token.client_secret_file"), &mut camara.token.client_secret_file);
+            for (n, file) in camara.callback_token_files.iter_mut().enumerate() {
+                resolve(format!("{key}.camara.callback_token_files[{n}]"), file);
+            }
+            tls_files(&mut camara.tls).for_each(|(file, path)| resolve(format!("{key}.camara.tls.{file}"), path));
         }
     }
     if let Some(path) =
@@ -289,6 +303,18 @@ fn resolve_paths(draft: &mut Draft) {
         settings.store.url = format!("sqlite://{}", path.display());
     }
     draft.settings = settings;
+}
+
+/// The files of a TLS section, by their keys.
+fn tls_files(tls: &mut Option<TlsConfig>) -> impl Iterator<Item = (&'static str, &mut std::path::PathBuf)> {
+    let files = tls.as_mut().map(|tls| {
+        [
+            ("authorities_file", &mut tls.authorities_file),
+            ("certificate_file", &mut tls.certificate_file),
+            ("key_file", &mut tls.key_file),
+        ]
+    });
+    files.into_iter().flatten().filter_map(|(key, path)| Some((key, path.as_mut()?)))
 }
 
 /// One file, its values marked with its name.

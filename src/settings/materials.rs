@@ -7,10 +7,10 @@ use std::{
     path::Path,
 };
 
-use super::{draft::Draft, link_secrets};
+use super::{carrier_secrets, draft::Draft};
 use crate::{
     api::TokenConfig,
-    carrier::LinkSecrets,
+    carrier::CarrierSecrets,
     charge::CarrierName,
     clock::Timestamp,
     gateway::{Books, Secrets},
@@ -37,8 +37,8 @@ pub struct Materials {
     pub keyring: Keyring,
     /// The secrets behind MSISDN tags and short codes.
     pub secrets: Secrets,
-    /// What each carrier's links are made with.
-    pub links: BTreeMap<CarrierName, LinkSecrets>,
+    /// What each carrier is reached with.
+    pub carriers: BTreeMap<CarrierName, CarrierSecrets>,
 }
 
 /// What of it could be read.
@@ -46,20 +46,25 @@ pub(super) struct Found {
     pub(super) books: Option<Books>,
     lists: Option<NumberLists>,
     keys: Option<(Keyring, Secrets)>,
-    links: BTreeMap<CarrierName, LinkSecrets>,
+    carriers: BTreeMap<CarrierName, CarrierSecrets>,
 }
 
 impl Found {
     pub(super) fn complete(self) -> Option<Materials> {
         let (keyring, secrets) = self.keys?;
-        Some(Materials { books: self.books?, lists: self.lists?, keyring, secrets, links: self.links })
+        Some(Materials { books: self.books?, lists: self.lists?, keyring, secrets, carriers: self.carriers })
     }
 }
 
 /// Reads everything, and notes in `draft` what is wrong with it.
 pub(super) fn read(draft: &mut Draft, now: Timestamp) -> Found {
     read_tokens(draft);
-    Found { books: books(draft), lists: lists(draft, now), keys: keys(draft, now), links: link_secrets::read(draft) }
+    Found {
+        books: books(draft),
+        lists: lists(draft, now),
+        keys: keys(draft, now),
+        carriers: carrier_secrets::read(draft),
+    }
 }
 
 fn books(draft: &mut Draft) -> Option<Books> {

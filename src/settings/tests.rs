@@ -214,7 +214,10 @@ fn difference(key: &str, wanted: &toml::Table, written: &toml::Table) -> Vec<Str
 fn the_examples_are_sound() {
     let folder = Folder::new();
     let beeline = load(&folder.sources(&[], &[]), NOW).expect("sound");
-    assert_eq!(beeline.materials.links["beeline".parse().as_ref().expect("a name")].password.as_str(), "secret");
+    assert_eq!(
+        beeline.materials.carriers["beeline".parse().as_ref().expect("a name")].links.password.as_str(),
+        "secret"
+    );
     let submission = root().join("config/examples/carriers/charged-at-submission.toml");
     let mut sources = folder.sources(&[], &[("CREDENTIALS_DIRECTORY", &folder.path().display().to_string())]);
     fs::write(folder.path().join("carriers_kcell"), "pass").expect("written");

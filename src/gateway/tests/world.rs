@@ -15,7 +15,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 
 use super::relay::{Delivery, Relay};
 use crate::{
-    carrier::{Carrier, CarrierConfig, LinkSecrets, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, CarrierSecrets, LinkSecrets},
     charge::{CarrierName, Channel, Charge, Reference, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -131,10 +131,13 @@ impl World {
             Store::Memory(self.memory.clone())
         };
         let name: CarrierName = CARRIER.parse().expect("a name");
-        let (carrier, events) = SmppCarrier::open(
+        let (carrier, events) = Carrier::open(
             name.clone(),
             self.carrier_config(),
-            &LinkSecrets::password(&self.setting.simulator.password),
+            &CarrierSecrets {
+                links: LinkSecrets::password(&self.setting.simulator.password),
+                ..CarrierSecrets::default()
+            },
         )
         .expect("a profile");
         let clock = self.setting.clock.clone();
@@ -144,7 +147,7 @@ impl World {
             clock,
             writer: GroupCommit::start(store.clone(), GroupCommitConfig::default()),
             store,
-            carriers: vec![Carrier::Smpp(carrier)],
+            carriers: vec![carrier],
             books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
             subscribers: Subscribers::new(lists, FactCache::new(CacheSettings::default())),
             ticketing: TicketingConfig::default(),

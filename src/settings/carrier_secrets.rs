@@ -1,4 +1,4 @@
-//! Passwords, certificates and keys of the carriers' links, from the files that the configuration names.
+//! Passwords, tokens, certificates and keys with which carriers are reached, from the files that the configuration names.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -6,26 +6,40 @@ use zeroize::Zeroizing;
 
 use super::{draft::Draft, materials::read_text};
 use crate::{
-    carrier::{CarrierConfig, LinkSecrets, SmppProfile, TlsConfig},
+    carrier::{CamaraProfile, CamaraSecrets, CarrierConfig, CarrierSecrets, LinkSecrets, SmppProfile, TlsConfig},
     charge::CarrierName,
     smpp::{Tls, TlsMaterials},
 };
 
 /// A password in a bind has eight characters at most (SMPP 3.4, 4.1.1).
 const PASSWORD_CHARS_MAX: usize = 8;
+/// No secret of a request is longer.
+const SECRET_BYTES_MAX: usize = 4_096;
 
 /// Reads them all, and notes in `draft` what is wrong with them.
-pub(super) fn read(draft: &mut Draft) -> BTreeMap<CarrierName, LinkSecrets> {
+pub(super) fn read(draft: &mut Draft) -> BTreeMap<CarrierName, CarrierSecrets> {
     let carriers = draft.settings.carriers.clone();
     carriers.into_iter().map(|(name, carrier)| (name.clone(), of_carrier(draft, &name, &carrier))).collect()
 }
 
-fn of_carrier(draft: &mut Draft, name: &CarrierName, carrier: &CarrierConfig) -> LinkSecrets {
-    let mut secrets = LinkSecrets::default();
+fn of_carrier(draft: &mut Draft, name: &CarrierName, carrier: &CarrierConfig) -> CarrierSecrets {
+    let mut secrets = CarrierSecrets::default();
     if let Some(profile) = &carrier.smpp {
-        of_smsc(draft, &format!("carriers.{name}.smpp"), profile, &mut secrets);
+        of_smsc(draft, &format!("carriers.{name}.smpp"), profile, &mut secrets.links);
+    }
+    if let Some(profile) = &carrier.camara {
+        of_camara(draft, &format!("carriers.{name}.camara"), profile, &mut secrets.camara);
     }
     secrets
+}
+
+fn of_camara(draft: &mut Draft, key: &str, profile: &CamaraProfile, secrets: &mut CamaraSecrets) {
+    let read = read_secret(&profile.token.client_secret_file);
+    secrets.client_secret = noted(draft, &format!("{key}.token.client_secret_file"), read).unwrap_or_default();
+    for (n, file) in profile.callback_token_files.iter().enumerate() {
+        secrets.callback_tokens.extend(noted(draft, &format!("{key}.callback_token_files[{n}]"), read_secret(file)));
+    }
+    secrets.tls = profile.tls.as_ref().map(|tls| tls_materials(draft, &format!("{key}.tls"), tls));
 }
 
 fn of_smsc(draft: &mut Draft, key: &str, profile: &SmppProfile, secrets: &mut LinkSecrets) {
@@ -59,6 +73,20 @@ fn tls_materials(draft: &mut Draft, key: &str, tls: &TlsConfig) -> TlsMaterials 
 
 fn noted<T>(draft: &mut Draft, key: &str, read: Result<T, String>) -> Option<T> {
     read.map_err(|what| draft.problem(key, what)).ok()
+}
+
+/// Reads a secret that goes into a request. Errors: what is wrong with the file, in words that do not show the secret.
+fn read_secret(file: &Path) -> Result<Zeroizing<String>, String> {
+    let text = Zeroizing::new(read_text(file)?);
+    let secret = text.trim_end_matches(['\r', '\n']);
+    let place = file.display();
+    if secret.is_empty() || secret.len() > SECRET_BYTES_MAX {
+        return Err(format!("{place}: a secret has 1 to {SECRET_BYTES_MAX} bytes"));
+    }
+    if secret.chars().any(char::is_control) {
+        return Err(format!("{place}: a secret is on one line"));
+    }
+    Ok(Zeroizing::new(secret.to_owned()))
 }
 
 /// Reads the password of a bind. Errors: what is wrong with the file, in words that do not show the password.
