@@ -19,7 +19,7 @@ pub mod web;
 pub use callback::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal};
 pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
 pub use meaning::Meanings;
-pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, SmppProfile, StatMeaning};
+pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, PurchaseMode, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
 pub use smpp::{SetupError, SmppCarrier};

@@ -98,7 +98,21 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
             }
         )*};
     }
-    sections!(store, operations, process, log, gateway, ticketing, keys, transit, numbers, facts, eligibility, texts);
+    sections!(
+        store,
+        operations,
+        process,
+        log,
+        gateway,
+        ticketing,
+        keys,
+        transit,
+        numbers,
+        facts,
+        eligibility,
+        texts,
+        mo_webhook
+    );
     if let Some(api) = written.remove("api") {
         read_api(draft, api);
     }
@@ -258,6 +272,12 @@ fn resolve_paths(draft: &mut Draft) {
     }
     if let Some(file) = &mut settings.api.tokens_file {
         resolve("api.tokens_file".into(), file);
+    }
+    for (n, file) in settings.mo_webhook.secret_files.iter_mut().enumerate() {
+        resolve(format!("mo_webhook.secret_files[{n}]"), file);
+    }
+    if let Some(file) = &mut settings.mo_webhook.authorities_file {
+        resolve("mo_webhook.authorities_file".into(), file);
     }
     for (n, list) in settings.numbers.lists.iter_mut().enumerate() {
         resolve(format!("numbers.lists[{n}].file"), &mut list.file);

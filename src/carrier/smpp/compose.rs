@@ -150,6 +150,7 @@ mod tests {
             prefixes: Vec::new(),
             test_numbers: Vec::new(),
             settlement_lag_seconds: 0,
+            purchase: Default::default(),
             smpp: SmppProfile { long_messages, ..test_profile(ChargedAt::Delivery) },
         }
     }
