@@ -27,7 +27,7 @@ pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode,
 pub use meaning::Meanings;
 pub use message::{Ack, CarrierEvent, Sent, Text, Urgency};
 pub use open::{CarrierSecrets, OverHttp};
-pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, SmppProfile, StatMeaning};
+pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, PurchaseMode, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
 pub use smpp::{SetupError, SmppCarrier};

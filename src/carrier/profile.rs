@@ -43,12 +43,26 @@ pub struct CarrierConfig {
     /// Beyond the ticket deadline, how much longer what is in doubt counts as spent (M14), in seconds.
     #[serde(default = "defaults::settlement_lag_seconds")]
     pub settlement_lag_seconds: u64,
+    /// Who decides about the purchases of its passengers' messages.
+    #[serde(default)]
+    pub purchase: PurchaseMode,
     /// Its SMSC: for messages from and to passengers, and for charging too where nothing else is configured.
     #[serde(default)]
     pub smpp: Option<SmppProfile>,
     /// Charging over CAMARA.
     #[serde(default)]
     pub camara: Option<CamaraProfile>,
+}
+
+/// What becomes of a message that wants to buy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PurchaseMode {
+    /// The gateway buys.
+    #[default]
+    Direct,
+    /// The ticket service gets it by webhook, and asks for the charge or does not.
+    Webhook,
 }
 
 impl CarrierConfig {

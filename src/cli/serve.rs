@@ -261,6 +261,7 @@ async fn start_gateway(
         ticketing: settings.ticketing.clone(),
         keyring: materials.keyring,
         secrets: materials.secrets,
+        mo_webhook: materials.mo_webhook,
     };
     Gateway::start(parts, events).await.map_err(|error| match error {
         StartError::Config(_) => Failure::configuration(error.to_string()),

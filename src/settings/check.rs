@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{draft::Draft, origins::below};
 use crate::{
-    carrier::PrefixTable,
+    carrier::{PrefixTable, PurchaseMode},
     gateway::{Books, missing_tariffs},
 };
 
@@ -29,6 +29,7 @@ fn bounds(draft: &mut Draft) {
     let sections = [
         ("gateway", settings.gateway.problems()),
         ("ticketing", settings.ticketing.problems()),
+        ("mo_webhook", settings.mo_webhook.problems(settings.gateway.ticket_deadline_seconds)),
         ("api", settings.api.config.problems()),
     ];
     for (section, problems) in sections {
@@ -92,6 +93,12 @@ pub(super) fn carriers(draft: &mut Draft) {
         }
         if let Some(camara) = &carrier.camara {
             camara.problems().iter().for_each(|problem| draft.problem_below(&below(&key, "camara"), problem));
+        }
+        if carrier.purchase == PurchaseMode::Webhook && draft.settings.mo_webhook.url.is_none() {
+            draft.problem(
+                below(&key, "purchase"),
+                "it is \"webhook\"; set mo_webhook.url to where the ticket service listens",
+            );
         }
         if let Some(smpp) = &carrier.smpp {
             let problems = if carrier.charges_by_smpp() { smpp.problems() } else { smpp.link_only_problems() };

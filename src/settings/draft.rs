@@ -111,7 +111,8 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
         numbers,
         facts,
         eligibility,
-        texts
+        texts,
+        mo_webhook
     );
     if let Some(api) = written.remove("api") {
         read_api(draft, api);
@@ -272,6 +273,12 @@ fn resolve_paths(draft: &mut Draft) {
     }
     if let Some(file) = &mut settings.api.tokens_file {
         resolve("api.tokens_file".into(), file);
+    }
+    for (n, file) in settings.mo_webhook.secret_files.iter_mut().enumerate() {
+        resolve(format!("mo_webhook.secret_files[{n}]"), file);
+    }
+    if let Some(file) = &mut settings.mo_webhook.authorities_file {
+        resolve("mo_webhook.authorities_file".into(), file);
     }
     for (n, list) in settings.numbers.lists.iter_mut().enumerate() {
         resolve(format!("numbers.lists[{n}].file"), &mut list.file);

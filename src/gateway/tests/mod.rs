@@ -3,6 +3,8 @@
 mod crashes;
 mod evidence;
 mod ids;
+#[cfg(feature = "failpoints")]
+mod kill_points;
 mod links;
 mod long_texts;
 mod messages_in_parts;
@@ -14,4 +16,7 @@ mod relay;
 mod responses;
 mod slots;
 mod stopping;
+mod ticket_service;
+mod webhook;
 pub(crate) mod world;
+mod zones;
