@@ -98,8 +98,17 @@ impl Exchange {
         Err(failure)
     }
 
-    /// Takes what is held. Where it is `lost`, the answer says so and nothing is done.
-    pub(super) fn confirm(&mut self, key: PaymentKey, faults: &[Fault], now: Timestamp) -> Result<Payment, Failure> {
+    /// Takes what is held, or a part of it and lets the rest go. Where the confirm is lost, the answer says so and nothing is
+    /// done.
+    ///
+    /// Errors: why not; more than what is held.
+    pub(super) fn confirm(
+        &mut self,
+        key: PaymentKey,
+        part_minor: Option<i64>,
+        faults: &[Fault],
+        now: Timestamp,
+    ) -> Result<Payment, Failure> {
         let mut payment = self.payments.get(key).ok_or(Failure::NotFound)?.clone();
         match payment.status {
             PaymentStatus::Reserved => {}
@@ -107,13 +116,21 @@ impl Exchange {
             PaymentStatus::Cancelled | PaymentStatus::Expired => return Err(Failure::Cancelled),
             _ => return Err(Failure::NotInThatState),
         }
+        let held = payment.asked.amount_minor;
+        let taken = part_minor.unwrap_or(held);
+        if taken <= 0 || taken > held {
+            return Err(Failure::AmountTooLarge);
+        }
         if self.ledger.len() >= self.config.limits.ledger_entries_max {
             return Err(Failure::Full);
         }
         payment.asked.faults.extend(faults);
+        payment.asked.amount_minor = taken;
         payment.status = PaymentStatus::Succeeded;
         payment.paid_at = Some(now);
         if !faults.contains(&Fault::HttpLost) {
+            let subscriber = self.subscribers.get_mut(payment.asked.msisdn).map_err(|_| Failure::Full)?;
+            subscriber.balance_minor = subscriber.balance_minor.saturating_add(held - taken);
             self.book(&payment, now);
             self.payments.keep(payment.clone());
         }
@@ -304,6 +321,6 @@ impl Exchange {
 
 /// The UUID that a client's reference is or begins with, so that attempts of one charge count as one.
 fn uuid_at_begin(reference: &str) -> Option<Uuid> {
-    let hyphenated = reference.get(..36).filter(|_| reference.len() >= 36);
-    Uuid::parse_str(reference).ok().or_else(|| Uuid::parse_str(hyphenated?).ok())
+    let begins = [Some(reference), reference.get(..36), reference.get(..32)];
+    begins.into_iter().flatten().find_map(|text| Uuid::parse_str(text).ok())
 }

@@ -275,7 +275,7 @@ impl Desk {
                 let key = later.payment;
                 let settled = match &later.due {
                     Due::Payment => exchange.settle_later(key, now).map(|payment| (payment, None)),
-                    Due::Confirm => exchange.confirm(key, &faults, now).ok().map(|payment| (payment, None)),
+                    Due::Confirm => exchange.confirm(key, None, &faults, now).ok().map(|payment| (payment, None)),
                     Due::Refund(id) => {
                         exchange.refund_later(key, id, now).map(|(payment, refund)| (payment, Some(refund)))
                     }

@@ -93,7 +93,15 @@ pub(super) struct Known {
     /// What was asked with it.
     pub(super) request: String,
     /// What came of it.
-    pub(super) outcome: Result<PaymentKey, Failure>,
+    pub(super) outcome: Result<Kept, Failure>,
+}
+
+/// A payment, or a refund of it.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) payment: PaymentKey,
+    /// The refund's id.
+    pub(super) refund: Option<String>,
 }
 
 /// Every payment that came over HTTP.
@@ -211,6 +219,15 @@ impl Payments {
 
     pub(in crate::simulator) fn reports(&self) -> Vec<PaymentReport> {
         self.all.iter().map(Payment::report).collect()
+    }
+}
+
+impl Kept {
+    /// The payment and the refund as they stand now.
+    pub(super) fn now(&self, payments: &Payments) -> Result<(Payment, Option<Refund>), Failure> {
+        let payment = payments.get(self.payment).ok_or(Failure::NotFound)?.clone();
+        let refund = self.refund.as_deref().and_then(|id| payment.refund(id)).cloned();
+        Ok((payment, refund))
     }
 }
 

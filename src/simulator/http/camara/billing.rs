@@ -21,7 +21,7 @@ use crate::{
             Answers, CamaraConfig, ExpiredAs, Interface, Operation, PaymentStatus,
             desk::{Call, Desk, Done, Due, Later},
             failure::Failure,
-            payments::{Known, NewPayment, Particulars, Payment},
+            payments::{Kept, Known, NewPayment, Particulars, Payment},
         },
         subscribers::Refusal,
     },
@@ -162,7 +162,7 @@ fn take_in(exchange: &mut Exchange, asked: NewPayment, now: Timestamp) -> Result
     let answers = camara(exchange)?.answers;
     let payment = exchange.pay(asked, answers, now)?;
     if let Some(key) = key {
-        let known = Known { request: String::new(), outcome: Ok(payment.key) };
+        let known = Known { request: String::new(), outcome: Ok(Kept { payment: payment.key, refund: None }) };
         exchange.payments.remember(Interface::Camara, key, known);
     }
     Ok(payment)
@@ -200,7 +200,7 @@ async fn second_step(desk: &Desk, id: String, request: Request, operation: Opera
             return Ok(Done { response, events: Vec::new(), later: Some(later) });
         }
         let payment = match operation {
-            Operation::Confirm => exchange.confirm(payment.key, faults, now)?,
+            Operation::Confirm => exchange.confirm(payment.key, None, faults, now)?,
             _ => exchange.cancel(payment.key, faults)?,
         };
         // What was lost is not told either.

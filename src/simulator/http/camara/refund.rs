@@ -21,7 +21,7 @@ use crate::{
         Interface, Operation, RefundStatus, amount,
         desk::{Call, Desk, Done, Due, Later},
         failure::Failure,
-        payments::{Known, NewRefund, Particulars, Payment, Refund},
+        payments::{Kept, Known, NewRefund, Particulars, Payment, Refund},
     },
 };
 
@@ -50,7 +50,10 @@ pub(super) async fn create(State(desk): State<Desk>, Path(id): Path<String>, req
         let asked = NewRefund { faults: faults.to_vec(), ..asked };
         let (payment, refund) = exchange.refund(payment.key, asked, answers, now)?;
         if let Some(key) = key {
-            let known = Known { request: String::new(), outcome: Ok(payment.key) };
+            let known = Known {
+                request: String::new(),
+                outcome: Ok(Kept { payment: payment.key, refund: Some(refund.id.clone()) }),
+            };
             exchange.payments.remember(Interface::Camara, key, known);
         }
         let mut response = errors::json(&reply, StatusCode::CREATED, &Shown::of(&refund));
