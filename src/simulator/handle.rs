@@ -1,6 +1,6 @@
 //! The handle on a running simulator.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -185,6 +185,11 @@ impl Simulator {
     /// Where an interface over HTTP listens, if it is there.
     pub fn http_address(&self, interface: Interface) -> Option<SocketAddr> {
         self.shared.http.address(interface)
+    }
+
+    /// Every interface over HTTP that is there, with its address.
+    pub fn http_addresses(&self) -> BTreeMap<Interface, SocketAddr> {
+        self.shared.http.addresses().clone()
     }
 
     /// The URL before the paths of an interface: scheme, address and base path, without a slash at the end. Paths follow as

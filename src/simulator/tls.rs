@@ -22,7 +22,7 @@ use super::{config::Tls, http::HttpTls};
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// Not there, not readable, or no PEM of that kind.
-    #[error("simulator: tls.{key}: {file}: {source}")]
+    #[error("simulator: {key}: {file}: {source}")]
     File {
         /// The key of the configuration.
         key: &'static str,
@@ -32,7 +32,7 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// A file without what it should hold.
-    #[error("simulator: tls.{key}: {file}: no certificate in it")]
+    #[error("simulator: {key}: {file}: no certificate in it")]
     Empty {
         /// The key of the configuration.
         key: &'static str,
@@ -46,13 +46,15 @@ pub enum TlsError {
 
 /// What accepts TLS connections as configured. Errors: see [`TlsError`].
 pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
-    let config = server_config(&tls.certificate, &tls.key, tls.client_roots.as_deref())?;
+    let keys = ["tls.certificate", "tls.key", "tls.client_roots"];
+    let config = server_config(keys, &tls.certificate, &tls.key, tls.client_roots.as_deref())?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// The same for HTTP/2 and HTTP/1.1. Errors: see [`TlsError`].
 pub(super) fn http_acceptor(tls: &HttpTls) -> Result<TlsAcceptor, TlsError> {
-    let mut config = server_config(&tls.certificate, &tls.key, tls.client_roots.as_deref())?;
+    let keys = ["http.tls.certificate", "http.tls.key", "http.tls.client_roots"];
+    let mut config = server_config(keys, &tls.certificate, &tls.key, tls.client_roots.as_deref())?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -62,12 +64,19 @@ pub(super) fn client_config(roots: Option<&Path>) -> Result<ClientConfig, TlsErr
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
-    Ok(config.with_root_certificates(root_store("roots", roots)?).with_no_client_auth())
+    Ok(config.with_root_certificates(root_store("http.callbacks.roots", roots)?).with_no_client_auth())
 }
 
-fn server_config(certificate: &Path, key: &Path, client_roots: Option<&Path>) -> Result<ServerConfig, TlsError> {
-    let chain = certificates("certificate", certificate)?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|source| file("key", key, source))?;
+/// `keys` are the names of the three files in the configuration.
+fn server_config(
+    keys: [&'static str; 3],
+    certificate: &Path,
+    key: &Path,
+    client_roots: Option<&Path>,
+) -> Result<ServerConfig, TlsError> {
+    let [certificate_key, key_key, roots_key] = keys;
+    let chain = certificates(certificate_key, certificate)?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|source| file(key_key, key, source))?;
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -75,7 +84,7 @@ fn server_config(certificate: &Path, key: &Path, client_roots: Option<&Path>) ->
     let config = match client_roots {
         None => config.with_no_client_auth(),
         Some(_) => {
-            let roots = root_store("client_roots", client_roots)?;
+            let roots = root_store(roots_key, client_roots)?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             config.with_client_cert_verifier(verifier.build().map_err(|error| TlsError::Unusable(error.to_string()))?)
         }
