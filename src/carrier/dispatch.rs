@@ -33,6 +33,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.name(),
             Carrier::Camara(carrier) => &carrier.around.name,
+            Carrier::Http(carrier) => &carrier.around.name,
         }
     }
 
@@ -41,6 +42,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.config(),
             Carrier::Camara(carrier) => &carrier.around.config,
+            Carrier::Http(carrier) => &carrier.around.config,
         }
     }
 
@@ -49,6 +51,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.zone(),
             Carrier::Camara(carrier) => &carrier.around.zone,
+            Carrier::Http(carrier) => &carrier.around.zone,
         }
     }
 
@@ -57,6 +60,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => Some(carrier),
             Carrier::Camara(carrier) => carrier.around.texts.as_ref(),
+            Carrier::Http(carrier) => carrier.around.texts.as_ref(),
         }
     }
 
@@ -65,6 +69,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.contract(),
             Carrier::Camara(carrier) => carrier.charging.contract(),
+            Carrier::Http(carrier) => carrier.charging.contract(),
         }
     }
 
@@ -73,6 +78,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.standing(),
             Carrier::Camara(carrier) => carrier.standing(carrier.charging.standing()),
+            Carrier::Http(carrier) => carrier.standing(carrier.charging.standing()),
         }
     }
 
@@ -82,6 +88,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.expected_answer(),
             Carrier::Camara(carrier) => carrier.charging.expected_answer(),
+            Carrier::Http(carrier) => carrier.charging.expected_answer(),
         }
     }
 
@@ -90,6 +97,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.set_paused(paused),
             Carrier::Camara(carrier) => carrier.charging.set_paused(paused),
+            Carrier::Http(carrier) => carrier.charging.set_paused(paused),
         }
     }
 
@@ -98,6 +106,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.has_tariff(amount),
             Carrier::Camara(carrier) => carrier.charging.has_tariff(amount),
+            Carrier::Http(carrier) => amount.currency == carrier.around.config.currency && amount.minor >= 0,
         }
     }
 
@@ -107,6 +116,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.next_wire_reference(),
             Carrier::Camara(carrier) => carrier.charging.wire_reference(charge, attempt),
+            Carrier::Http(carrier) => carrier.charging.wire_reference(charge, attempt),
         }
     }
 
@@ -115,6 +125,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.try_reserve().map(SendSlot::Smpp),
             Carrier::Camara(carrier) => carrier.charging.try_reserve().map(SendSlot::Web),
+            Carrier::Http(carrier) => carrier.charging.try_reserve().map(SendSlot::Web),
         }
     }
 
@@ -125,6 +136,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.reserve(patience, urgency).await.map(SendSlot::Smpp),
             Carrier::Camara(carrier) => carrier.charging.reserve(patience, urgency).await.map(SendSlot::Web),
+            Carrier::Http(carrier) => carrier.charging.reserve(patience, urgency).await.map(SendSlot::Web),
         }
     }
 
@@ -141,6 +153,7 @@ impl Carrier {
         match (self, slot) {
             (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.charge(slot, charge, attempt, text, now).await,
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.charge(slot, charge, attempt).await,
+            (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.charge(slot, charge, attempt, now).await,
             // A slot of another carrier: nothing was sent.
             _ => {
                 let id = format!("link:{}:foreign_slot", attempt.number);
@@ -154,6 +167,7 @@ impl Carrier {
     pub async fn confirm(&self, slot: SendSlot, charge: &Charge, attempt: &Attempt) -> Finding {
         match (self, slot) {
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.confirm(slot, charge, attempt).await,
+            (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.confirm(slot, charge, attempt).await,
             // Over SMPP nothing is held; the attempt is from a time when this carrier was charged in another way.
             _ => Finding::NotSent,
         }
@@ -163,6 +177,7 @@ impl Carrier {
     pub async fn cancel(&self, slot: SendSlot, charge: &Charge, attempt: &Attempt) -> Finding {
         match (self, slot) {
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.cancel(slot, charge, attempt).await,
+            (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.cancel(slot, charge, attempt).await,
             _ => Finding::NotSent,
         }
     }
@@ -171,6 +186,9 @@ impl Carrier {
     pub async fn validate(&self, slot: SendSlot, charge: &Charge, attempt: &Attempt, otp: &str) -> Finding {
         match (self, slot) {
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => {
+                carrier.charging.validate(slot, charge, attempt, otp).await
+            }
+            (Carrier::Http(carrier), SendSlot::Web(slot)) => {
                 carrier.charging.validate(slot, charge, attempt, otp).await
             }
             _ => Finding::Nothing,
@@ -183,6 +201,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.query(attempt).await,
             Carrier::Camara(carrier) => carrier.charging.query(charge, attempt).await,
+            Carrier::Http(carrier) => carrier.charging.query(charge, attempt).await,
         }
     }
 
@@ -190,6 +209,7 @@ impl Carrier {
     pub async fn refund(&self, slot: SendSlot, charge: &Charge, refund: &Refund) -> Finding {
         match (self, slot) {
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.refund(slot, charge, refund).await,
+            (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.refund(slot, charge, refund).await,
             _ => Finding::NotSent,
         }
     }
@@ -199,6 +219,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(_) => None,
             Carrier::Camara(carrier) => carrier.charging.query_refund(charge, refund).await,
+            Carrier::Http(carrier) => carrier.charging.query_refund(charge, refund).await,
         }
     }
 
@@ -213,6 +234,7 @@ impl Carrier {
                 why: "this carrier calls nobody back".into(),
             }),
             Carrier::Camara(carrier) => carrier.charging.callback(request),
+            Carrier::Http(carrier) => carrier.charging.callback(request),
         }
     }
 
@@ -241,7 +263,7 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.receipt_fits(receipt, charge, attempt),
             // A receipt is about a text there.
-            Carrier::Camara(_) => false,
+            Carrier::Camara(_) | Carrier::Http(_) => false,
         }
     }
 
@@ -264,6 +286,9 @@ impl Carrier {
         match self {
             Carrier::Smpp(_) => texts.await,
             Carrier::Camara(carrier) => {
+                tokio::join!(carrier.charging.shut_down(), texts);
+            }
+            Carrier::Http(carrier) => {
                 tokio::join!(carrier.charging.shut_down(), texts);
             }
         }

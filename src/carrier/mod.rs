@@ -7,6 +7,7 @@
 mod callback;
 pub mod camara;
 mod dispatch;
+pub mod http;
 mod links;
 mod meaning;
 mod message;
@@ -23,10 +24,11 @@ pub mod web;
 pub use callback::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal};
 pub use camara::{CamaraCarrier, CamaraProfile, CamaraSecrets};
 pub use dispatch::{SendSlot, TextSlot};
+pub use http::{HttpCarrier, HttpProfile, HttpSecrets};
 pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
 pub use meaning::Meanings;
 pub use message::{Ack, CarrierEvent, Sent, Text, Urgency};
-pub use open::{CarrierSecrets, OverHttp};
+pub use open::{CarrierSecrets, HttpMaterials, OverHttp};
 pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, PurchaseMode, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
@@ -42,6 +44,8 @@ pub enum Carrier {
     Smpp(SmppCarrier),
     /// Charges by CAMARA Carrier Billing.
     Camara(OverHttp<CamaraCarrier>),
+    /// Charges as a profile says.
+    Http(OverHttp<HttpCarrier>),
 }
 
 #[cfg(test)]

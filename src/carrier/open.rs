@@ -4,7 +4,8 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
 use super::{
-    CamaraCarrier, CamaraSecrets, Carrier, CarrierConfig, CarrierEvent, LinkSecrets, SetupError, SmppCarrier, Standing,
+    CamaraCarrier, CamaraSecrets, Carrier, CarrierConfig, CarrierEvent, HttpCarrier, HttpSecrets, LinkSecrets,
+    SetupError, SmppCarrier, Standing, http,
 };
 use crate::charge::CarrierName;
 
@@ -15,6 +16,17 @@ pub struct CarrierSecrets {
     pub links: LinkSecrets,
     /// For CAMARA.
     pub camara: CamaraSecrets,
+    /// For a profile.
+    pub http: Option<HttpMaterials>,
+}
+
+/// A profile, and the secrets that it names.
+#[derive(Clone, Debug)]
+pub struct HttpMaterials {
+    /// How the interface is spoken.
+    pub profile: http::Profile,
+    /// What may not stand in it.
+    pub secrets: HttpSecrets,
 }
 
 /// A carrier that is charged over HTTP, and whose messages go over SMPP if it has an SMSC at all. Clones share it.
@@ -52,12 +64,6 @@ impl Carrier {
             let (carrier, events) = SmppCarrier::open(name, config, &secrets.links)?;
             return Ok((Carrier::Smpp(carrier), events));
         }
-        let wrong = |problem: String| SetupError::Config { carrier: name.clone(), problem };
-        let zone = config.zone().map_err(wrong)?;
-        let Some(camara) = config.camara.clone() else {
-            return Err(wrong("it charges in no way; it needs a section smpp, camara or http".into()));
-        };
-        let charging = CamaraCarrier::open(name.clone(), config.currency, camara, &secrets.camara)?;
         let (texts, events) = match &config.smpp {
             Some(_) => {
                 let (texts, events) = SmppCarrier::open(name.clone(), config.clone(), &secrets.links)?;
@@ -65,8 +71,22 @@ impl Carrier {
             }
             None => (None, mpsc::channel(1).1),
         };
-        let around = Arc::new(Around { name, config, zone, texts });
-        Ok((Carrier::Camara(OverHttp { charging, around }), events))
+        let wrong = |problem: String| SetupError::Config { carrier: name.clone(), problem };
+        let zone = config.zone().map_err(wrong)?;
+        let (camara, http) = (config.camara.clone(), config.http.clone());
+        let around = Arc::new(Around { name: name.clone(), config, zone: zone.clone(), texts });
+        let carrier = match (camara, http, &secrets.http) {
+            (Some(camara), None, _) => {
+                let charging = CamaraCarrier::open(name, around.config.currency, camara, &secrets.camara)?;
+                Carrier::Camara(OverHttp { charging, around })
+            }
+            (None, Some(http), Some(HttpMaterials { profile, secrets })) => {
+                let charging = HttpCarrier::open(name, http, profile.clone(), secrets.clone(), zone)?;
+                Carrier::Http(OverHttp { charging, around })
+            }
+            _ => return Err(wrong("it needs one section of smpp, camara and http that says how it charges".into())),
+        };
+        Ok((carrier, events))
     }
 
     /// Puts in force what of a new configuration can be while the carrier is open: rates at once, credentials and certificates from
@@ -79,6 +99,11 @@ impl Carrier {
             Carrier::Camara(carrier) => {
                 if let Some(profile) = &config.camara {
                     carrier.charging.reload(profile, &secrets.camara)?;
+                }
+            }
+            Carrier::Http(carrier) => {
+                if let (Some(section), Some(materials)) = (&config.http, &secrets.http) {
+                    carrier.charging.reload(section, materials.secrets.clone())?;
                 }
             }
         }

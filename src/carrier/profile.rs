@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CamaraProfile,
+    CamaraProfile, HttpProfile,
     links::{BindConfig, BreakerProfile, InterfaceVersion, TlsConfig},
     tariff::{TariffConfig, tariff_for},
 };
@@ -52,6 +52,9 @@ pub struct CarrierConfig {
     /// Charging over CAMARA.
     #[serde(default)]
     pub camara: Option<CamaraProfile>,
+    /// Charging over a private HTTP interface, as a profile says.
+    #[serde(default)]
+    pub http: Option<HttpProfile>,
 }
 
 /// What becomes of a message that wants to buy.
@@ -77,9 +80,9 @@ impl CarrierConfig {
         amount.minor == 0 || tariff_for(&profile.tariffs, amount).is_ok()
     }
 
-    /// Whether it is said how its subscribers are charged.
+    /// Whether it is said how its subscribers are charged, in one way.
     pub fn can_charge(&self) -> bool {
-        self.smpp.is_some() || self.camara.is_some()
+        self.charges_by_smpp() || self.camara.is_some() != self.http.is_some()
     }
 
     /// Whether it may call us back.
@@ -89,7 +92,7 @@ impl CarrierConfig {
 
     /// Whether the SMSC takes the money too.
     pub fn charges_by_smpp(&self) -> bool {
-        self.smpp.is_some() && self.camara.is_none()
+        self.smpp.is_some() && self.camara.is_none() && self.http.is_none()
     }
 }
 

@@ -6,7 +6,10 @@ use zeroize::Zeroizing;
 
 use super::{draft::Draft, materials::read_text};
 use crate::{
-    carrier::{CamaraProfile, CamaraSecrets, CarrierConfig, CarrierSecrets, LinkSecrets, SmppProfile, TlsConfig},
+    carrier::{
+        CamaraProfile, CamaraSecrets, CarrierConfig, CarrierSecrets, HttpMaterials, HttpProfile, HttpSecrets,
+        LinkSecrets, SmppProfile, TlsConfig,
+    },
     charge::CarrierName,
     smpp::{Tls, TlsMaterials},
 };
@@ -30,6 +33,9 @@ fn of_carrier(draft: &mut Draft, name: &CarrierName, carrier: &CarrierConfig) ->
     if let Some(profile) = &carrier.camara {
         of_camara(draft, &format!("carriers.{name}.camara"), profile, &mut secrets.camara);
     }
+    if let Some(section) = &carrier.http {
+        secrets.http = of_profile(draft, &format!("carriers.{name}.http"), section);
+    }
     secrets
 }
 
@@ -40,6 +46,29 @@ fn of_camara(draft: &mut Draft, key: &str, profile: &CamaraProfile, secrets: &mu
         secrets.callback_tokens.extend(noted(draft, &format!("{key}.callback_token_files[{n}]"), read_secret(file)));
     }
     secrets.tls = profile.tls.as_ref().map(|tls| tls_materials(draft, &format!("{key}.tls"), tls));
+}
+
+/// The profile itself is a file too; what is wrong with it is told with its lines.
+fn of_profile(draft: &mut Draft, key: &str, section: &HttpProfile) -> Option<HttpMaterials> {
+    let mut read = Vec::new();
+    for (secret, file) in &section.secret_files {
+        let value = noted(draft, &format!("{key}.secret_files.{secret}"), read_secret(file));
+        read.extend(value.map(|value| (secret.clone(), value)));
+    }
+    let mut secrets = HttpSecrets::new(read);
+    if let Some(tls) = &section.tls {
+        secrets = secrets.with_tls(tls_materials(draft, &format!("{key}.tls"), tls));
+    }
+    match section.load() {
+        Ok(profile) => {
+            section.problems(&profile).iter().for_each(|problem| draft.problem_below(key, problem));
+            Some(HttpMaterials { profile, secrets })
+        }
+        Err(error) => {
+            error.0.iter().for_each(|problem| draft.problem(format!("{key}.profile"), problem.to_string()));
+            None
+        }
+    }
 }
 
 fn of_smsc(draft: &mut Draft, key: &str, profile: &SmppProfile, secrets: &mut LinkSecrets) {

@@ -89,7 +89,7 @@ pub(super) fn carriers(draft: &mut Draft) {
     for (name, carrier) in &carriers {
         let key = format!("carriers.{name}");
         if !carrier.can_charge() {
-            draft.problem(&key, "it charges in no way; it needs a section smpp, camara or http");
+            draft.problem(&key, "it needs one section of smpp, camara and http that says how it charges; smpp may stand beside another, for messages");
         }
         if let Some(camara) = &carrier.camara {
             camara.problems().iter().for_each(|problem| draft.problem_below(&below(&key, "camara"), problem));

@@ -301,6 +301,13 @@ fn resolve_paths(draft: &mut Draft) {
             }
             tls_files(&mut camara.tls).for_each(|(file, path)| resolve(format!("{key}.camara.tls.{file}"), path));
         }
+        if let Some(http) = &mut carrier.http {
+            resolve(format!("{key}.http.profile"), &mut http.profile);
+            for (secret, file) in &mut http.secret_files {
+                resolve(format!("{key}.http.secret_files.{secret}"), file);
+            }
+            tls_files(&mut http.tls).for_each(|(file, path)| resolve(format!("{key}.http.tls.{file}"), path));
+        }
     }
     if let Some(path) =
         settings.store.url.strip_prefix("sqlite://").filter(|path| !path.starts_with('/') && !path.is_empty())
