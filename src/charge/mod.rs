@@ -8,6 +8,7 @@
 
 mod attempt;
 mod evidence;
+mod home;
 mod order;
 mod reason;
 mod refund;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use attempt::{Attempt, AttemptState, Contract, QuerySchedule, Rejection};
 pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry};
+pub use home::{Home, HomeSource};
 pub use order::{CarrierName, CarrierNameError, Channel, Extends, LateSuccess, Order, Reference, Terms, Trip};
 pub use reason::Reason;
 pub use refund::{Refund, RefundState};

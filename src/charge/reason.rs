@@ -22,6 +22,10 @@ pub enum Reason {
     MonthlyLimit,
     /// Too many purchases in a short time.
     Velocity,
+    /// The limit for what the agency sells in a day would be passed.
+    AgencyDailyLimit,
+    /// The limit for what the API caller sells in a day would be passed.
+    CallerDailyLimit,
     /// The number is on the deny list.
     DeniedNumber,
     /// No vehicle has this code.
@@ -50,7 +54,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; 22] = [
         Reason::CorporateNumber,
         Reason::CreditDebt,
         Reason::NoTopUpSinceActivation,
@@ -59,6 +63,8 @@ impl Reason {
         Reason::DailyLimit,
         Reason::MonthlyLimit,
         Reason::Velocity,
+        Reason::AgencyDailyLimit,
+        Reason::CallerDailyLimit,
         Reason::DeniedNumber,
         Reason::UnknownVehicle,
         Reason::SaleLock,
@@ -84,6 +90,8 @@ impl Reason {
             Reason::DailyLimit => "daily_limit",
             Reason::MonthlyLimit => "monthly_limit",
             Reason::Velocity => "velocity",
+            Reason::AgencyDailyLimit => "agency_daily_limit",
+            Reason::CallerDailyLimit => "caller_daily_limit",
             Reason::DeniedNumber => "denied_number",
             Reason::UnknownVehicle => "unknown_vehicle",
             Reason::SaleLock => "sale_lock",

@@ -459,7 +459,7 @@ impl Inner {
         let facts = self.subscribers.facts(msisdn, name, now);
         let denied_by = self.subscribers.denied_by(msisdn, name);
         let application =
-            Application { carrier: name, facts: &facts, denied_by: denied_by.as_deref(), purchase: asked, spending };
+            Application { carrier: name, facts: &facts, denied_by: denied_by.as_deref(), purchase: asked, spending, sales: Default::default() };
         Ok(judge(&books.rules, &application, now))
     }
 }
