@@ -4,13 +4,14 @@ use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{error::Problem, reading::QueryOf};
+use super::{auth::Caller, error::Problem, reading::QueryOf};
 use crate::{
     charge::{CarrierName, Reason},
     clock::Timestamp,
-    eligibility::{Basis, Decision, Finding, Outcome, Verdict},
-    gateway::Gateway,
+    eligibility::{Basis, Decision, Finding, Outcome},
+    gateway::{Enquiry, Gateway},
     msisdn::Msisdn,
+    transit::VehicleCode,
 };
 
 /// Whom it is about.
@@ -21,6 +22,9 @@ pub(super) struct EligibilityQuery {
     /// The subscriber.
     #[param(value_type = String)]
     msisdn: Msisdn,
+    /// The code of a vehicle: then one passenger's fare in it is judged too, and what its agency may sell.
+    #[param(value_type = Option<String>)]
+    vehicle: Option<VehicleCode>,
 }
 
 /// Whether a number can pay, and why.
@@ -57,7 +61,7 @@ struct RuleFinding {
     declines: bool,
     /// What it looked at. `kind` says which: `deny_list` (`list`), `fact` (`name`, `fact` with `value`, `source` and
     /// `observed_at`, `age_seconds`, `counted_as`, `max_age_seconds`, `when_unknown`), `velocity` (`purchases`,
-    /// `purchases_max`, `window_seconds`) or `limit` (`spent`, `amount`, `limit`).
+    /// `purchases_max`, `window_seconds`), `limit` (`spent`, `amount`, `limit`) or `sales` (`by`, `sold`, `amount`, `limit`).
     #[schema(value_type = Object)]
     basis: Basis,
 }
@@ -71,14 +75,16 @@ struct RuleFinding {
 )]
 pub(super) async fn read_eligibility(
     State(gateway): State<Gateway>,
-    QueryOf(EligibilityQuery { msisdn }): QueryOf<EligibilityQuery>,
+    caller: Caller,
+    QueryOf(EligibilityQuery { msisdn, vehicle }): QueryOf<EligibilityQuery>,
 ) -> Result<Json<EligibilityAnswer>, Problem> {
     let judged_at = gateway.now();
-    let (carrier, verdict) = match gateway.eligibility(msisdn).await? {
-        Some((carrier, verdict)) => (Some(carrier), verdict),
-        None => (None, Verdict { decision: Decision::Declined(Reason::NoRoute), findings: Vec::new() }),
+    let enquiry = Enquiry { msisdn, vehicle, caller: Some(caller.name().to_owned()) };
+    let (carrier, decision, findings) = match gateway.eligibility(&enquiry).await? {
+        Some(found) => (Some(found.carrier), found.verdict.decision, found.verdict.findings),
+        None => (None, Decision::Declined(Reason::NoRoute), Vec::new()),
     };
-    let reason = match verdict.decision {
+    let reason = match decision {
         Decision::Allowed => None,
         Decision::Declined(reason) => Some(reason),
     };
@@ -90,6 +96,6 @@ pub(super) async fn read_eligibility(
         allowed: reason.is_none(),
         reason,
         judged_at,
-        findings: verdict.findings.into_iter().map(finding).collect(),
+        findings: findings.into_iter().map(finding).collect(),
     }))
 }

@@ -186,6 +186,7 @@ impl Inner {
         let charge = &settlement.charge;
         if before.state != charge.state {
             report(before, charge);
+            self.sales.moved(before.state, charge);
         }
         for raised in &settlement.breaks {
             report_break(charge, *raised);

@@ -19,16 +19,19 @@ mod purchase;
 mod receipts;
 mod recovery;
 mod replies;
+mod sales;
 mod striped;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 mod ticketing;
+mod verdict;
 mod watch;
 
 pub use apply::{Applied, ApplyError};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
+pub use verdict::{Eligibility, Enquiry};
 
 use std::{
     collections::BTreeMap,
@@ -48,6 +51,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     backlog::{Backlog, BacklogConfig},
     outbox::Outbox,
+    sales::SalesBook,
     striped::Striped,
     ticketing::Ticketing,
     watch::Watchers,
@@ -208,6 +212,7 @@ struct Inner {
     prefixes: PrefixTable,
     books: ArcSwap<Books>,
     subscribers: Subscribers,
+    sales: Arc<SalesBook>,
     ticketing: Ticketing,
     outboxes: BTreeMap<CarrierName, Outbox>,
     backlogs: BTreeMap<CarrierName, Mutex<Backlog>>,
@@ -260,6 +265,7 @@ impl Gateway {
         check_books(&parts.books, &carriers, parts.config.passengers_max)?;
         let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
         let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
+        let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
         let inner = Arc::new(Inner {
             prefixes: PrefixTable::new(prefixes).map_err(StartError::Config)?,
@@ -270,6 +276,7 @@ impl Gateway {
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
             books: ArcSwap::from_pointee(parts.books),
             subscribers: parts.subscribers,
+            sales: Arc::new(SalesBook::new(sales)),
             config: parts.config,
             clock: parts.clock,
             store: parts.store,

@@ -10,7 +10,7 @@ use super::{draft, *};
 use crate::{
     api::{ApiConfig, TokenConfig},
     carrier::{CarrierConfig, SmppProfile, TariffConfig, TlvConfig},
-    eligibility::{FactRule, Limits, Rules, Velocity},
+    eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
     gateway::{GatewayConfig, TicketingConfig},
     subscriber::{CacheSettings, NumberListSettings, NumberListsSettings},
     ticket::keyfile::{self, NewKey},
@@ -178,6 +178,10 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("eligibility.rules", &shown["eligibility"]["rules"][0], fields_of::<FactRule>());
     look("eligibility.limits", &shown["eligibility"]["limits"], fields_of::<Limits>());
     look("eligibility.limits.velocity", &shown["eligibility"]["limits"]["velocity"], fields_of::<Velocity>());
+    let agency = &shown["eligibility"]["agencies"]["green-bus"];
+    look("eligibility.agencies.NAME", agency, fields_of::<SalesLimit>());
+    let caller = &shown["eligibility"]["callers"]["ticket-service"];
+    look("eligibility.callers.NAME", caller, fields_of::<SalesLimit>());
     look("carriers.NAME", &shown["carriers"]["kcell"], fields_of::<CarrierConfig>());
     look("carriers.NAME.smpp", smpp, fields_of::<SmppProfile>());
     look("carriers.NAME.smpp.tariffs", &smpp["tariffs"][0], fields_of::<TariffConfig>());

@@ -273,7 +273,7 @@ pub(super) fn token(role: Role) -> String {
 fn tokens() -> BTreeMap<String, TokenConfig> {
     let caller = |role: Role| {
         let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(token(role))).parse().expect("a hash");
-        (role.code().to_owned(), TokenConfig { sha256, roles: [role].into() })
+        (role.code().to_owned(), TokenConfig { sha256, roles: [role].into(), charges_per_second: None })
     };
     Role::ALL.map(caller).into()
 }

@@ -3,6 +3,7 @@
 mod crashes;
 mod evidence;
 mod ids;
+mod limits;
 mod links;
 mod long_texts;
 mod messages_in_parts;
