@@ -32,6 +32,8 @@ pub mod ledger;
 pub mod money;
 // Kazakhstan's mobile numbers in E.164.
 pub mod msisdn;
+// How fast a carrier may be talked to, and when it is left alone: rate, mood, health, latency.
+pub mod pace;
 // What a passenger writes and is told: SMS commands, languages, reply texts. PURE.
 pub mod passenger;
 // Configuration: TOML files and environment, checked whole before anything starts.
@@ -46,5 +48,7 @@ pub mod store;
 pub mod subscriber;
 // The ticket: contents, encoding, signature, verification, short code, key set. PURE but for reading key files.
 pub mod ticket;
+// What TLS to a carrier is made of: authorities, certificates, keys.
+pub mod tls;
 // Vehicles, routes and dated fares (GTFS words), read from CSV. PURE.
 pub mod transit;

@@ -62,7 +62,7 @@ impl Meanings {
         let meaning = self.statuses.get(&status.0).copied().unwrap_or_else(|| by_specification(status.0));
         let detail = format!("0x{:02X}", status.0);
         match meaning {
-            Meaning::Rejected(reason) => Finding::Rejected { reason, retry: Retry::Never, detail },
+            Meaning::Rejected(reason) => Finding::Rejected { reason, retry: retry_after(reason), detail },
             Meaning::Busy | Meaning::SessionFault => {
                 Finding::Rejected { reason: Reason::CarrierUnavailable, retry: Retry::SameCarrier, detail }
             }
@@ -79,7 +79,7 @@ impl Meanings {
             StatMeaning::Rejected => {
                 let err = receipt.err.as_deref().unwrap_or_default();
                 let reason = self.errs.get(&err.to_lowercase()).copied().unwrap_or(Reason::NotDelivered);
-                Finding::Rejected { reason, retry: Retry::Never, detail: format!("{} err:{err}", receipt.state) }
+                Finding::Rejected { reason, retry: retry_after(reason), detail: format!("{} err:{err}", receipt.state) }
             }
             StatMeaning::Nothing => Finding::Nothing,
         }
@@ -109,6 +109,11 @@ impl Meanings {
             (Delivery::Failed, ChargedAt::Submission) | (Delivery::NothingNew, _) => StatMeaning::Nothing,
         }
     }
+}
+
+/// A number that is another carrier's may pay there; every other no is for good.
+pub(super) fn retry_after(reason: Reason) -> Retry {
+    if reason == Reason::NotOurSubscriber { Retry::OtherCarrier } else { Retry::Never }
 }
 
 /// The rows of the specification's statuses (SMPP 3.4, 5.1.3), for a `submit_sm`.

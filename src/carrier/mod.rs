@@ -4,21 +4,26 @@
 //! without having asked (messages from passengers, receipts, late answers) it hands to the gateway as [`CarrierEvent`]s,
 //! and it acknowledges nothing before the gateway has made it durable.
 
+mod callback;
 mod links;
 mod meaning;
 mod profile;
 mod receipt;
 mod routing;
 mod smpp;
+mod standing;
 mod tariff;
 mod trace;
+pub mod web;
 
+pub use callback::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal};
 pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
 pub use meaning::Meanings;
 pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
 pub use routing::PrefixTable;
 pub use smpp::{SetupError, SmppCarrier};
+pub use standing::{BindStanding, NoSlot, Standing};
 pub use tariff::{BillingIdentification, TariffConfig, TariffError, TlvConfig, TlvKind};
 pub use trace::{Trace, TraceFilter, TraceLine, TracedCommand};
 
@@ -27,7 +32,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::{
-    charge::{Attempt, CarrierName, Charge, Contract, Evidence, Finding, Reference},
+    charge::{Attempt, CarrierName, Charge, Contract, Evidence, Finding, Reference, Refund},
     clock::Timestamp,
     money::Money,
     msisdn::Msisdn,
@@ -48,71 +53,9 @@ pub enum SendSlot {
     Smpp(smpp::Slot),
 }
 
-/// Why there is no send slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoSlot {
-    /// None came free in time: the carrier is down, paused or busy.
-    #[error("no send slot came free in time")]
-    InTime,
-    /// So many wait already that none would come free in time.
-    #[error("too many wait for a send slot")]
-    TooManyWait,
-    /// The carrier is shutting down.
-    #[error("the carrier is shutting down")]
-    ShuttingDown,
-}
-
-/// How a carrier stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Whether a bind that sends is up.
-    pub up: bool,
-    /// Whether a bind that receives is up: only then can messages from passengers come.
-    pub receives: bool,
-    /// Whether somebody has paused it.
-    pub paused: bool,
-    /// Whether the circuit breaker is open: it answered nothing for too long.
-    pub breaker_open: bool,
-    /// Whether the carrier has slowed us down below the contract's rate.
-    pub throttled: bool,
-    /// The rate in force, in thousandths of a message a second.
-    pub rate_milli: u64,
-    /// The binds, by name, and how each stands.
-    pub binds: Vec<BindStanding>,
-}
-
-/// How a bind stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BindStanding {
-    /// Its name.
-    pub name: String,
-    /// Whether it is bound.
-    pub up: bool,
-    /// What it does, or why it is down.
-    pub detail: String,
-}
-
-impl Standing {
-    /// Whether a charge that is opened now has a fair chance to be sent: `false` means that it is declined at once.
-    pub fn takes_charges(&self) -> bool {
-        !self.paused && !self.breaker_open
-    }
-
-    /// Whether a charge can be sent now.
-    pub fn sells(&self) -> bool {
-        self.up && self.takes_charges()
-    }
-
-    /// Why nothing can be sold, if so.
-    pub fn trouble(&self) -> Option<&'static str> {
-        match self {
-            Standing { paused: true, .. } => Some("paused by hand"),
-            Standing { breaker_open: true, .. } => Some("circuit breaker open"),
-            Standing { up: false, .. } => Some("no bind is up"),
-            _ => None,
-        }
-    }
-}
+/// The right to send one text now. Dropping it gives the place back.
+#[derive(Debug)]
+pub struct TextSlot(smpp::Slot);
 
 /// Who goes first when places are short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,21 +231,34 @@ impl Carrier {
         }
     }
 
-    /// What the next attempt is to be told by.
-    pub fn next_wire_reference(&self) -> String {
+    /// What the attempt with this number is to be told by. Over HTTP it tells the charge and the number, so that whatever repeats
+    /// it finds its owner; SMPP has only sixteen bits for it.
+    pub fn wire_reference(&self, _charge: Reference, _attempt: u16) -> String {
         match self {
             Carrier::Smpp(carrier) => carrier.next_wire_reference(),
         }
     }
 
-    /// A place in the window, if one is free this instant and the contract's rate allows another message.
+    /// Whether passengers can be written to through it.
+    pub fn can_text(&self) -> bool {
+        self.texts().is_some()
+    }
+
+    /// The links over which texts go.
+    fn texts(&self) -> Option<&SmppCarrier> {
+        match self {
+            Carrier::Smpp(carrier) => Some(carrier),
+        }
+    }
+
+    /// The right to send one charge, if a place is free this instant and the contract's rate allows another.
     pub fn try_reserve(&self) -> Option<SendSlot> {
         match self {
             Carrier::Smpp(carrier) => carrier.try_reserve().map(SendSlot::Smpp),
         }
     }
 
-    /// Waits for a place in the window and for the contract's rate, within `patience`.
+    /// Waits for the right to send one charge, or what belongs to one, within `patience`.
     ///
     /// Errors: there was none, or there will be none; that is said as soon as it can be known.
     pub async fn reserve(&self, patience: Duration, urgency: Urgency) -> Result<SendSlot, NoSlot> {
@@ -326,19 +282,75 @@ impl Carrier {
         }
     }
 
-    /// Sends a text that costs the passenger nothing. A long one goes in parts: the slot is for the first, the others wait for
-    /// places of their own.
-    pub async fn send(&self, slot: SendSlot, text: Text<'_>, now: Timestamp) -> Sent {
+    /// Has the carrier take what it holds for this attempt, which must be durable as asked for (M1).
+    pub async fn confirm(&self, slot: SendSlot, _charge: &Charge, _attempt: &Attempt) -> Finding {
         match (self, slot) {
-            (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.send(slot, text, now).await,
+            // Over SMPP nothing is held; the attempt is from a time when this carrier was charged in another way.
+            (Carrier::Smpp(_), SendSlot::Smpp(_)) => Finding::NotSent,
+        }
+    }
+
+    /// Has the carrier give up what it holds for this attempt, which must be durable as asked for (M1).
+    pub async fn cancel(&self, slot: SendSlot, _charge: &Charge, _attempt: &Attempt) -> Finding {
+        match (self, slot) {
+            (Carrier::Smpp(_), SendSlot::Smpp(_)) => Finding::NotSent,
+        }
+    }
+
+    /// Passes on the one-time password that the subscriber has entered. [`Finding::OtpNeeded`] if it was not right.
+    pub async fn validate(&self, slot: SendSlot, _charge: &Charge, _attempt: &Attempt, _otp: &str) -> Finding {
+        match (self, slot) {
+            (Carrier::Smpp(_), SendSlot::Smpp(_)) => Finding::Nothing,
         }
     }
 
     /// Asks for the status of an attempt. `None` where the carrier cannot be asked: no query, or no id to ask by. An error of
     /// the query itself is [`Finding::Nothing`] (M8).
-    pub async fn query(&self, attempt: &Attempt) -> Option<Finding> {
+    pub async fn query(&self, _charge: &Charge, attempt: &Attempt) -> Option<Finding> {
         match self {
             Carrier::Smpp(carrier) => carrier.query(attempt).await,
+        }
+    }
+
+    /// Has the carrier give money back; the refund must be durable as requested. [`Finding::Charged`] means that it went back.
+    pub async fn refund(&self, slot: SendSlot, _charge: &Charge, _refund: &Refund) -> Finding {
+        match (self, slot) {
+            (Carrier::Smpp(_), SendSlot::Smpp(_)) => Finding::NotSent,
+        }
+    }
+
+    /// Asks what became of a refund. `None` where the carrier cannot be asked.
+    pub async fn query_refund(&self, _charge: &Charge, _refund: &Refund) -> Option<Finding> {
+        match self {
+            Carrier::Smpp(_) => None,
+        }
+    }
+
+    /// Reads a callback, and whether it is to be believed at all.
+    ///
+    /// Errors: it is not; nothing may come of it.
+    pub fn callback(&self, _request: &CallbackRequest<'_>) -> Result<Callback, Refusal> {
+        match self {
+            Carrier::Smpp(_) => Err(Refusal {
+                answer: CallbackAnswer::bare(404),
+                kind: "no_callbacks",
+                why: "this carrier calls nobody back".into(),
+            }),
+        }
+    }
+
+    /// Waits for the right to send one text, within `patience`. Errors: as [`Carrier::reserve`], and where no text can be sent.
+    pub async fn reserve_text(&self, patience: Duration, urgency: Urgency) -> Result<TextSlot, NoSlot> {
+        let Some(texts) = self.texts() else { return Err(NoSlot::InTime) };
+        texts.reserve(patience, urgency).await.map(TextSlot)
+    }
+
+    /// Sends a text that costs the passenger nothing. A long one goes in parts: the slot is for the first, the others wait for
+    /// places of their own.
+    pub async fn send(&self, TextSlot(slot): TextSlot, text: Text<'_>, now: Timestamp) -> Sent {
+        match self.texts() {
+            Some(texts) => texts.send(slot, text, now).await,
+            None => Sent::Later,
         }
     }
 

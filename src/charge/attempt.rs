@@ -81,6 +81,19 @@ impl AttemptState {
     }
 }
 
+/// What a carrier was last asked to do for an attempt. Whatever it is, it is durable before its first byte leaves (M1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// To take the money; where the contract has two steps, to hold it.
+    #[default]
+    Take,
+    /// To take what it holds.
+    Confirm,
+    /// To give up what it holds.
+    Cancel,
+}
+
 /// One try to take the money. Durable before its first byte leaves (M1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -106,9 +119,54 @@ pub struct Attempt {
     pub queries: u32,
     /// When to ask next.
     pub next_query_at: Option<Timestamp>,
+    /// What the carrier was last asked to do.
+    #[serde(default)]
+    pub asked: Asked,
+    /// Whether the subscriber's one-time password is still to come.
+    #[serde(default)]
+    pub otp_wanted: bool,
+    /// Until when the carrier holds the amount by our own timer: none of them tells us when it lets go.
+    #[serde(default)]
+    pub reserved_until: Option<Timestamp>,
 }
 
 impl Attempt {
+    /// An attempt about to be sent.
+    pub(super) const fn open(
+        number: u16,
+        carrier: CarrierName,
+        wire_reference: String,
+        contract: Contract,
+        opened_at: Timestamp,
+    ) -> Attempt {
+        Attempt {
+            number,
+            carrier,
+            wire_reference,
+            contract,
+            state: AttemptState::Open,
+            opened_at,
+            carrier_id: None,
+            in_doubt_since: None,
+            not_found_at: None,
+            queries: 0,
+            next_query_at: None,
+            asked: Asked::Take,
+            otp_wanted: false,
+            reserved_until: None,
+        }
+    }
+
+    /// Whether the amount is held first, and taken by a second request.
+    pub const fn has_two_steps(&self) -> bool {
+        self.contract.reservation_ms.is_some()
+    }
+
+    /// Whether the carrier may hold the amount, and was not told yet to take it or to let it go.
+    pub fn may_be_reserved(&self) -> bool {
+        self.has_two_steps() && self.asked == Asked::Take && self.carrier_id.is_some() && self.state.is_undecided()
+    }
+
     /// Whether the carrier may have given it an id that we never learned: it may have arrived, and no answer named one.
     pub fn may_have_unknown_id(&self) -> bool {
         let may_have_arrived = match self.state {
@@ -122,7 +180,10 @@ impl Attempt {
 
     /// The delay before query number `self.queries + 1`, in milliseconds: doubling, bounded.
     pub(super) fn query_interval_ms(&self) -> Option<u64> {
-        let schedule = self.contract.queries?;
+        // A reservation that nobody looks after would be neither taken nor given up; and what can be sent again is, in time.
+        let otherwise = QuerySchedule { first_after_ms: 2_000, interval_ms_max: 60_000 };
+        let is_looked_after = self.has_two_steps() || self.contract.replays_keys;
+        let schedule = self.contract.queries.or(is_looked_after.then_some(otherwise))?;
         let doubled = schedule.first_after_ms.saturating_mul(1_u64.checked_shl(self.queries).unwrap_or(u64::MAX));
         Some(doubled.min(schedule.interval_ms_max).max(1))
     }

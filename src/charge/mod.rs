@@ -12,6 +12,8 @@ mod home;
 mod order;
 mod reason;
 mod refund;
+mod refunding;
+mod reserving;
 mod step;
 
 #[cfg(test)]
@@ -19,12 +21,12 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use attempt::{Attempt, AttemptState, Contract, QuerySchedule, Rejection};
+pub use attempt::{Asked, Attempt, AttemptState, Contract, QuerySchedule, Rejection};
 pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry};
 pub use home::{Home, HomeSource};
 pub use order::{CarrierName, CarrierNameError, Channel, Extends, LateSuccess, Order, Reference, Terms, Trip};
 pub use reason::Reason;
-pub use refund::{Refund, RefundState};
+pub use refund::{REFUND_TRIES_MAX, Refund, RefundState};
 pub use step::{Break, Effect, Event, Illegal, Notice, Step, step};
 
 use serde::{Deserialize, Serialize};
@@ -176,7 +178,10 @@ impl Charge {
             State::Processing | State::AwaitingOtp => Some(self.terms.ticket_deadline),
             _ => None,
         };
-        let query = self.undecided_attempt().and_then(|attempt| attempt.next_query_at);
-        [deadline, query].into_iter().flatten().min()
+        let undecided = self.undecided_attempt();
+        let query = undecided.and_then(|attempt| attempt.next_query_at);
+        let reservation = undecided.filter(|attempt| attempt.may_be_reserved()).and_then(|a| a.reserved_until);
+        let refunds = self.refunds.iter().filter_map(|refund| refund.next_at);
+        [deadline, query, reservation].into_iter().flatten().chain(refunds).min()
     }
 }

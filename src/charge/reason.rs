@@ -48,13 +48,15 @@ pub enum Reason {
     NotDelivered,
     /// Our own account with the carrier is empty or blocked: not the passenger's fault.
     CarrierAccount,
+    /// The one-time password was not given in time, or was not right.
+    OtpExpired,
     /// The carrier refused the request itself (a wrong field, tariff or service): not the passenger's fault.
     CarrierRefused,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 22] = [
+    pub const ALL: [Reason; 23] = [
         Reason::CorporateNumber,
         Reason::CreditDebt,
         Reason::NoTopUpSinceActivation,
@@ -76,6 +78,7 @@ impl Reason {
         Reason::Barred,
         Reason::NotDelivered,
         Reason::CarrierAccount,
+        Reason::OtpExpired,
         Reason::CarrierRefused,
     ];
 
@@ -103,6 +106,7 @@ impl Reason {
             Reason::Barred => "barred",
             Reason::NotDelivered => "not_delivered",
             Reason::CarrierAccount => "carrier_account",
+            Reason::OtpExpired => "otp_expired",
             Reason::CarrierRefused => "carrier_refused",
         }
     }

@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    ATTEMPTS_MAX, Attempt, AttemptState, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource, Finding,
-    LateSuccess, REFUNDS_MAX, Reason, Reference, Refund, RefundState, Rejection, Retry, State,
+    ATTEMPTS_MAX, Asked, Attempt, AttemptState, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource,
+    Finding, LateSuccess, REFUNDS_MAX, Reason, Reference, Rejection, Retry, State,
 };
 use crate::{
     clock::Timestamp,
@@ -28,8 +28,10 @@ pub enum Event {
         /// What the contract with that carrier says.
         contract: Contract,
     },
-    /// No send slot can be had in time: what would come too late is not sent.
+    /// No send slot can be had in time, or nobody else can be asked: what would come too late is not sent.
     GiveUp,
+    /// The subscriber has entered the one-time password, which is about to be passed on. It is in no record.
+    SubmitOtp,
     /// A message about the outcome of an attempt.
     Evidence(Evidence),
     /// Time passed. Due at [`Charge::due_at`]; harmless at any other moment.
@@ -50,17 +52,51 @@ pub enum Event {
     RefundEvidence {
         /// Which refund.
         refund: Reference,
+        /// Names this piece within the charge; the same piece again changes nothing (M9).
+        #[serde(default)]
+        id: String,
         /// What it says; `Charged` means that the money went back.
         finding: Finding,
     },
 }
 
-/// What the gateway has to do. Everything but [`Effect::Send`] and [`Effect::Query`] is committed together with the charge.
+impl Event {
+    /// Names the piece of evidence that this is, if it is one: it is counted once (M9).
+    pub fn evidence_id(&self) -> Option<&str> {
+        match self {
+            Event::Evidence(evidence) => Some(&evidence.id),
+            Event::RefundEvidence { id, .. } if !id.is_empty() => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// What the gateway has to do. What a carrier is asked for is done after the commit; everything else is committed with the charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Write this attempt to its carrier, once it is durable (M1).
     Send {
         /// Its number.
+        attempt: u16,
+    },
+    /// Write this attempt to its carrier once more, in the same bytes: the carrier replays keys (M4).
+    Resend {
+        /// Its number.
+        attempt: u16,
+    },
+    /// Pass on the one-time password.
+    Validate {
+        /// The number of the attempt that it is for.
+        attempt: u16,
+    },
+    /// Have the carrier take what it holds.
+    Confirm {
+        /// The number of the attempt that it is held for.
+        attempt: u16,
+    },
+    /// Have the carrier give up what it holds.
+    Cancel {
+        /// The number of the attempt that it is held for.
         attempt: u16,
     },
     /// Ask the carrier for the status of this attempt.
@@ -70,6 +106,18 @@ pub enum Effect {
     },
     /// Wait for a send slot again: the attempt before did not happen.
     TryAgain,
+    /// Find the carrier whose subscriber this is, and wait for a send slot there: the attempt before did not happen.
+    Reroute,
+    /// Have the carrier give money back.
+    Refund {
+        /// Which refund.
+        refund: Reference,
+    },
+    /// Ask the carrier what became of a refund.
+    QueryRefund {
+        /// Which refund.
+        refund: Reference,
+    },
     /// Make and store the signed ticket (M10).
     IssueTicket,
     /// The ticket is no longer valid.
@@ -162,6 +210,12 @@ pub enum Illegal {
     /// Only a charge past its deadline gives way to a newer purchase.
     #[error("the charge is not past its ticket deadline")]
     NotPastDeadline,
+    /// A one-time password is wanted only while the carrier asks for it.
+    #[error("the charge is {state} and waits for no one-time password")]
+    NoOtpWanted {
+        /// Where it stands.
+        state: &'static str,
+    },
     /// Only money that was taken can go back.
     #[error("the charge is {state}; only a charged one can be refunded")]
     NotCharged {
@@ -193,20 +247,21 @@ pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illeg
             change.open_attempt(carrier, wire_reference, contract)?;
         }
         Event::GiveUp => change.give_up()?,
+        Event::SubmitOtp => change.submit_otp()?,
         Event::Evidence(evidence) => change.weigh(evidence)?,
         Event::Tick => change.tick(),
         Event::Supersede { by } => change.supersede(by)?,
         Event::RequestRefund { refund, amount } => change.request_refund(refund, amount)?,
-        Event::RefundEvidence { refund, finding } => change.weigh_refund(refund, &finding)?,
+        Event::RefundEvidence { refund, finding, .. } => change.weigh_refund(refund, finding)?,
     }
     Ok(change.finish(charge))
 }
 
 /// A charge while it is being changed.
-struct Change {
-    charge: Charge,
-    effects: Vec<Effect>,
-    now: Timestamp,
+pub(super) struct Change {
+    pub(super) charge: Charge,
+    pub(super) effects: Vec<Effect>,
+    pub(super) now: Timestamp,
 }
 
 impl Change {
@@ -228,7 +283,7 @@ impl Change {
         Step { next: self.charge, effects: self.effects }
     }
 
-    fn past_deadline(&self) -> bool {
+    pub(super) fn past_deadline(&self) -> bool {
         self.now > self.charge.terms.ticket_deadline
     }
 
@@ -256,19 +311,7 @@ impl Change {
         if usize::from(number) > ATTEMPTS_MAX {
             return Err(Illegal::TooManyAttempts);
         }
-        self.charge.attempts.push(Attempt {
-            number,
-            carrier,
-            wire_reference,
-            contract,
-            state: AttemptState::Open,
-            opened_at: self.now,
-            carrier_id: None,
-            in_doubt_since: None,
-            not_found_at: None,
-            queries: 0,
-            next_query_at: None,
-        });
+        self.charge.attempts.push(Attempt::open(number, carrier, wire_reference, contract, self.now));
         self.effects.push(Effect::Send { attempt: number });
         Ok(())
     }
@@ -290,17 +333,22 @@ impl Change {
             self.effects.push(Effect::RaiseBreak(Break::UnknownAttempt));
             return Ok(());
         };
+        let is_answer = matches!(evidence.source, EvidenceSource::Response | EvidenceSource::Link);
+        let asked = self.charge.attempts[index].asked;
         match evidence.finding {
             Finding::Nothing => {}
+            // What the carrier says of the second step, and of it alone, decides nothing about what it holds.
+            Finding::NotSent if asked != Asked::Take => self.still_reserved(index),
+            Finding::Rejected { retry: Retry::SameCarrier, .. } if asked != Asked::Take => self.still_reserved(index),
+            Finding::Rejected { .. } if is_answer && asked == Asked::Cancel => {
+                self.doubtful(index, Doubt::UnclearAnswer);
+            }
             Finding::NotSent => self.not_sent(index),
             Finding::Rejected { reason, retry, detail } => self.rejected(index, Rejection { reason, retry, detail }),
-            Finding::Accepted { carrier_id } => self.accepted(index, carrier_id, false),
-            Finding::OtpNeeded { carrier_id } => self.accepted(index, carrier_id, true),
-            Finding::Reserved { carrier_id } => self.accepted(index, carrier_id, false),
-            Finding::Cancelled => {
-                let reason = Reason::CarrierUnavailable;
-                self.rejected(index, Rejection { reason, retry: Retry::Never, detail: "cancelled".into() });
-            }
+            Finding::Accepted { carrier_id } => self.accepted(index, carrier_id),
+            Finding::OtpNeeded { carrier_id } => self.otp_needed(index, carrier_id),
+            Finding::Reserved { carrier_id } => self.reserved(index, carrier_id),
+            Finding::Cancelled => self.cancelled(index),
             Finding::Charged { carrier_id, amount } => self.charged(index, carrier_id, amount),
             Finding::Doubtful { cause } => self.doubtful(index, cause),
             Finding::NotFound { complete } => self.not_found(index, complete),
@@ -323,7 +371,7 @@ impl Change {
         }
     }
 
-    fn rejected(&mut self, index: usize, rejection: Rejection) {
+    pub(super) fn rejected(&mut self, index: usize, rejection: Rejection) {
         match self.charge.attempts[index].state {
             AttemptState::Open | AttemptState::Accepted | AttemptState::InDoubt { .. } => {
                 let (reason, retry) = (rejection.reason, rejection.retry);
@@ -331,8 +379,12 @@ impl Change {
                 attempt.state = AttemptState::Rejected(rejection);
                 attempt.next_query_at = None;
                 match retry {
-                    Retry::Never | Retry::OtherCarrier => self.end_not_taken(State::Rejected(reason), reason),
                     Retry::SameCarrier => self.wait_for_another_attempt(),
+                    Retry::OtherCarrier if self.may_reroute() => {
+                        self.charge.state = State::Processing;
+                        self.effects.push(Effect::Reroute);
+                    }
+                    Retry::Never | Retry::OtherCarrier => self.end_not_taken(State::Rejected(reason), reason),
                 }
             }
             // The first no stands; another wording of it is no news.
@@ -342,22 +394,31 @@ impl Change {
         }
     }
 
-    fn accepted(&mut self, index: usize, carrier_id: Option<String>, otp_needed: bool) {
+    fn rerouted(&self) -> usize {
+        let elsewhere =
+            |attempt: &&Attempt| matches!(&attempt.state, AttemptState::Rejected(r) if r.retry == Retry::OtherCarrier);
+        self.charge.attempts.iter().filter(elsewhere).count()
+    }
+
+    /// Once, if there is time: two carriers that each name the other must not pass a passenger to and fro.
+    fn may_reroute(&self) -> bool {
+        self.rerouted() <= 1 && !self.past_deadline() && self.charge.attempts.len() < ATTEMPTS_MAX
+    }
+
+    pub(super) fn accepted(&mut self, index: usize, carrier_id: Option<String>) {
         self.learn_carrier_id(index, carrier_id);
         match self.charge.attempts[index].state {
             AttemptState::Open | AttemptState::InDoubt { .. } | AttemptState::Accepted => {
                 let attempt = &mut self.charge.attempts[index];
                 attempt.state = AttemptState::Accepted;
                 attempt.in_doubt_since = None;
-                if attempt.next_query_at.is_none() {
+                self.hold_until(index);
+                if self.charge.attempts[index].next_query_at.is_none() {
                     self.schedule_query(index);
                 }
                 // Past the deadline an outcome that is still to come is a doubt; the passenger must not hear "processing" for ever.
-                self.charge.state = match (self.past_deadline(), otp_needed) {
-                    (true, _) => State::InDoubt,
-                    (false, true) => State::AwaitingOtp,
-                    (false, false) => State::Processing,
-                };
+                let state = if self.charge.attempts[index].otp_wanted { State::AwaitingOtp } else { State::Processing };
+                self.charge.state = if self.past_deadline() { State::InDoubt } else { state };
             }
             // A receipt can overtake its response; only the id is news then.
             AttemptState::Rejected(_) | AttemptState::Charged => {}
@@ -414,7 +475,7 @@ impl Change {
         self.effects.push(Effect::Tell(Notice::LateRefund));
     }
 
-    fn doubtful(&mut self, index: usize, cause: Doubt) {
+    pub(super) fn doubtful(&mut self, index: usize, cause: Doubt) {
         let attempt = &mut self.charge.attempts[index];
         match attempt.state {
             AttemptState::Open => {
@@ -459,33 +520,63 @@ impl Change {
 
     fn tick(&mut self) {
         if self.past_deadline() {
-            match self.charge.undecided_attempt().map(|attempt| (attempt.number, attempt.state.clone())) {
-                Some((_, AttemptState::Accepted)) => self.charge.state = State::InDoubt,
-                Some((number, AttemptState::Open)) => {
-                    if let Some(index) = self.charge.attempts.iter().position(|attempt| attempt.number == number) {
-                        self.doubtful(index, Doubt::Timeout);
-                    }
-                }
-                Some(_) => {}
-                None if self.charge.wants_attempt() => self.end_out_of_time(),
-                None => {}
-            }
+            self.pass_deadline();
         }
+        self.give_up_reservation_if_due();
         self.query_if_due();
+        self.look_after_refunds();
+    }
+
+    fn pass_deadline(&mut self) {
+        let Some(index) = self.charge.attempts.len().checked_sub(1) else {
+            if self.charge.wants_attempt() {
+                self.end_out_of_time();
+            }
+            return;
+        };
+        match self.charge.attempts[index].state {
+            AttemptState::Accepted => self.charge.state = State::InDoubt,
+            AttemptState::Open if self.charge.state != State::InDoubt => self.doubtful(index, Doubt::Timeout),
+            _ if self.charge.wants_attempt() => self.end_out_of_time(),
+            _ => {}
+        }
     }
 
     fn query_if_due(&mut self) {
         let Some(index) = self.charge.attempts.len().checked_sub(1) else { return };
         let attempt = &self.charge.attempts[index];
-        let due = attempt.next_query_at.is_some_and(|at| at <= self.now) && attempt.state.is_undecided();
-        if due {
-            self.effects.push(Effect::Query { attempt: attempt.number });
-            self.charge.attempts[index].queries += 1;
-            self.schedule_query(index);
+        if !attempt.state.is_undecided() || attempt.next_query_at.is_none_or(|at| at > self.now) {
+            return;
         }
+        let (number, contract) = (attempt.number, attempt.contract);
+        let can_query = contract.queries.is_some() || attempt.has_two_steps();
+        match attempt.state {
+            // Its own answer should have come long ago.
+            AttemptState::Open => return self.doubtful(index, Doubt::Timeout),
+            _ if self.may_resend(index) => self.effects.push(Effect::Resend { attempt: number }),
+            _ if can_query => self.effects.push(Effect::Query { attempt: number }),
+            // It could only be sent again, and for that it is too late.
+            _ => {
+                self.charge.attempts[index].next_query_at = None;
+                return;
+            }
+        }
+        self.charge.attempts[index].queries += 1;
+        self.schedule_query(index);
     }
 
-    fn schedule_query(&mut self, index: usize) {
+    /// Only where the carrier replays keys, only while the passenger waits, and after a question that found nothing, where it can be
+    /// asked (M4).
+    fn may_resend(&self, index: usize) -> bool {
+        let attempt = &self.charge.attempts[index];
+        attempt.contract.replays_keys
+            && matches!(attempt.state, AttemptState::InDoubt { .. })
+            && attempt.asked == Asked::Take
+            && !self.must_not_go_through()
+            && (attempt.not_found_at.is_some() || attempt.contract.queries.is_none())
+    }
+
+    pub(super) fn schedule_query(&mut self, index: usize) {
         let now = self.now;
         let attempt = &mut self.charge.attempts[index];
         attempt.next_query_at = attempt.query_interval_ms().map(|ms| now.plus(std::time::Duration::from_millis(ms)));
@@ -511,7 +602,11 @@ impl Change {
     }
 
     fn end_out_of_time(&mut self) {
-        let reason = Reason::CarrierUnavailable;
+        // Where another carrier was looked for and not found, the first one's word is the reason.
+        let reason = match self.charge.last_attempt().map(|attempt| &attempt.state) {
+            Some(AttemptState::Rejected(rejection)) if rejection.retry == Retry::OtherCarrier => rejection.reason,
+            _ => Reason::CarrierUnavailable,
+        };
         let never_sent = self.charge.attempts.iter().all(|attempt| attempt.state == AttemptState::NotSent);
         let state = if never_sent { State::Declined(reason) } else { State::Rejected(reason) };
         self.end_not_taken(state, reason);
@@ -523,7 +618,7 @@ impl Change {
         self.effects.push(Effect::Tell(Notice::NotTaken { reason }));
     }
 
-    fn learn_carrier_id(&mut self, index: usize, carrier_id: Option<String>) {
+    pub(super) fn learn_carrier_id(&mut self, index: usize, carrier_id: Option<String>) {
         let Some(id) = carrier_id else { return };
         let known = &mut self.charge.attempts[index].carrier_id;
         match known {
@@ -531,70 +626,5 @@ impl Change {
             Some(known) if *known == id => {}
             Some(_) => self.effects.push(Effect::RaiseBreak(Break::CarrierIdDiffers)),
         }
-    }
-
-    fn request_refund(&mut self, reference: Reference, amount: Money) -> Result<(), Illegal> {
-        if self.charge.refunds.iter().any(|refund| refund.reference == reference) {
-            return Ok(());
-        }
-        if self.charge.state != State::Charged {
-            return Err(Illegal::NotCharged { state: self.charge.state.code() });
-        }
-        let left = self.charge.order.amount.checked_sub(self.charge.refunded_amount())?;
-        let over = left.checked_sub(amount)?.minor < 0;
-        if over || !amount.is_positive() || self.charge.refunds.len() >= REFUNDS_MAX {
-            return Err(Illegal::RefundAmount(left));
-        }
-        self.add_refund(reference, amount, None);
-        if amount == left {
-            self.effects.push(Effect::RevokeTicket);
-            self.settle_refund_state();
-        }
-        Ok(())
-    }
-
-    fn add_refund(&mut self, reference: Reference, amount: Money, attempt: Option<u16>) {
-        let contract = match attempt {
-            Some(number) => self.charge.attempt(number),
-            None => self.charge.last_attempt(),
-        };
-        let can_refund = contract.is_some_and(|attempt| attempt.contract.can_refund);
-        let state = if can_refund { RefundState::Requested } else { RefundState::Owed };
-        self.charge.refunds.push(Refund { reference, amount, state, attempt, opened_at: self.now });
-    }
-
-    fn weigh_refund(&mut self, reference: Reference, finding: &Finding) -> Result<(), Illegal> {
-        let Some(refund) = self.charge.refunds.iter_mut().find(|refund| refund.reference == reference) else {
-            return Err(Illegal::UnknownRefund(reference));
-        };
-        let next = match (refund.state, finding) {
-            // What went back has gone back; a later no is somebody's mistake, and somebody must look.
-            (RefundState::Done, Finding::Rejected { .. } | Finding::NotSent) => {
-                self.effects.push(Effect::RaiseBreak(Break::RejectedAfterCharge));
-                RefundState::Done
-            }
-            (RefundState::Done, _) | (_, Finding::Charged { .. }) => RefundState::Done,
-            (_, Finding::Rejected { .. } | Finding::NotSent) => RefundState::Owed,
-            (RefundState::Requested, Finding::Doubtful { .. }) => RefundState::InDoubt,
-            (state, _) => state,
-        };
-        refund.state = next;
-        if matches!(self.charge.state, State::Refunding | State::RefundOwed | State::Refunded) {
-            self.settle_refund_state();
-        }
-        Ok(())
-    }
-
-    /// A charge whose whole amount goes back stands where the least settled of its refunds stands.
-    fn settle_refund_state(&mut self) {
-        let mut own = self.charge.refunds.iter().filter(|refund| refund.attempt.is_none()).map(|refund| refund.state);
-        let states: Vec<RefundState> = own.by_ref().collect();
-        self.charge.state = if states.contains(&RefundState::Owed) {
-            State::RefundOwed
-        } else if states.iter().all(|state| *state == RefundState::Done) {
-            State::Refunded
-        } else {
-            State::Refunding
-        };
     }
 }

@@ -41,6 +41,14 @@ fn open_attempt() -> Event {
     Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: contract() }
 }
 
+fn two_steps() -> Contract {
+    Contract { reservation_ms: Some(40_000), can_refund: true, ..contract() }
+}
+
+fn open_two_steps() -> Event {
+    Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: two_steps() }
+}
+
 fn evidence(attempt: u16, finding: Finding) -> Event {
     Event::Evidence(Evidence { id: "e".into(), attempt, source: EvidenceSource::Response, finding })
 }
@@ -300,7 +308,7 @@ fn m14_refunds_never_exceed_what_was_taken() {
 fn m14_a_refund_has_a_doubt_of_its_own_that_only_evidence_ends() {
     let able = Contract { can_refund: true, ..contract() };
     let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: able };
-    let of = |finding| Event::RefundEvidence { refund: reference(10), finding };
+    let of = |finding| Event::RefundEvidence { refund: reference(10), id: String::new(), finding };
     let (charge, _) = run(
         opened(),
         [(1, open), (2, evidence(1, charged())), (3, Event::RequestRefund { refund: reference(10), amount: FARE })],
@@ -365,7 +373,11 @@ fn any_finding() -> impl Strategy<Value = Finding> {
         Just(Finding::NotSent),
         Just(rejected(Retry::Never)),
         Just(rejected(Retry::SameCarrier)),
+        Just(rejected(Retry::OtherCarrier)),
         Just(accepted()),
+        Just(Finding::OtpNeeded { carrier_id: Some("7".into()) }),
+        Just(Finding::Reserved { carrier_id: Some("7".into()) }),
+        Just(Finding::Cancelled),
         Just(Finding::Accepted { carrier_id: None }),
         Just(charged()),
         Just(doubtful(Doubt::Timeout)),
@@ -377,12 +389,13 @@ fn any_finding() -> impl Strategy<Value = Finding> {
 
 fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        2 => Just(open_attempt()),
+        2 => prop_oneof![Just(open_attempt()), Just(open_two_steps())],
+        1 => Just(Event::SubmitOtp),
         6 => (1..4_u16, any_finding()).prop_map(|(attempt, finding)| evidence(attempt, finding)),
         2 => Just(Event::Tick),
         1 => Just(Event::Supersede { by: reference(9) }),
         1 => (10..14_u8, 1..9_000_i64).prop_map(|(n, minor)| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor) }),
-        1 => (10..14_u8, any_finding()).prop_map(|(n, finding)| Event::RefundEvidence { refund: reference(n), finding }),
+        1 => (10..14_u8, any_finding()).prop_map(|(n, finding)| Event::RefundEvidence { refund: reference(n), id: String::new(), finding }),
         1 => Just(Event::Decline { reason: Reason::CreditDebt }),
     ]
 }
@@ -399,6 +412,9 @@ fn proved_as_paid(history: &[Event], charge: &Charge) -> usize {
         })
         .count()
 }
+
+mod refunding;
+mod reserving;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]

@@ -10,7 +10,10 @@ use crate::{
     clock::Timestamp,
     eligibility::FactName,
     ledger,
-    store::{JournalEntry, NewCarrierId, Outcome, Settlement, Slot, SlotChange, StoreError, StoredTicket, Write},
+    store::{
+        JournalEntry, NewCarrierId, Outcome, ParkedReceipt, Settlement, Slot, SlotChange, StoreError, StoredTicket,
+        Write,
+    },
 };
 
 /// Steps on a stale version are repeated so often; each repeat means that somebody else made progress.
@@ -81,7 +84,7 @@ impl Inner {
             let settlement = self.settlement(&charge, done.next, &event, &done.effects).await?;
             match self.writer.write(Write::Settle(Box::new(settlement.clone()))).await? {
                 Outcome::Settled { parked } => {
-                    self.after_commit(&charge, &settlement, !parked.is_empty());
+                    self.after_commit(&charge, &settlement, &parked);
                     return Ok(Applied { charge: settlement.charge, effects: done.effects });
                 }
                 Outcome::Stale => {}
@@ -182,7 +185,7 @@ impl Inner {
     }
 
     /// After the commit: the logs, the metrics, those who wait, and the messages on their way.
-    fn after_commit(self: &Arc<Self>, before: &Charge, settlement: &Settlement, parked: bool) {
+    fn after_commit(self: &Arc<Self>, before: &Charge, settlement: &Settlement, parked: &[ParkedReceipt]) {
         let charge = &settlement.charge;
         if before.state != charge.state {
             report(before, charge);
@@ -207,8 +210,9 @@ impl Inner {
         self.queue_messages(&settlement.messages);
         // A receipt may have been waiting for the id that was just learned, or for the doubt that shows its response is lost.
         let newly_in_doubt = charge.state == State::InDoubt && before.state != State::InDoubt;
-        if let (true, Some(attempt)) = (parked || newly_in_doubt, charge.last_attempt()) {
-            self.settle_parked_later(attempt.carrier.clone(), charge.order.msisdn);
+        if let (true, Some(attempt)) = (!parked.is_empty() || newly_in_doubt, charge.last_attempt()) {
+            let learned = settlement.carrier_id.as_ref().map(|learned| learned.id.clone());
+            self.settle_parked_later(attempt.carrier.clone(), charge.order.msisdn, learned);
         }
     }
 

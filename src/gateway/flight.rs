@@ -10,7 +10,7 @@ use tracing::{Instrument, debug, info_span, warn};
 use super::Inner;
 use crate::{
     carrier::{Carrier, NoSlot, SendSlot, Urgency},
-    charge::{Charge, Effect, Event},
+    charge::{AttemptState, Charge, Effect, Event, Retry},
 };
 
 /// A pause between two tries never grows beyond this.
@@ -29,13 +29,13 @@ impl Inner {
         let span = info_span!("charge", reference = %charge.reference, carrier = carrier.name().as_str());
         let inner = self.clone();
         let flight = async move {
-            inner.flight(charge, &carrier, slot).await;
+            inner.flight(charge, carrier, slot).await;
             drop(permit);
         };
         self.tasks.spawn(flight.instrument(span));
     }
 
-    async fn flight(self: &Arc<Self>, mut charge: Charge, carrier: &Carrier, mut slot: Option<SendSlot>) {
+    async fn flight(self: &Arc<Self>, mut charge: Charge, mut carrier: Carrier, mut slot: Option<SendSlot>) {
         let mut pause = Duration::from_millis(self.config.retry_pause_ms);
         // The wall clock may jump back, or have jumped since the purchase; the passenger does not wait longer for that.
         let left = charge.terms.ticket_deadline.since(self.now()).min(self.config.ticket_deadline());
@@ -43,7 +43,7 @@ impl Inner {
         loop {
             let (opened, held) = match slot.take() {
                 Some(slot) => (charge, slot),
-                None => match self.open_attempt(charge, carrier, until).await {
+                None => match self.open_attempt(charge, &carrier, until).await {
                     Some(opened) => opened,
                     None => return,
                 },
@@ -59,12 +59,17 @@ impl Inner {
                 return;
             };
             fail_point!("gateway-after-settle");
-            if !applied.effects.contains(&Effect::TryAgain) {
+            self.follow_in_flight(&applied);
+            if applied.effects.contains(&Effect::Reroute) {
+                let Some(other) = self.reroute(&applied.charge).await else { return };
+                carrier = other;
+            } else if applied.effects.contains(&Effect::TryAgain) {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            } else {
                 return;
             }
             charge = applied.charge;
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
@@ -96,9 +101,10 @@ impl Inner {
                     return None;
                 }
             };
+            let next_number = u16::try_from(charge.attempts.len() + 1).unwrap_or(u16::MAX);
             let event = Event::OpenAttempt {
                 carrier: carrier.name().clone(),
-                wire_reference: carrier.next_wire_reference(),
+                wire_reference: carrier.wire_reference(reference, next_number),
                 contract: carrier.contract(),
             };
             match self.apply(reference, known.take(), event).await {
@@ -120,15 +126,41 @@ impl Inner {
 
     /// Takes up a charge that waits to be sent and that no flight is carrying.
     pub(super) fn take_up(self: &Arc<Self>, charge: Charge) {
-        let Some(carrier) = self.carrier_for(&charge) else {
-            warn!(charge = %charge.reference, "no carrier is configured any more for a charge that waits to be sent");
+        let Ok(permit) = self.flights.clone().try_acquire_owned() else {
+            // It stays as it is; the deadline ends it.
+            warn!(charge = %charge.reference, "too many charges under way to take this one up again");
             return;
         };
-        match self.flights.clone().try_acquire_owned() {
-            Ok(permit) => self.fly(charge, carrier, None, permit),
-            // It stays as it is; the deadline ends it.
-            Err(_) => warn!(charge = %charge.reference, "too many charges under way to take this one up again"),
+        if !is_turned_away(&charge) {
+            match self.carrier_for(&charge) {
+                Some(carrier) => self.fly(charge, carrier, None, permit),
+                None => warn!(charge = %charge.reference, "no carrier is configured any more for a charge that waits"),
+            }
+            return;
         }
+        let inner = self.clone();
+        self.tasks.spawn(async move {
+            if let Some(carrier) = inner.reroute(&charge).await {
+                inner.fly(charge, carrier, None, permit);
+            }
+        });
+    }
+
+    /// The carrier whose subscriber the number is instead of the one that has just turned it away. `None` if there is none: then the
+    /// charge has ended.
+    async fn reroute(self: &Arc<Self>, charge: &Charge) -> Option<Carrier> {
+        let from = &charge.last_attempt()?.carrier;
+        let to = self.prefixes.carrier(charge.order.msisdn).filter(|name| *name != from);
+        let other = to.and_then(|name| self.carriers.get(name));
+        let other = other.filter(|other| {
+            other.config().currency == charge.order.amount.currency && other.has_tariff(charge.order.amount)
+        });
+        let found = if other.is_some() { "yes" } else { "no" };
+        counter!("charge_rerouted_total", "from" => from.to_string(), "found" => found).increment(1);
+        if other.is_none() {
+            self.apply_until_done(charge.reference, Some(charge.clone()), Event::GiveUp).await;
+        }
+        other.cloned()
     }
 
     /// Where a charge goes: to the carrier that had its last attempt, or that its message came from, or by its prefix.
@@ -140,4 +172,10 @@ impl Inner {
         };
         self.carriers.get(name).cloned()
     }
+}
+
+/// Whether it waits for another carrier than that of its last attempt.
+fn is_turned_away(charge: &Charge) -> bool {
+    let last = charge.last_attempt().map(|attempt| &attempt.state);
+    matches!(last, Some(AttemptState::Rejected(rejection)) if rejection.retry == Retry::OtherCarrier)
 }

@@ -41,12 +41,7 @@ impl Inner {
                 CarrierEvent::Late { reference, evidence } => {
                     self.tasks.spawn(async move {
                         info!(charge = %reference, attempt = evidence.attempt, "a late answer");
-                        let applied = inner.apply_until_done(reference, None, Event::Evidence(evidence)).await;
-                        if let Some(applied) = applied
-                            && applied.charge.wants_attempt()
-                        {
-                            inner.take_up(applied.charge);
-                        }
+                        inner.settle(reference, None, Event::Evidence(evidence)).await;
                     });
                 }
                 CarrierEvent::Receipt { receipt, ack } => {

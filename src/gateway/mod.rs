@@ -2,16 +2,19 @@
 //!
 //! The way of a charge through the files: [`purchase`](self) turns a request into an opening and commits it; a *flight* waits
 //! for a send slot, makes the attempt durable, sends it and applies what comes back; `apply` is the one door through which a
-//! charge changes; `ticketing` makes the ticket that is committed with it; `outbox` sends what passengers are told. `inbox`
-//! and `receipts` take what carriers say without being asked; `parts` puts long messages together, and `backlog` knows which
+//! charge changes, and `follow` does what that leaves to do at a carrier; `ticketing` makes the ticket that is committed with it; `outbox` sends what passengers are told. `inbox`,
+//! `receipts` and `callbacks` take what carriers say without being asked; `parts` puts long messages together, and `backlog` knows which
 //! of them waited at the carrier. `sweep` looks after deadlines and queries, and `recovery`
 //! after what a killed process left behind.
 //!
 //! Nothing here is written in a request handler's own future: whoever hangs up cancels nothing.
 
 mod apply;
+mod asked;
 mod backlog;
+mod callbacks;
 mod flight;
+mod follow;
 mod inbox;
 mod outbox;
 mod parts;
@@ -29,6 +32,7 @@ mod verdict;
 mod watch;
 
 pub use apply::{Applied, ApplyError};
+pub use asked::{RefundError, Resolution};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
 pub use verdict::{Eligibility, Enquiry};
@@ -58,7 +62,7 @@ use self::{
 };
 use crate::{
     carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable},
-    charge::{CarrierName, Charge, Evidence, EvidenceSource, Finding, LateSuccess, Reason, Reference, Retry},
+    charge::{CarrierName, Charge, LateSuccess, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
     passenger::Texts,
@@ -240,17 +244,6 @@ pub enum StartError {
     Recovery(#[from] ApplyError),
 }
 
-/// What a person decided about a charge in doubt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolution {
-    /// Whether the money was taken.
-    pub charged: bool,
-    /// Who says so.
-    pub by: String,
-    /// Why.
-    pub because: String,
-}
-
 impl Gateway {
     /// Checks the parts against each other, takes up what an earlier process left open, and begins to work. Carriers' events
     /// are taken from `events`, one receiver per carrier.
@@ -382,36 +375,6 @@ impl Gateway {
                 None => self.0.store.charge(reference).await,
             },
             found => Ok(found),
-        }
-    }
-
-    /// A person settles what is in doubt (M3). Kept with name and reason.
-    ///
-    /// Errors: no such charge, or one that is not in doubt.
-    pub async fn resolve(&self, reference: Reference, resolution: Resolution) -> Result<Charge, ApplyError> {
-        let Some(charge) = self.0.store.charge(reference).await? else {
-            return Err(ApplyError::UnknownCharge(reference));
-        };
-        let finding = if resolution.charged {
-            Finding::Charged { carrier_id: None, amount: None }
-        } else {
-            let reason = Reason::CarrierUnavailable;
-            Finding::Rejected { reason, retry: Retry::Never, detail: resolution.because.clone() }
-        };
-        let evidence = Evidence {
-            id: format!("operator:{}:{}", resolution.by, charge.version),
-            attempt: charge.last_attempt().map_or(1, |attempt| attempt.number),
-            source: EvidenceSource::Operator { name: resolution.by, because: resolution.because },
-            finding,
-        };
-        let inner = self.0.clone();
-        let work = self
-            .0
-            .tasks
-            .spawn(async move { inner.apply(reference, Some(charge), crate::charge::Event::Evidence(evidence)).await });
-        match work.await {
-            Ok(applied) => applied.map(|applied| applied.charge),
-            Err(_) => Err(StoreError::Closed.into()),
         }
     }
 }

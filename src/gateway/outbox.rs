@@ -121,7 +121,7 @@ impl Inner {
         }
         let urgency = if message.ticket { Urgency::Ticket } else { Urgency::Normal };
         // While it waits for a place it does not age in the store; a process that ends here leaves it pending.
-        let Ok(slot) = carrier.reserve(left.min(Duration::from_secs(30)), urgency).await else { return };
+        let Ok(slot) = carrier.reserve_text(left.min(Duration::from_secs(30)), urgency).await else { return };
         let OutgoingSms { id, msisdn, ref text, expires_at, .. } = message;
         let text = Text { id, msisdn, text, expires_at, urgency };
         let tries = tries + 1;
@@ -163,7 +163,7 @@ impl Inner {
             Ok(Outcome::MessageMoved { parked })
                 if !parked.is_empty() || (to == MessageState::Submitted && !message.ticket) =>
             {
-                self.settle_parked_later(message.carrier.clone(), message.msisdn);
+                self.settle_parked_later(message.carrier.clone(), message.msisdn, None);
             }
             Ok(_) => {}
             // It stays pending, and the passenger may get it twice.

@@ -355,7 +355,7 @@ impl Inner {
             (Some(reason), _) => Some(Event::Decline { reason }),
             (None, Some(_)) => Some(Event::OpenAttempt {
                 carrier: carrier.name().clone(),
-                wire_reference: carrier.next_wire_reference(),
+                wire_reference: carrier.wire_reference(charge.reference, 1),
                 contract: carrier.contract(),
             }),
             (None, None) => None,

@@ -39,7 +39,7 @@ impl Inner {
             id: receipt.parked_id(),
             carrier: receipt.carrier.clone(),
             carrier_id: receipt.carrier_id.clone(),
-            msisdn: receipt.msisdn,
+            msisdn: Some(receipt.msisdn),
             body: serde_json::to_value(&receipt).map_err(|e| StoreError::Corrupt {
                 table: "parked_receipt",
                 row: receipt.parked_id(),
@@ -92,7 +92,8 @@ impl Inner {
             return Ok(false);
         }
         if receipt.finding != Finding::Nothing {
-            self.apply(reference, Some(charge), Event::Evidence(receipt.evidence(number))).await?;
+            let applied = self.apply(reference, Some(charge), Event::Evidence(receipt.evidence(number))).await?;
+            self.follow(&applied);
         }
         Ok(true)
     }
@@ -119,13 +120,18 @@ impl Inner {
         Ok(true)
     }
 
-    /// Looks again at the receipts that are parked for a passenger, in a task of its own.
-    pub(super) fn settle_parked_later(self: &Arc<Self>, carrier: CarrierName, msisdn: Msisdn) {
+    /// Looks again at the receipts that are parked for a passenger, and at the callbacks for an id that was just learned, in a task
+    /// of its own.
+    pub(super) fn settle_parked_later(self: &Arc<Self>, carrier: CarrierName, msisdn: Msisdn, learned: Option<String>) {
         let inner = self.clone();
         // Boxed, because applying evidence can lead back here.
         let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-            if let Err(error) = inner.settle_parked(&carrier, msisdn).await {
-                warn!(%carrier, %error, "parked receipts stay parked for now");
+            let mut settled = inner.settle_parked(&carrier, msisdn).await;
+            if let (Ok(()), Some(id)) = (&settled, &learned) {
+                settled = inner.settle_parked_callbacks(&carrier, id).await;
+            }
+            if let Err(error) = settled {
+                warn!(%carrier, %error, "what is parked stays parked for now");
             }
         });
         self.tasks.spawn(work);
@@ -141,7 +147,7 @@ impl Inner {
             let receipt: CarrierReceipt = match serde_json::from_value(parked.body) {
                 Ok(receipt) => receipt,
                 Err(error) => {
-                    let msisdn = parked.msisdn.masked();
+                    let msisdn = msisdn.masked();
                     warn!(%carrier, msisdn, %error, "a parked receipt cannot be read; it stays for a person to look at");
                     continue;
                 }
@@ -167,7 +173,8 @@ impl Inner {
         }
         let Some((reference, attempt)) = self.attempt_without_id(receipt, received_at).await? else { return Ok(false) };
         if let Some(learned) = receipt.evidence_of_id(attempt) {
-            self.apply(reference, None, Event::Evidence(learned)).await?;
+            let applied = self.apply(reference, None, Event::Evidence(learned)).await?;
+            self.follow(&applied);
         }
         self.weigh_receipt(&Owner::Attempt { reference, attempt }, receipt, received_at).await
     }

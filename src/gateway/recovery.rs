@@ -57,6 +57,9 @@ impl Inner {
         }
         // A receipt can have been parked just before the end.
         self.settle_parked(&attempt.carrier, charge.order.msisdn).await?;
+        if let Some(id) = &attempt.carrier_id {
+            self.settle_parked_callbacks(&attempt.carrier, id).await?;
+        }
         Ok(found_open)
     }
 }

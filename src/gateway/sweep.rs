@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use metrics::gauge;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 use super::Inner;
 use crate::{
-    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding},
+    charge::{Charge, Event},
     store::{StoreError, Write},
 };
 
@@ -73,28 +73,7 @@ impl Inner {
                 return;
             }
         };
-        for effect in &applied.effects {
-            if let Effect::Query { attempt } = effect {
-                self.query(applied.charge.clone(), *attempt);
-            }
-        }
-    }
-
-    /// Asks the carrier, in a task of its own: a slow carrier must not hold up other carriers' deadlines.
-    fn query(self: &Arc<Self>, charge: Charge, number: u16) {
-        let inner = self.clone();
-        self.tasks.spawn(async move {
-            let Some(attempt) = charge.attempt(number) else { return };
-            let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
-            let Some(finding) = carrier.query(attempt).await else { return };
-            debug!(charge = %charge.reference, attempt = number, ?finding, "the answer to a status query");
-            if finding == Finding::Nothing {
-                return;
-            }
-            let id = format!("query:{number}:{}", attempt.queries);
-            let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
-            inner.apply_until_done(charge.reference, None, Event::Evidence(evidence)).await;
-        });
+        self.follow(&applied);
     }
 
     /// How many charges are in doubt, how old they are, and what they are worth (M16).

@@ -312,9 +312,9 @@ mod tests {
         for key in TextKey::all() {
             assert!(key.samples().iter().all(|sample| sample.key() == key));
         }
-        assert_eq!(names.len(), 32);
+        assert_eq!(names.len(), 35);
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 32);
+        assert_eq!(names.len(), 35);
     }
 }

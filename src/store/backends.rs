@@ -181,6 +181,16 @@ impl Store {
         each!(self, backend => backend.parked(carrier, msisdn, limit).await)
     }
 
+    /// The oldest receipts and callbacks parked for a carrier's id, at most `limit`.
+    pub async fn parked_for(
+        &self,
+        carrier: &CarrierName,
+        carrier_id: &str,
+        limit: u32,
+    ) -> Result<Vec<ParkedReceipt>, StoreError> {
+        each!(self, backend => backend.parked_for(carrier, carrier_id, limit).await)
+    }
+
     /// How many receipts are parked.
     pub async fn parked_count(&self) -> Result<u64, StoreError> {
         each!(self, backend => backend.parked_count().await)

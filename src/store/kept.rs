@@ -29,10 +29,7 @@ pub struct JournalEntry {
 impl JournalEntry {
     /// The id of the evidence that led here: counted once (M9).
     pub fn evidence_id(&self) -> Option<&str> {
-        match &self.event {
-            Some(Event::Evidence(evidence)) => Some(&evidence.id),
-            _ => None,
-        }
+        self.event.as_ref().and_then(Event::evidence_id)
     }
 }
 
@@ -205,7 +202,7 @@ pub struct QueuedSms {
     pub due_at: Timestamp,
 }
 
-/// A receipt that nobody owns yet: it came before its response, or its response was lost.
+/// A receipt or callback that nobody owns yet: it came before its response, or its response was lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedReceipt {
     /// Names this piece: carrier, carrier id (or destination), state, `err` and done date (M9).
@@ -214,8 +211,8 @@ pub struct ParkedReceipt {
     pub carrier: CarrierName,
     /// Its id, normalised. `None` where the receipt had none.
     pub carrier_id: Option<String>,
-    /// The passenger whose phone the message went to.
-    pub msisdn: Msisdn,
+    /// The passenger whose phone the message went to. `None` where nothing but the carrier's id can find the owner.
+    pub msisdn: Option<Msisdn>,
     /// The receipt itself in the carrier module's JSON: what is needed to weigh it later.
     pub body: serde_json::Value,
     /// When it came.

@@ -187,7 +187,7 @@ fn park(world: &World, named: &CarrierReceipt, receipt: &CarrierReceipt, id: Str
         id,
         carrier: named.carrier.clone(),
         carrier_id: named.carrier_id.clone(),
-        msisdn: named.msisdn,
+        msisdn: Some(named.msisdn),
         body: serde_json::to_value(receipt).expect("JSON"),
         received_at,
     };

@@ -20,7 +20,7 @@ fn send(world: &World, text: &str) -> Sent {
     let carrier = world.gateway().carrier(super::world::CARRIER).expect("a carrier").clone();
     let now = world.gateway().now();
     world.run(async {
-        let slot = carrier.reserve(Duration::from_secs(5), Urgency::Normal).await.expect("a place");
+        let slot = carrier.reserve_text(Duration::from_secs(5), Urgency::Normal).await.expect("a place");
         let text = Text {
             id: Reference::from_bytes([7; 16]),
             msisdn: msisdn(ANNA),

@@ -5,11 +5,14 @@ use std::{fmt, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use super::{command::Command, config::Endpoint, tls::TlsError};
-use crate::smpp::{
-    pdu::DeliverSm,
-    session::{Answer, Closed, DeliveryId, Fault, SubmitOutcome},
-    status::CommandStatus,
+use super::{command::Command, config::Endpoint};
+use crate::{
+    smpp::{
+        pdu::DeliverSm,
+        session::{Answer, Closed, DeliveryId, Fault, SubmitOutcome},
+        status::CommandStatus,
+    },
+    tls::TlsError,
 };
 
 /// Something happened on one of the links.

@@ -14,15 +14,14 @@ use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::queue::{Queue, Turn};
-use super::{
-    breaker::{BreakerConfig, BreakerState},
-    command::Command,
-    submission::Submission,
-};
-use crate::smpp::{
-    pdu::SubmitSm,
-    session::{DoubtCause, SubmitOutcome},
-    status::CommandStatus,
+use super::{command::Command, submission::Submission};
+use crate::{
+    pace::{BreakerConfig, BreakerState},
+    smpp::{
+        pdu::SubmitSm,
+        session::{DoubtCause, SubmitOutcome},
+        status::CommandStatus,
+    },
 };
 
 /// Which queue a reservation waits in. Within a lane: first come, first served.

@@ -222,7 +222,7 @@ pub(in crate::store) fn receipt(id: &str, carrier_id: Option<&str>, second: u64)
         id: id.into(),
         carrier: carrier(),
         carrier_id: carrier_id.map(Into::into),
-        msisdn: msisdn(1),
+        msisdn: Some(msisdn(1)),
         body: serde_json::json!({ "stat": "DELIVRD", "err": "000" }),
         received_at: at(second),
     }

@@ -143,8 +143,11 @@ pub(super) async fn m14_a_revoked_ticket_is_past_and_stays_revoked(store: Store)
     let tickets = async |filter| store.tickets(charge.order.msisdn, filter, at(11), 9).await.unwrap().len();
     assert_eq!((tickets(TicketFilter::Active).await, tickets(TicketFilter::Past).await), (0, 1));
     let finding = Finding::Charged { carrier_id: None, amount: None };
-    let done =
-        super::fixture::settlement(&settlement.charge, Event::RefundEvidence { refund: reference(8), finding }, 20);
+    let done = super::fixture::settlement(
+        &settlement.charge,
+        Event::RefundEvidence { refund: reference(8), id: String::new(), finding },
+        20,
+    );
     settle(&store, Settlement { revoke_ticket: true, ..done }).await;
     assert_eq!(store.ticket(charge.reference).await.unwrap().unwrap().revoked_at, Some(at(10)));
 }

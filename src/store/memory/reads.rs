@@ -31,7 +31,7 @@ impl Memory {
 
     pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {
         let state = self.state();
-        let due = |charge: &&Charge| charge.state.is_open() && charge.due_at().is_some_and(|due| due <= now);
+        let due = |charge: &&Charge| charge.due_at().is_some_and(|due| due <= now);
         let mut charges: Vec<&Charge> = state.charges.values().filter(due).collect();
         charges.sort_by_key(|charge| (charge.due_at(), charge.reference));
         Ok(first(limit, charges.into_iter()))
@@ -109,12 +109,23 @@ impl Memory {
         limit: u32,
     ) -> Result<Vec<ParkedReceipt>, StoreError> {
         let state = self.state();
-        let fits = |receipt: &&ParkedReceipt| receipt.carrier == *carrier && receipt.msisdn == msisdn;
+        let fits = |receipt: &&ParkedReceipt| receipt.carrier == *carrier && receipt.msisdn == Some(msisdn);
         let mut parked: Vec<&ParkedReceipt> = state.parked.values().filter(fits).collect();
         parked.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
         let mut newest = first(limit, parked.into_iter().rev());
         newest.reverse();
         Ok(newest)
+    }
+
+    pub(in crate::store) async fn parked_for(
+        &self,
+        carrier: &CarrierName,
+        carrier_id: &str,
+        limit: u32,
+    ) -> Result<Vec<ParkedReceipt>, StoreError> {
+        let state = self.state();
+        let parked = state.parked_for(Some((carrier.as_str(), carrier_id)));
+        Ok(first(limit, parked.iter()))
     }
 
     pub(in crate::store) async fn parked_count(&self) -> Result<u64, StoreError> {

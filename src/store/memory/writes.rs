@@ -200,7 +200,7 @@ impl State {
         owner.map_or(Outcome::Parked, |owner| Outcome::Owned(owner.clone()))
     }
 
-    fn parked_for(&self, learned: Option<(&str, &str)>) -> Vec<ParkedReceipt> {
+    pub(super) fn parked_for(&self, learned: Option<(&str, &str)>) -> Vec<ParkedReceipt> {
         let Some((carrier, id)) = learned else { return Vec::new() };
         let fits =
             |receipt: &&ParkedReceipt| receipt.carrier.as_str() == carrier && receipt.carrier_id.as_deref() == Some(id);

@@ -90,7 +90,10 @@ pub(super) fn parked_receipt(row: &SqliteRow, from: usize) -> Result<ParkedRecei
         id: row.try_get(from)?,
         carrier: word(row, from + 1, "parked")?,
         carrier_id: row.try_get(from + 2)?,
-        msisdn: msisdn(row, from + 3, "parked")?,
+        msisdn: match row.try_get::<Option<i64>, _>(from + 3)? {
+            Some(_) => Some(msisdn(row, from + 3, "parked")?),
+            None => None,
+        },
         received_at: moment(row, from + 4)?,
         body: body(row, from + 5, "parked")?,
     })

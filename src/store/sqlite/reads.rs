@@ -45,6 +45,20 @@ WHERE reference >= ?5 AND reference < ?6 AND received_at >= ?3 AND received_at <
   AND (?1 IS NULL OR vehicle = ?1) AND (?2 IS NULL OR state = ?2)
 ORDER BY reference DESC LIMIT ?7";
 
+/// Those whose outcome is open, and those with a refund under way.
+const DUE_CHARGES: &str = "
+SELECT body FROM (
+  SELECT * FROM (
+    SELECT body, due_at, reference FROM charges INDEXED BY charges_open
+    WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND due_at <= ?1
+    ORDER BY due_at, reference LIMIT ?2)
+  UNION ALL
+  SELECT * FROM (
+    SELECT body, due_at, reference FROM charges INDEXED BY charges_refunding
+    WHERE state NOT IN ('processing', 'awaiting_otp', 'in_doubt') AND due_at <= ?1
+    ORDER BY due_at, reference LIMIT ?2))
+ORDER BY due_at, reference LIMIT ?2";
+
 impl Sqlite {
     pub(in crate::store) async fn charge(&self, reference: Reference) -> Result<Option<Charge>, StoreError> {
         let query = sqlx::query("SELECT body FROM charges WHERE reference = ?1").bind(bytes(&reference));
@@ -82,11 +96,7 @@ impl Sqlite {
     }
 
     pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {
-        let query = sqlx::query(
-            "SELECT body FROM charges
-             WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND due_at <= ?1
-             ORDER BY due_at, reference LIMIT ?2",
-        );
+        let query = sqlx::query(DUE_CHARGES);
         all(query.bind(now.unix_ms()).bind(limit).fetch_all(&self.readers).await?, charge)
     }
 
@@ -182,6 +192,20 @@ impl Sqlite {
         let mut newest = all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))?;
         newest.reverse();
         Ok(newest)
+    }
+
+    pub(in crate::store) async fn parked_for(
+        &self,
+        carrier: &CarrierName,
+        carrier_id: &str,
+        limit: u32,
+    ) -> Result<Vec<ParkedReceipt>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, carrier, carrier_id, msisdn, received_at, body FROM parked
+             WHERE carrier = ?1 AND carrier_id = ?2 ORDER BY received_at, id LIMIT ?3",
+        );
+        let query = query.bind(carrier.as_str()).bind(carrier_id).bind(limit);
+        all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))
     }
 
     pub(in crate::store) async fn parked_count(&self) -> Result<u64, StoreError> {

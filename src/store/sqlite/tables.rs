@@ -7,6 +7,7 @@ use crate::{
     clock::Timestamp,
     eligibility::{FactName, FactSource, FactValue},
     ledger::{Account, Entry},
+    msisdn::Msisdn,
     passenger::Language,
     store::{IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, sales::SalesChanges},
     transit::VehicleCode,
@@ -364,7 +365,7 @@ pub(super) struct ParkedRow<'a> {
     pub(super) id: &'a str,
     pub(super) carrier: &'a str,
     pub(super) carrier_id: Option<&'a str>,
-    pub(super) msisdn: u64,
+    pub(super) msisdn: Option<u64>,
     pub(super) received_at: i64,
     #[serde(flatten)]
     pub(super) body: Body,
@@ -376,7 +377,7 @@ impl<'a> ParkedRow<'a> {
             id: &receipt.id,
             carrier: receipt.carrier.as_str(),
             carrier_id: receipt.carrier_id.as_deref(),
-            msisdn: receipt.msisdn.e164(),
+            msisdn: receipt.msisdn.map(Msisdn::e164),
             received_at: receipt.received_at.unix_ms(),
             body,
         }

@@ -8,15 +8,8 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{
-    super::{
-        breaker::{Breaker, BreakerConfig, BreakerState},
-        latency::Latency,
-        limiter::Limiter,
-        throttle::Throttle,
-    },
-    Lane, LinkPlacesConfig, Places, Slot, now,
-};
+use super::{Lane, LinkPlacesConfig, Places, Slot, now};
+use crate::pace::{Breaker, BreakerConfig, BreakerState, Latency, Limiter, Throttle};
 
 /// The links' places, those who wait, and what allows a message.
 #[derive(Debug)]

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// A smoothed mean and deviation, as TCP keeps them for its retransmission timer (RFC 6298, section 2).
 #[derive(Debug, Default)]
-pub(super) struct Latency {
+pub struct Latency {
     mean: Option<Duration>,
     deviation: Duration,
 }
 
 impl Latency {
     /// One answer took so long.
-    pub(super) fn measured(&mut self, time: Duration) {
+    pub fn measured(&mut self, time: Duration) {
         match self.mean {
             None => (self.mean, self.deviation) = (Some(time), time / 2),
             Some(mean) => {
@@ -22,12 +22,12 @@ impl Latency {
     }
 
     /// What an answer takes; nothing while none has been measured.
-    pub(super) fn typical(&self) -> Duration {
+    pub fn typical(&self) -> Duration {
         self.mean.unwrap_or_default()
     }
 
     /// What nearly every answer stays below.
-    pub(super) fn expected(&self) -> Duration {
+    pub fn expected(&self) -> Duration {
         self.typical() + self.deviation * 4
     }
 }

@@ -36,7 +36,7 @@ pub enum BreakerState {
 
 /// It reads no clock.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub struct Breaker {
     config: BreakerConfig,
     state: BreakerState,
     failures: u32,
@@ -47,12 +47,13 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) fn new(config: BreakerConfig) -> Breaker {
+    /// Closed.
+    pub fn new(config: BreakerConfig) -> Breaker {
         Breaker { config, state: BreakerState::Closed, failures: 0, openings: 0, trying: false }
     }
 
     /// How it stands at `now`.
-    pub(super) fn state(&mut self, now: Instant) -> BreakerState {
+    pub fn state(&mut self, now: Instant) -> BreakerState {
         if let BreakerState::Open { until } = self.state
             && until <= now
         {
@@ -63,7 +64,7 @@ impl Breaker {
     }
 
     /// Whether a message may go now.
-    pub(super) fn lets_through(&mut self, now: Instant) -> bool {
+    pub fn lets_through(&mut self, now: Instant) -> bool {
         match self.state(now) {
             BreakerState::Closed => true,
             BreakerState::Open { .. } => false,
@@ -72,23 +73,23 @@ impl Breaker {
     }
 
     /// A message goes. `true` if it is the trial.
-    pub(super) fn take(&mut self) -> bool {
+    pub fn take(&mut self) -> bool {
         self.trying = self.state == BreakerState::Trial;
         self.trying
     }
 
     /// The trial did not go, or what becomes of it will say nothing of the carrier's health.
-    pub(super) fn give_back(&mut self) {
+    pub fn give_back(&mut self) {
         self.trying = false;
     }
 
     /// A definite answer, whatever it says: the carrier is there.
-    pub(super) fn answered(&mut self) {
+    pub fn answered(&mut self) {
         *self = Breaker::new(self.config);
     }
 
     /// A message whose fate is not known. `true` if that opened the breaker.
-    pub(super) fn failed(&mut self, now: Instant) -> bool {
+    pub fn failed(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         let opens = match self.state {
             BreakerState::Closed => self.failures >= self.config.failures_max.max(1),

@@ -23,7 +23,7 @@ const CONGESTED: u8 = 100;
 /// `congestion_state`: it halves the rate, or what was really sent where that is less, and wins back a twentieth of the
 /// contract's rate a second, so that twenty good seconds at most undo a storm.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub struct Throttle {
     ceiling: u64,
     /// `None` while the contract's rate is all there is.
     reduced: Option<Reduced>,
@@ -51,23 +51,23 @@ struct Sent {
 
 impl Throttle {
     /// For a contract's rate in messages a second.
-    pub(super) fn new(per_second: u32) -> Throttle {
+    pub fn new(per_second: u32) -> Throttle {
         Throttle { ceiling: milli(per_second), reduced: None, sent: Sent::default() }
     }
 
     /// Another contract's rate; a reduction stays.
-    pub(super) fn set_ceiling(&mut self, per_second: u32) {
+    pub fn set_ceiling(&mut self, per_second: u32) {
         self.ceiling = milli(per_second);
     }
 
     /// When the next message may go; `None` if at once.
-    pub(super) fn not_before(&mut self, now: Instant) -> Option<Instant> {
+    pub fn not_before(&mut self, now: Instant) -> Option<Instant> {
         self.grow(now);
         self.reduced.map(|reduced| reduced.next).filter(|next| *next > now)
     }
 
     /// A message goes.
-    pub(super) fn take(&mut self, now: Instant) {
+    pub fn take(&mut self, now: Instant) {
         self.sent.count(now);
         if let Some(reduced) = &mut self.reduced {
             let earliest = now.checked_sub(BURST).unwrap_or(now);
@@ -76,7 +76,7 @@ impl Throttle {
     }
 
     /// A message that went at `sent_at` was answered with "too fast".
-    pub(super) fn throttled(&mut self, sent_at: Instant, now: Instant) {
+    pub fn throttled(&mut self, sent_at: Instant, now: Instant) {
         if self.reduced.is_some_and(|reduced| sent_at <= reduced.since || now < reduced.since + HOLD) {
             return;
         }
@@ -85,7 +85,7 @@ impl Throttle {
     }
 
     /// The SMSC's `congestion_state`, 0 to 100: a hint, weaker than a refusal.
-    pub(super) fn congestion(&mut self, state: u8, now: Instant) {
+    pub fn congestion(&mut self, state: u8, now: Instant) {
         match (&mut self.reduced, state) {
             (Some(reduced), CONGESTED..) if now < reduced.since + HOLD => {}
             (_, CONGESTED..) => {
@@ -98,17 +98,17 @@ impl Throttle {
     }
 
     /// The rate in force, in thousandths of a message a second.
-    pub(super) fn rate(&self) -> u64 {
+    pub fn rate(&self) -> u64 {
         self.reduced.map_or(self.ceiling, |reduced| reduced.rate)
     }
 
     /// Whether the rate is beneath the contract's.
-    pub(super) fn is_reduced(&self) -> bool {
+    pub fn is_reduced(&self) -> bool {
         self.reduced.is_some()
     }
 
     /// How long so many messages take from now on, at a rate that grows as it would without further throttling.
-    pub(super) fn time_for(&self, messages: u64) -> Duration {
+    pub fn time_for(&self, messages: u64) -> Duration {
         let (rate, growth) = (self.rate().max(1), self.growth());
         let wanted = messages.saturating_mul(1_000);
         let growing_ms = (self.ceiling - rate.min(self.ceiling)).saturating_mul(1_000) / growth;

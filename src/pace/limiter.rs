@@ -12,7 +12,7 @@ const BURST_PARTS: u32 = 10;
 
 /// A permission that was got is kept until it is used: what else a message needs may come later.
 #[derive(Debug)]
-pub(super) struct Limiter {
+pub struct Limiter {
     governor: DefaultDirectRateLimiter,
     granted: bool,
     not_before: Option<Instant>,
@@ -20,7 +20,7 @@ pub(super) struct Limiter {
 
 impl Limiter {
     /// At most so many messages a second, a tenth of them at once.
-    pub(super) fn new(per_second: u32) -> Limiter {
+    pub fn new(per_second: u32) -> Limiter {
         let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
         let burst = NonZeroU32::new(per_second / BURST_PARTS).unwrap_or(NonZeroU32::MIN);
         let governor = RateLimiter::direct(Quota::per_second(rate).allow_burst(burst));
@@ -28,7 +28,7 @@ impl Limiter {
     }
 
     /// Whether a message may go. Errors: when it may.
-    pub(super) fn allows(&mut self, now: Instant) -> Result<(), Instant> {
+    pub fn allows(&mut self, now: Instant) -> Result<(), Instant> {
         if self.granted {
             return Ok(());
         }
@@ -50,7 +50,7 @@ impl Limiter {
     }
 
     /// The message goes.
-    pub(super) fn take(&mut self) {
+    pub fn take(&mut self) {
         debug_assert!(self.granted, "it was asked for first");
         self.granted = false;
     }

@@ -1,0 +1,393 @@
+//! The slots, those who wait for one, and what allows a request. All waiting is here, in two lanes, before a slot is given.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::outcome::Outcome;
+use crate::{
+    carrier::{NoSlot, Urgency},
+    pace::{Breaker, BreakerConfig, BreakerState, Latency, Limiter, Throttle},
+};
+
+/// The right to send one request now. Dropping it gives the place back.
+#[derive(Debug)]
+pub struct WebSlot {
+    slots: Arc<Slots>,
+    given_at: Instant,
+    /// The circuit breaker waits for what becomes of this request.
+    trial: bool,
+    held: bool,
+}
+
+impl WebSlot {
+    /// Gives the place back, with what became of the request: the carrier's health, mood and latency are known by that.
+    pub fn settle(mut self, outcome: &Outcome) {
+        self.held = false;
+        self.slots.settle(&self, outcome);
+    }
+}
+
+impl Drop for WebSlot {
+    fn drop(&mut self) {
+        if self.held {
+            self.slots.give_back(self);
+        }
+    }
+}
+
+pub(super) struct SlotsConfig {
+    pub(super) tps: u32,
+    pub(super) concurrency: usize,
+    pub(super) breaker: BreakerConfig,
+    pub(super) waiting_max: usize,
+}
+
+/// How the gate stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) paused: bool,
+    pub(super) ended: bool,
+    /// The last request got through to the carrier.
+    pub(super) reachable: bool,
+    pub(super) breaker: BreakerState,
+    pub(super) rate_milli: u64,
+    pub(super) throttled: bool,
+    pub(super) in_flight: usize,
+    pub(super) waiting: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Slots {
+    queue: Mutex<Queue>,
+    concurrency: usize,
+    waiting_max: usize,
+    /// The moment at which somebody can be served has changed.
+    retimed: Notify,
+    /// A slot came back after the end.
+    returned: Notify,
+}
+
+/// All that is under the lock.
+#[derive(Debug)]
+struct Queue {
+    free: usize,
+    tickets: VecDeque<oneshot::Sender<WebSlot>>,
+    others: VecDeque<oneshot::Sender<WebSlot>>,
+    contract: Limiter,
+    throttle: Throttle,
+    breaker: Breaker,
+    latency: Latency,
+    /// The carrier asked to be left alone until then.
+    hold_until: Option<Instant>,
+    reachable: bool,
+    paused: bool,
+    ended: bool,
+    /// When somebody who waits can be served, if nothing else happens.
+    serve_at: Option<Instant>,
+}
+
+enum Turn {
+    Now,
+    Later(Instant),
+    /// Something else has to happen first.
+    Wait,
+}
+
+impl Slots {
+    pub(super) fn new(config: &SlotsConfig) -> Slots {
+        let queue = Queue {
+            free: config.concurrency,
+            tickets: VecDeque::new(),
+            others: VecDeque::new(),
+            contract: Limiter::new(config.tps),
+            throttle: Throttle::new(config.tps),
+            breaker: Breaker::new(config.breaker),
+            latency: Latency::default(),
+            hold_until: None,
+            reachable: true,
+            paused: false,
+            ended: false,
+            serve_at: None,
+        };
+        Slots {
+            queue: Mutex::new(queue),
+            concurrency: config.concurrency,
+            waiting_max: config.waiting_max,
+            retimed: Notify::new(),
+            returned: Notify::new(),
+        }
+    }
+
+    pub(super) fn try_reserve(self: &Arc<Slots>) -> Option<WebSlot> {
+        let now = now();
+        let mut queue = self.lock();
+        if queue.somebody_waits() {
+            return None;
+        }
+        match queue.turn(now) {
+            Turn::Now => Some(self.give(&mut queue, now)),
+            Turn::Later(_) | Turn::Wait => None,
+        }
+    }
+
+    pub(super) async fn reserve(self: &Arc<Slots>, deadline: Instant, urgency: Urgency) -> Result<WebSlot, NoSlot> {
+        if let Some(slot) = self.try_reserve() {
+            return Ok(slot);
+        }
+        let waiting = self.enqueue(deadline, urgency)?;
+        match tokio::time::timeout_at(deadline.into(), waiting).await {
+            Ok(Ok(slot)) => Ok(slot),
+            Ok(Err(_ended)) => Err(NoSlot::ShuttingDown),
+            Err(_elapsed) => Err(NoSlot::InTime),
+        }
+    }
+
+    fn enqueue(self: &Arc<Slots>, deadline: Instant, urgency: Urgency) -> Result<oneshot::Receiver<WebSlot>, NoSlot> {
+        let mut queue = self.lock();
+        if queue.ended {
+            return Err(NoSlot::ShuttingDown);
+        }
+        let refuses = |queue: &Queue| {
+            queue.waiting() >= self.waiting_max || now() + queue.expected_wait(urgency, self.concurrency) > deadline
+        };
+        if refuses(&queue) {
+            queue.forget_those_who_gave_up();
+            if refuses(&queue) {
+                return Err(NoSlot::TooManyWait);
+            }
+        }
+        let (give, waiting) = oneshot::channel();
+        match urgency {
+            Urgency::Ticket => queue.tickets.push_back(give),
+            Urgency::Normal => queue.others.push_back(give),
+        }
+        drop(queue);
+        // A place may have come free since it was looked for.
+        self.serve();
+        Ok(waiting)
+    }
+
+    pub(super) fn set_paused(self: &Arc<Slots>, paused: bool) {
+        self.lock().paused = paused;
+        self.serve();
+    }
+
+    pub(super) fn set_tps(self: &Arc<Slots>, tps: u32) {
+        let mut queue = self.lock();
+        queue.contract = Limiter::new(tps);
+        queue.throttle.set_ceiling(tps);
+        drop(queue);
+        self.serve();
+    }
+
+    pub(super) fn expected_answer(&self) -> Duration {
+        self.lock().latency.expected()
+    }
+
+    pub(super) fn load(&self) -> Load {
+        let mut queue = self.lock();
+        Load {
+            paused: queue.paused,
+            ended: queue.ended,
+            reachable: queue.reachable,
+            breaker: queue.breaker.state(now()),
+            rate_milli: queue.throttle.rate(),
+            throttled: queue.throttle.is_reduced(),
+            in_flight: self.concurrency - queue.free,
+            waiting: queue.waiting(),
+        }
+    }
+
+    /// No more slots for anybody; returns when all are back, or at `deadline`.
+    pub(super) async fn end(&self, deadline: Instant) {
+        let waiting = {
+            let mut queue = self.lock();
+            queue.ended = true;
+            (std::mem::take(&mut queue.tickets), std::mem::take(&mut queue.others))
+        };
+        drop(waiting);
+        self.retimed.notify_one();
+        loop {
+            let returned = self.returned.notified();
+            if self.lock().free == self.concurrency {
+                return;
+            }
+            if tokio::time::timeout_at(deadline.into(), returned).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Serves those who wait when time alone lets them go on. Ends with the slots.
+    pub(super) async fn keep_time(slots: Weak<Slots>) {
+        // Awaited without holding the slots, so that they can go: looked after now and then.
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        while let Some(held) = slots.upgrade() {
+            let serve_at = {
+                let queue = held.lock();
+                if queue.ended {
+                    return;
+                }
+                queue.serve_at
+            };
+            let at = serve_at.unwrap_or(now() + LOOK_EVERY).min(now() + LOOK_EVERY);
+            if tokio::time::timeout_at(at.into(), held.retimed.notified()).await.is_err() && serve_at.is_some() {
+                held.serve();
+            }
+        }
+    }
+
+    fn give(self: &Arc<Slots>, queue: &mut Queue, now: Instant) -> WebSlot {
+        assert!(queue.free > 0, "a place was given that is not there");
+        queue.free -= 1;
+        queue.contract.take();
+        queue.throttle.take(now);
+        let trial = queue.breaker.take();
+        WebSlot { slots: Arc::clone(self), given_at: now, trial, held: true }
+    }
+
+    fn give_back(self: &Arc<Slots>, slot: &WebSlot) {
+        let mut queue = self.lock();
+        queue.free += 1;
+        if slot.trial {
+            queue.breaker.give_back();
+        }
+        drop(queue);
+        self.returned.notify_waiters();
+        self.serve();
+    }
+
+    fn settle(self: &Arc<Slots>, slot: &WebSlot, outcome: &Outcome) {
+        let now = now();
+        let mut queue = self.lock();
+        queue.free += 1;
+        queue.weigh(slot.given_at, outcome, now);
+        drop(queue);
+        self.returned.notify_waiters();
+        self.serve();
+    }
+
+    /// Gives slots to those who wait, as many as may have one now. A slot is never dropped under the lock, since its drop takes it.
+    fn serve(self: &Arc<Slots>) {
+        while let Some((waiter, slot)) = self.next_waiter() {
+            // Who gave up waiting gives the place back by dropping it.
+            let _gone = waiter.send(slot);
+        }
+    }
+
+    fn next_waiter(self: &Arc<Slots>) -> Option<(oneshot::Sender<WebSlot>, WebSlot)> {
+        let now = now();
+        let mut queue = self.lock();
+        if !queue.somebody_waits() {
+            queue.serve_at = None;
+            return None;
+        }
+        match queue.turn(now) {
+            Turn::Now => {
+                let waiter = queue.tickets.pop_front().or_else(|| queue.others.pop_front())?;
+                Some((waiter, self.give(&mut queue, now)))
+            }
+            Turn::Later(at) => {
+                if queue.serve_at != Some(at) {
+                    queue.serve_at = Some(at);
+                    self.retimed.notify_one();
+                }
+                None
+            }
+            Turn::Wait => {
+                queue.serve_at = None;
+                None
+            }
+        }
+    }
+
+    /// A panic elsewhere cannot leave the few numbers in here half changed.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn turn(&mut self, now: Instant) -> Turn {
+        if self.paused || self.ended || self.free == 0 {
+            return Turn::Wait;
+        }
+        if !self.breaker.lets_through(now) {
+            return match self.breaker.state(now) {
+                BreakerState::Open { until } => Turn::Later(until),
+                _ => Turn::Wait,
+            };
+        }
+        if let Some(at) = self.hold_until.filter(|at| *at > now) {
+            return Turn::Later(at);
+        }
+        if let Some(at) = self.throttle.not_before(now) {
+            return Turn::Later(at);
+        }
+        match self.contract.allows(now) {
+            Ok(()) => Turn::Now,
+            Err(at) => Turn::Later(at),
+        }
+    }
+
+    /// What an outcome says of the carrier's health and mood. Each failure counts that leaves money in doubt, and each that shows
+    /// that the carrier cannot be reached.
+    fn weigh(&mut self, given_at: Instant, outcome: &Outcome, now: Instant) {
+        self.reachable = !matches!(outcome, Outcome::NotSent(_));
+        let Outcome::Answer(answer) = outcome else {
+            self.breaker.failed(now);
+            return;
+        };
+        if matches!(answer.status, 429 | 503) {
+            self.throttle.throttled(given_at, now);
+            let until = answer.retry_after().map(|wait| now + wait);
+            self.hold_until = self.hold_until.max(until);
+        }
+        if answer.status >= 500 {
+            self.breaker.failed(now);
+        } else {
+            self.breaker.answered();
+            self.latency.measured(now.saturating_duration_since(given_at));
+        }
+    }
+
+    /// Whether anybody waits who has not given up.
+    fn somebody_waits(&mut self) -> bool {
+        for lane in [&mut self.tickets, &mut self.others] {
+            while lane.front().is_some_and(oneshot::Sender::is_closed) {
+                lane.pop_front();
+            }
+        }
+        self.waiting() > 0
+    }
+
+    fn forget_those_who_gave_up(&mut self) {
+        self.tickets.retain(|waiter| !waiter.is_closed());
+        self.others.retain(|waiter| !waiter.is_closed());
+    }
+
+    fn waiting(&self) -> usize {
+        self.tickets.len() + self.others.len()
+    }
+
+    /// How long one more would wait at the rate in force, as far as that can be known.
+    fn expected_wait(&self, urgency: Urgency, concurrency: usize) -> Duration {
+        let ahead = match urgency {
+            Urgency::Ticket => self.tickets.len(),
+            Urgency::Normal => self.waiting(),
+        };
+        let by_rate = self.throttle.time_for(u64::try_from(ahead).unwrap_or(u64::MAX));
+        let rounds = u32::try_from(ahead / concurrency.max(1)).unwrap_or(u32::MAX);
+        by_rate.max(self.latency.typical().saturating_mul(rounds))
+    }
+}
+
+/// The monotonic clock, which the runtime may control.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

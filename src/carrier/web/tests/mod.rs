@@ -1,0 +1,1 @@
+//! The client, the tokens and the gate against peers over real sockets.

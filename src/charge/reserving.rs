@@ -1,0 +1,114 @@
+//! The two steps: what a carrier holds is taken by a second request, or given up by one.
+
+use std::time::Duration;
+
+use super::{Asked, AttemptState, Break, Effect, Illegal, Reason, Rejection, Retry, State, step::Change};
+
+/// No adapter waits so long for an answer. If none was applied by then, whoever waited for it is gone.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+impl Change {
+    /// The carrier asks the subscriber for a password. Not news once the second step was asked for.
+    pub(super) fn otp_needed(&mut self, index: usize, carrier_id: Option<String>) {
+        let attempt = &mut self.charge.attempts[index];
+        attempt.otp_wanted = attempt.asked == Asked::Take;
+        self.accepted(index, carrier_id);
+    }
+
+    /// The password is about to be passed on. What comes of that is asked for if no answer comes.
+    pub(super) fn submit_otp(&mut self) -> Result<(), Illegal> {
+        let state = self.charge.state;
+        let Some(index) = self.charge.attempts.len().checked_sub(1).filter(|_| state == State::AwaitingOtp) else {
+            return Err(Illegal::NoOtpWanted { state: state.code() });
+        };
+        if self.past_deadline() {
+            return Err(Illegal::DeadlinePassed);
+        }
+        self.schedule_query(index);
+        self.effects.push(Effect::Validate { attempt: self.charge.attempts[index].number });
+        Ok(())
+    }
+
+    /// The carrier holds the amount: it is to be taken if the passenger still waits for it, and given up if not.
+    pub(super) fn reserved(&mut self, index: usize, carrier_id: Option<String>) {
+        if !self.charge.attempts[index].has_two_steps() {
+            // By the contract its own request takes the money; then that is still to come.
+            return self.accepted(index, carrier_id);
+        }
+        self.learn_carrier_id(index, carrier_id);
+        let attempt = &mut self.charge.attempts[index];
+        match (&attempt.state, attempt.asked) {
+            (AttemptState::Open, Asked::Confirm | Asked::Cancel) => {
+                // Said before the request arrived that is on its way now.
+            }
+            (AttemptState::Open | AttemptState::Accepted | AttemptState::InDoubt { .. }, asked) => {
+                attempt.otp_wanted = false;
+                self.hold_until(index);
+                if asked == Asked::Cancel || self.must_not_go_through() {
+                    self.ask(index, Asked::Cancel);
+                } else {
+                    self.ask(index, Asked::Confirm);
+                }
+            }
+            (AttemptState::NotSent, _) => self.effects.push(Effect::RaiseBreak(Break::AnswerToUnsent)),
+            // What it holds for an attempt that is decided it lets go by itself.
+            (AttemptState::Rejected(_) | AttemptState::Charged, _) => {}
+        }
+    }
+
+    /// What was held was given up: by us, or because its time ran out.
+    pub(super) fn cancelled(&mut self, index: usize) {
+        let reason =
+            if self.charge.attempts[index].otp_wanted { Reason::OtpExpired } else { Reason::CarrierUnavailable };
+        self.rejected(index, Rejection { reason, retry: Retry::Never, detail: "cancelled".into() });
+    }
+
+    /// The second step was not made: the amount is held as before.
+    pub(super) fn still_reserved(&mut self, index: usize) {
+        let attempt = &mut self.charge.attempts[index];
+        if attempt.state == AttemptState::Open {
+            attempt.state = AttemptState::Accepted;
+            self.schedule_query(index);
+        }
+    }
+
+    /// No contract tells when a reservation ends; ours begins when we first hear of it.
+    pub(super) fn hold_until(&mut self, index: usize) {
+        let attempt = &mut self.charge.attempts[index];
+        if let Some(ms) = attempt.contract.reservation_ms {
+            attempt.reserved_until.get_or_insert(self.now.plus(Duration::from_millis(ms)));
+        }
+    }
+
+    /// What would come too late, or was overtaken by a newer purchase (M11, M12).
+    pub(super) fn must_not_go_through(&self) -> bool {
+        self.past_deadline() || self.charge.superseded_by.is_some()
+    }
+
+    /// Past the deadline, or past the time for which the carrier holds it, what was not asked to be taken is given up.
+    pub(super) fn give_up_reservation_if_due(&mut self) {
+        let Some(index) = self.charge.attempts.len().checked_sub(1) else { return };
+        let attempt = &self.charge.attempts[index];
+        let is_answered = matches!(attempt.state, AttemptState::Accepted | AttemptState::InDoubt { .. });
+        let is_over = attempt.reserved_until.is_some_and(|until| until <= self.now) || self.must_not_go_through();
+        if is_answered && is_over && attempt.may_be_reserved() {
+            self.ask(index, Asked::Cancel);
+        }
+    }
+
+    /// Makes it durable that the carrier is asked for the second step.
+    fn ask(&mut self, index: usize, asked: Asked) {
+        let attempt = &mut self.charge.attempts[index];
+        attempt.asked = asked;
+        attempt.state = AttemptState::Open;
+        attempt.in_doubt_since = None;
+        attempt.not_found_at = None;
+        attempt.next_query_at = Some(self.now.plus(ANSWER_WITHIN));
+        let attempt = attempt.number;
+        self.charge.state = if self.past_deadline() { State::InDoubt } else { State::Processing };
+        self.effects.push(match asked {
+            Asked::Cancel => Effect::Cancel { attempt },
+            _ => Effect::Confirm { attempt },
+        });
+    }
+}

@@ -1,0 +1,114 @@
+//! Refunds as requests of their own.
+
+use super::*;
+use crate::charge::{REFUND_TRIES_MAX, RefundState};
+
+/// A charged one whose whole amount is being asked back at second 10.
+fn refunding() -> (Charge, Vec<Effect>) {
+    let able = Contract { can_refund: true, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able };
+    let (charge, _) = run(opened(), [(1, open), (2, evidence(1, charged()))]);
+    run(charge, [(10, Event::RequestRefund { refund: reference(10), amount: FARE })])
+}
+
+fn refund_evidence(finding: Finding) -> Event {
+    Event::RefundEvidence { refund: reference(10), id: String::new(), finding }
+}
+
+fn state(charge: &Charge) -> RefundState {
+    charge.refunds[0].state
+}
+
+#[test]
+fn m14_a_refund_is_durable_before_it_is_sent_and_revokes_the_ticket_in_the_same_step() {
+    let (charge, effects) = refunding();
+    assert_eq!((charge.state, state(&charge)), (State::Refunding, RefundState::Requested));
+    assert!(effects.contains(&Effect::RevokeTicket) && effects.contains(&Effect::Refund { refund: reference(10) }));
+    let (charge, _) = run(charge, [(11, refund_evidence(charged()))]);
+    assert_eq!((charge.state, charge.due_at()), (State::Refunded, None));
+}
+
+#[test]
+fn m14_a_refund_that_was_not_sent_is_sent_later_with_the_same_name() {
+    for not_made in [Finding::NotSent, rejected(Retry::SameCarrier)] {
+        let (charge, _) = refunding();
+        let name = charge.refunds[0].wire_reference();
+        let (charge, effects) = run(charge, [(11, refund_evidence(not_made))]);
+        assert_eq!((state(&charge), effects), (RefundState::Waiting, vec![]));
+        let done = step(&charge, Event::Tick, charge.due_at().expect("a next try")).expect("a tick");
+        assert_eq!(done.effects, [Effect::Refund { refund: reference(10) }]);
+        assert_eq!(done.next.refunds[0].wire_reference(), name);
+    }
+}
+
+#[test]
+fn m14_a_refund_of_which_nothing_is_heard_is_in_doubt_and_asked_about() {
+    let (mut charge, _) = refunding();
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        let due = charge.due_at().expect("a question");
+        pauses.push(due.since(charge.updated_at).as_secs());
+        let done = step(&charge, Event::Tick, due).expect("a tick");
+        assert_eq!(done.effects, [Effect::QueryRefund { refund: reference(10) }]);
+        charge = done.next;
+        assert_eq!((charge.state, state(&charge)), (State::Refunding, RefundState::InDoubt));
+    }
+    assert!(pauses.is_sorted() && pauses[3] > pauses[0], "{pauses:?}");
+}
+
+#[test]
+fn m14_a_refund_that_is_proved_absent_is_asked_for_again_under_another_name_and_owed_in_the_end() {
+    let (mut charge, _) = refunding();
+    let mut names = vec![charge.refunds[0].wire_reference()];
+    let mut second = 20;
+    let mut hear = |charge: Charge, finding| {
+        second += 1_000;
+        run(charge, [(second, refund_evidence(finding))])
+    };
+    for _ in 1..REFUND_TRIES_MAX {
+        charge = hear(charge, doubtful(Doubt::Timeout)).0;
+        let (unchanged, effects) = hear(charge, Finding::NotFound { complete: false });
+        assert_eq!((unchanged.refunds[0].not_found_at, effects), (None, vec![]));
+        let (first, effects) = hear(unchanged, Finding::NotFound { complete: true });
+        assert_eq!(effects, []);
+        let (again, effects) = hear(first, Finding::NotFound { complete: true });
+        assert_eq!(effects, [Effect::Refund { refund: reference(10) }]);
+        names.push(again.refunds[0].wire_reference());
+        charge = again;
+    }
+    names.dedup();
+    assert_eq!(names.len(), usize::from(REFUND_TRIES_MAX));
+    charge = hear(charge, doubtful(Doubt::Timeout)).0;
+    charge = hear(charge, Finding::NotFound { complete: true }).0;
+    charge = hear(charge, Finding::NotFound { complete: true }).0;
+    assert_eq!((charge.state, state(&charge)), (State::RefundOwed, RefundState::Owed));
+}
+
+#[test]
+fn m14_a_refund_that_the_carrier_took_is_asked_about_until_it_is_done_or_refused() {
+    let (charge, _) = refunding();
+    let taken = Finding::Accepted { carrier_id: Some("r7".into()) };
+    let (charge, _) = run(charge, [(11, refund_evidence(taken))]);
+    assert_eq!((state(&charge), charge.refunds[0].carrier_id.as_deref()), (RefundState::Accepted, Some("r7")));
+    let due = charge.due_at().expect("a question");
+    assert_eq!(
+        step(&charge, Event::Tick, due).expect("a tick").effects,
+        [Effect::QueryRefund { refund: reference(10) }]
+    );
+    let (refused, _) = run(charge.clone(), [(12, refund_evidence(rejected(Retry::Never)))]);
+    assert_eq!((refused.state, refused.due_at()), (State::RefundOwed, None));
+    let (done, _) = run(charge, [(12, refund_evidence(charged()))]);
+    assert_eq!(done.state, State::Refunded);
+}
+
+#[test]
+fn a_refund_reads_back_from_what_an_older_version_wrote() {
+    let (charge, _) = refunding();
+    let mut json = serde_json::to_value(&charge.refunds[0]).expect("plain data");
+    let object = json.as_object_mut().expect("an object");
+    for new in ["tries", "carrier_id", "in_doubt_since", "not_found_at", "pauses", "next_at"] {
+        object.remove(new).expect("a key");
+    }
+    let old: crate::charge::Refund = serde_json::from_value(json).expect("as it was");
+    assert_eq!((old.tries, old.next_at), (0, None));
+}

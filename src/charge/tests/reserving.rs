@@ -1,0 +1,185 @@
+//! Two steps, one-time passwords, sending again, and the other carrier.
+
+use super::*;
+use crate::charge::{Asked, EvidenceSource};
+
+fn reserved() -> Finding {
+    Finding::Reserved { carrier_id: Some("7".into()) }
+}
+
+fn otp_needed() -> Finding {
+    Finding::OtpNeeded { carrier_id: Some("7".into()) }
+}
+
+fn queried(finding: Finding) -> Event {
+    Event::Evidence(Evidence { id: "q".into(), attempt: 1, source: EvidenceSource::Query, finding })
+}
+
+/// Prepared, and on its way.
+fn prepared() -> Charge {
+    run(opened(), [(1, open_two_steps())]).0
+}
+
+fn confirming() -> Charge {
+    run(prepared(), [(2, evidence(1, reserved()))]).0
+}
+
+fn last(charge: &Charge) -> &Attempt {
+    charge.last_attempt().expect("an attempt")
+}
+
+fn asks(effects: &[Effect]) -> Vec<&Effect> {
+    effects
+        .iter()
+        .filter(|e| matches!(e, Effect::Confirm { .. } | Effect::Cancel { .. } | Effect::Resend { .. }))
+        .collect()
+}
+
+#[test]
+fn m01_what_is_reserved_is_confirmed_once_and_that_is_durable_before_it_is_sent() {
+    let (charge, effects) = run(prepared(), [(2, evidence(1, reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Confirm { attempt: 1 }]);
+    assert_eq!((last(&charge).asked, &last(&charge).state), (Asked::Confirm, &AttemptState::Open));
+    // The same said again while the confirmation is on its way.
+    let (charge, effects) = run(charge, [(3, queried(reserved()))]);
+    assert_eq!(asks(&effects), [] as [&Effect; 0]);
+    let (charge, effects) = run(charge, [(4, evidence(1, charged()))]);
+    assert_eq!(charge.state, State::Charged);
+    assert!(effects.contains(&Effect::IssueTicket));
+}
+
+#[test]
+fn m03_a_lost_confirmation_is_in_doubt_and_asked_about_before_it_is_made_again() {
+    let (charge, effects) = run(confirming(), [(5, evidence(1, doubtful(Doubt::Timeout)))]);
+    assert_eq!((charge.state, asks(&effects)), (State::InDoubt, vec![]));
+    let due = charge.due_at().expect("a question");
+    let done = step(&charge, Event::Tick, due).expect("a tick");
+    assert_eq!(done.effects, [Effect::Query { attempt: 1 }]);
+    let (charge, effects) = run(done.next, [(20, queried(reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Confirm { attempt: 1 }]);
+    assert_eq!(charge.state, State::Processing);
+}
+
+#[test]
+fn m11_what_is_still_reserved_after_the_deadline_is_cancelled_and_never_confirmed() {
+    let (charge, _) = run(confirming(), [(5, evidence(1, doubtful(Doubt::Timeout)))]);
+    let (charge, effects) = run(charge, [(61, queried(reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+    assert_eq!((charge.state, last(&charge).asked), (State::InDoubt, Asked::Cancel));
+    let (charge, effects) = run(charge, [(62, queried(Finding::Cancelled))]);
+    assert_eq!(charge.state, State::Rejected(Reason::CarrierUnavailable));
+    assert!(effects.contains(&Effect::ReleaseSlot));
+}
+
+#[test]
+fn m03_a_lost_cancellation_is_itself_in_doubt_and_asked_for_again() {
+    let late = run(prepared(), [(2, evidence(1, otp_needed())), (61, Event::Tick)]).0;
+    assert_eq!((last(&late).asked, late.state), (Asked::Cancel, State::InDoubt));
+    let (charge, _) = run(late, [(62, evidence(1, doubtful(Doubt::LinkLost)))]);
+    assert_eq!(last(&charge).state, AttemptState::InDoubt { cause: Doubt::LinkLost });
+    let (charge, effects) = run(charge, [(70, queried(reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+    // It had been confirmed by somebody after all.
+    let (charge, _) = run(charge, [(80, queried(charged()))]);
+    assert_eq!(charge.state, State::Refunding);
+}
+
+#[test]
+fn a_refused_cancellation_decides_nothing_about_the_money() {
+    let late = run(prepared(), [(2, evidence(1, otp_needed())), (61, Event::Tick)]).0;
+    let (charge, _) = run(late, [(62, evidence(1, rejected(Retry::Never)))]);
+    assert_eq!(charge.state, State::InDoubt);
+    assert!(charge.due_at().is_some());
+}
+
+#[test]
+fn a_confirmation_that_was_not_sent_leaves_the_reservation_and_is_looked_after() {
+    for not_made in [Finding::NotSent, rejected(Retry::SameCarrier)] {
+        let (charge, effects) = run(confirming(), [(3, evidence(1, not_made))]);
+        assert_eq!((charge.state, &last(&charge).state), (State::Processing, &AttemptState::Accepted));
+        assert!(!effects.contains(&Effect::TryAgain));
+        assert!(charge.due_at().is_some_and(|at| at < charge.terms.ticket_deadline));
+    }
+}
+
+#[test]
+fn a_confirmation_that_is_refused_for_good_ends_the_charge() {
+    let (charge, _) = run(confirming(), [(3, evidence(1, rejected(Retry::Never)))]);
+    assert!(matches!(charge.state, State::Rejected(_)), "{charge:?}");
+}
+
+#[test]
+fn a_reservation_is_given_up_by_our_own_timer_before_the_deadline_too() {
+    let (charge, _) = run(prepared(), [(2, evidence(1, otp_needed()))]);
+    assert_eq!(charge.due_at().map(|at| at.min(charge.terms.ticket_deadline)), charge.due_at());
+    let (charge, effects) = run(charge, [(43, Event::Tick)]);
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+    let (charge, _) = run(charge, [(44, queried(Finding::Cancelled))]);
+    assert_eq!(charge.state, State::Rejected(Reason::OtpExpired));
+}
+
+#[test]
+fn a_password_is_passed_on_only_while_it_is_asked_for() {
+    let (charge, _) = run(prepared(), [(2, evidence(1, otp_needed()))]);
+    assert_eq!(charge.state, State::AwaitingOtp);
+    let (charge, effects) = run(charge, [(3, Event::SubmitOtp)]);
+    assert_eq!(effects, [Effect::Validate { attempt: 1 }]);
+    // A wrong one: it is asked for again.
+    let (charge, _) = run(charge, [(4, evidence(1, otp_needed()))]);
+    assert_eq!(charge.state, State::AwaitingOtp);
+    let (charge, effects) = run(charge, [(5, evidence(1, reserved()))]);
+    assert_eq!((charge.state, asks(&effects)), (State::Processing, vec![&Effect::Confirm { attempt: 1 }]));
+    assert_eq!(step(&charge, Event::SubmitOtp, at(6)), Err(Illegal::NoOtpWanted { state: "processing" }));
+    // What was said of the password before does not undo the second step.
+    let (charge, _) = run(charge, [(7, evidence(1, otp_needed()))]);
+    assert_eq!(charge.state, State::Processing);
+}
+
+#[test]
+fn m12_a_superseded_charge_gives_its_reservation_up() {
+    let (charge, _) =
+        run(prepared(), [(2, evidence(1, doubtful(Doubt::Timeout))), (61, Event::Supersede { by: reference(9) })]);
+    let (_, effects) = run(charge, [(62, queried(reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+}
+
+#[test]
+fn a_carrier_that_holds_where_the_contract_says_it_takes_is_waited_for() {
+    let (charge, effects) = run(sent(), [(2, evidence(1, reserved()))]);
+    assert_eq!((charge.state, asks(&effects)), (State::Processing, vec![]));
+    assert_eq!(last(&charge).state, AttemptState::Accepted);
+}
+
+#[test]
+fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() {
+    let replays = Contract { replays_keys: true, queries: None, ..contract() };
+    let open = |contract| Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract };
+    let doubt = |contract| run(opened(), [(1, open(contract)), (2, evidence(1, doubtful(Doubt::Timeout)))]).0;
+    let due = |charge: &Charge| charge.due_at().expect("something to do");
+    let charge = doubt(replays);
+    let done = step(&charge, Event::Tick, due(&charge)).expect("a tick");
+    assert_eq!(done.effects, [Effect::Resend { attempt: 1 }]);
+    assert_eq!(done.next.attempts.len(), 1);
+    // Too late: it might take the money then.
+    let late = step(&charge, Event::Tick, at(61)).expect("a tick");
+    assert_eq!((late.effects, late.next.due_at()), (vec![], None));
+    // Where it can be asked, it is asked first.
+    let charge = doubt(Contract { replays_keys: true, ..contract() });
+    let done = step(&charge, Event::Tick, due(&charge)).expect("a tick");
+    assert_eq!(done.effects, [Effect::Query { attempt: 1 }]);
+    let no_replay = doubt(Contract { queries: None, ..contract() });
+    assert_eq!(no_replay.due_at(), None);
+}
+
+#[test]
+fn m07_another_carrier_is_asked_once_after_a_definite_not_my_subscriber() {
+    let elsewhere = || evidence(1, rejected(Retry::OtherCarrier));
+    let (charge, effects) = run(sent(), [(2, elsewhere())]);
+    assert_eq!(effects, [Effect::Reroute]);
+    assert!(charge.wants_attempt());
+    let (charge, effects) = run(charge, [(3, open_attempt()), (4, evidence(2, rejected(Retry::OtherCarrier)))]);
+    assert!(matches!(charge.state, State::Rejected(_)), "{charge:?}");
+    assert!(!effects.contains(&Effect::Reroute));
+    let (charge, effects) = run(sent(), [(61, elsewhere())]);
+    assert!(matches!(charge.state, State::Rejected(_)) && !effects.contains(&Effect::Reroute));
+}

@@ -1,0 +1,128 @@
+//! What a caller asks of a charge that exists: a one-time password, a refund, a decision.
+
+use tracing::info;
+use zeroize::Zeroizing;
+
+use super::{ApplyError, Gateway};
+use crate::{
+    carrier::Urgency,
+    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Illegal, Reason, Reference, Refund, Retry},
+    money::Money,
+    store::StoreError,
+};
+
+/// What a person decided about a charge in doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// Whether the money was taken.
+    pub charged: bool,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub because: String,
+}
+
+/// Why no money goes back.
+#[derive(Debug, thiserror::Error)]
+pub enum RefundError {
+    /// The same key stands for another amount (M15).
+    #[error("the idempotency key was used for a refund of {0}")]
+    KeyConflict(Money),
+    /// The charge cannot be refunded, or the store failed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+impl Gateway {
+    /// Passes on the one-time password that the subscriber has entered. It is in no log and in no store. Returns the charge once
+    /// the carrier has answered: still awaiting the password if it was wrong.
+    ///
+    /// Safe to repeat: a reservation is taken once. Errors: the charge waits for no password.
+    pub async fn submit_otp(&self, reference: Reference, otp: Zeroizing<String>) -> Result<Charge, ApplyError> {
+        let inner = self.0.clone();
+        let work = self.0.tasks.spawn(async move {
+            let asked = inner.apply(reference, None, Event::SubmitOtp).await?;
+            let attempt = asked
+                .effects
+                .iter()
+                .find_map(|e| if let Effect::Validate { attempt } = e { Some(*attempt) } else { None });
+            let attempt = attempt.and_then(|number| asked.charge.attempt(number));
+            let Some((attempt, carrier)) = attempt.and_then(|a| Some((a, inner.carriers.get(&a.carrier)?))) else {
+                return Ok(asked.charge);
+            };
+            let patience = asked.charge.terms.ticket_deadline.since(inner.now());
+            let finding = match carrier.reserve(patience, Urgency::Ticket).await {
+                Ok(slot) => carrier.validate(slot, &asked.charge, attempt, &otp).await,
+                Err(_) => Finding::Nothing,
+            };
+            drop(otp);
+            match inner.hear(&asked.charge, attempt.number, "validate", finding).await {
+                Some(applied) => Ok(applied.charge),
+                None => Ok(asked.charge),
+            }
+        });
+        work.await.unwrap_or(Err(StoreError::Closed.into()))
+    }
+
+    /// Gives money back: what is left, or a part. Durable on return, and on its way; what the carrier cannot give back is on the
+    /// refund list. The same caller's same key for the same charge is the same refund.
+    ///
+    /// Errors: nothing was taken, or less is left; the key stands for another amount.
+    pub async fn refund(
+        &self,
+        reference: Reference,
+        amount: Option<Money>,
+        caller: &str,
+        key: &str,
+    ) -> Result<(Charge, Refund), RefundError> {
+        let name = reference.derive(&format!("refund:{caller}:{key}"), 0);
+        let inner = self.0.clone();
+        let caller = caller.to_owned();
+        let work = self.0.tasks.spawn(async move {
+            let charge = inner.store.charge(reference).await.map_err(ApplyError::from)?;
+            let charge = charge.ok_or(ApplyError::UnknownCharge(reference))?;
+            if let Some(known) = charge.refunds.iter().find(|refund| refund.reference == name) {
+                let same = amount.is_none_or(|amount| amount == known.amount);
+                let known = known.clone();
+                return if same { Ok((charge, known)) } else { Err(RefundError::KeyConflict(known.amount)) };
+            }
+            let left = charge.order.amount.checked_sub(charge.refunded_amount());
+            let left = left.map_err(|error| ApplyError::Illegal(Illegal::Money(error)))?;
+            let event = Event::RequestRefund { refund: name, amount: amount.unwrap_or(left) };
+            let applied = inner.apply(reference, Some(charge), event).await?;
+            info!(charge = %reference, refund = %name, caller, "a refund is asked for");
+            inner.follow(&applied);
+            let refund = applied.charge.refunds.iter().find(|refund| refund.reference == name).cloned();
+            refund.map(|refund| (applied.charge, refund)).ok_or(ApplyError::UnknownCharge(reference).into())
+        });
+        work.await.unwrap_or(Err(ApplyError::from(StoreError::Closed).into()))
+    }
+
+    /// A person settles what is in doubt (M3). Kept with name and reason.
+    ///
+    /// Errors: no such charge, or one that is not in doubt.
+    pub async fn resolve(&self, reference: Reference, resolution: Resolution) -> Result<Charge, ApplyError> {
+        let Some(charge) = self.0.store.charge(reference).await? else {
+            return Err(ApplyError::UnknownCharge(reference));
+        };
+        let finding = if resolution.charged {
+            Finding::Charged { carrier_id: None, amount: None }
+        } else {
+            let reason = Reason::CarrierUnavailable;
+            Finding::Rejected { reason, retry: Retry::Never, detail: resolution.because.clone() }
+        };
+        let evidence = Evidence {
+            id: format!("operator:{}:{}", resolution.by, charge.version),
+            attempt: charge.last_attempt().map_or(1, |attempt| attempt.number),
+            source: EvidenceSource::Operator { name: resolution.by, because: resolution.because },
+            finding,
+        };
+        let inner = self.0.clone();
+        let work = self.0.tasks.spawn(async move {
+            let applied = inner.apply(reference, Some(charge), Event::Evidence(evidence)).await?;
+            inner.follow(&applied);
+            Ok(applied.charge)
+        });
+        work.await.unwrap_or(Err(StoreError::Closed.into()))
+    }
+}

@@ -1,0 +1,141 @@
+//! Callbacks of carriers: each is checked, finds its owner or is parked until it does, and is answered once that is durable.
+
+use std::sync::Arc;
+
+use metrics::counter;
+use tracing::{debug, warn};
+
+use super::{ApplyError, Gateway, Inner};
+use crate::{
+    carrier::{About, CallbackAnswer, CallbackRequest, Notice},
+    charge::{CarrierName, Charge, Event},
+    store::{Outcome, Owner, ParkedReceipt, StoreError, Write},
+};
+
+/// Callbacks parked for one id of a carrier that are looked at together.
+const PARKED_MAX: u32 = 32;
+
+impl Gateway {
+    /// Takes in a callback. What it says is durable on return, if the answer is a success; otherwise the carrier calls again, or
+    /// should not have called.
+    pub async fn callback(&self, carrier: &str, request: &CallbackRequest<'_>) -> CallbackAnswer {
+        let Some(carrier) = self.carrier(carrier) else {
+            counter!("callbacks_total", "carrier" => "unknown", "outcome" => "unknown_carrier").increment(1);
+            return CallbackAnswer::bare(404);
+        };
+        let name = carrier.name().clone();
+        let count = |outcome: &'static str| {
+            counter!("callbacks_total", "carrier" => name.to_string(), "outcome" => outcome).increment(1);
+        };
+        let callback = match carrier.callback(request) {
+            Ok(callback) => callback,
+            Err(refusal) => {
+                count(refusal.kind);
+                warn!(carrier = %name, peer = %request.peer, why = refusal.why, "a callback is refused");
+                return refusal.answer;
+            }
+        };
+        let inner = self.0.clone();
+        let notices = callback.notices;
+        // Apart from the connection: a carrier that hangs up cancels nothing.
+        let taken = self.0.tasks.spawn(async move {
+            for notice in notices {
+                inner.take_notice(notice).await?;
+            }
+            Ok::<(), ApplyError>(())
+        });
+        match taken.await {
+            Ok(Ok(())) => {
+                count("taken");
+                callback.answer
+            }
+            Ok(Err(error)) => {
+                count("unavailable");
+                warn!(carrier = %name, %error, "a callback cannot be kept now; the carrier is asked to call again");
+                CallbackAnswer::bare(503)
+            }
+            Err(_) => CallbackAnswer::bare(503),
+        }
+    }
+}
+
+impl Inner {
+    /// Weighs what a callback says, or parks it.
+    async fn take_notice(self: &Arc<Self>, notice: Notice) -> Result<(), ApplyError> {
+        if self.weigh_notice(&notice).await? {
+            return Ok(());
+        }
+        let About::CarrierId(carrier_id) = &notice.about else {
+            // It repeats a reference of ours that no charge has: nothing to wait for.
+            warn!(carrier = %notice.carrier, about = ?notice.about, "a callback names a charge that is not there");
+            counter!("callbacks_unowned_total", "carrier" => notice.carrier.to_string()).increment(1);
+            return Ok(());
+        };
+        let parked = ParkedReceipt {
+            id: notice.parked_id(),
+            carrier: notice.carrier.clone(),
+            carrier_id: Some(carrier_id.clone()),
+            msisdn: None,
+            body: serde_json::to_value(&notice).map_err(|error| unreadable(&notice.parked_id(), &error))?,
+            received_at: self.now(),
+        };
+        // The response that tells the id can have come in the meantime.
+        if let Outcome::Owned(_) = self.writer.write(Write::Park(parked)).await? {
+            self.weigh_notice(&notice).await?;
+            return Ok(());
+        }
+        counter!("receipts_parked_total", "carrier" => notice.carrier.to_string()).increment(1);
+        Ok(())
+    }
+
+    /// Whether the notice has an owner. Then what it says is durable, or the carrier is asked.
+    async fn weigh_notice(self: &Arc<Self>, notice: &Notice) -> Result<bool, ApplyError> {
+        let Some((charge, number)) = self.owner_of_notice(notice).await? else { return Ok(false) };
+        match notice.evidence(number) {
+            Some(evidence) => {
+                let applied = self.apply(charge.reference, Some(charge), Event::Evidence(evidence)).await?;
+                self.follow(&applied);
+            }
+            None => self.query(charge, number),
+        }
+        Ok(true)
+    }
+
+    /// The attempt that a notice is about: at this carrier, and no other's.
+    async fn owner_of_notice(&self, notice: &Notice) -> Result<Option<(Charge, u16)>, StoreError> {
+        let (reference, number) = match &notice.about {
+            About::Attempt { reference, attempt } => (*reference, *attempt),
+            About::CarrierId(id) => match self.store.owner(&notice.carrier, id).await? {
+                Some(Owner::Attempt { reference, attempt }) => (reference, attempt),
+                Some(Owner::Message(_)) | None => return Ok(None),
+            },
+        };
+        let charge = self.store.charge(reference).await?;
+        let is_theirs =
+            |charge: &Charge| charge.attempt(number).is_some_and(|attempt| attempt.carrier == notice.carrier);
+        Ok(charge.filter(is_theirs).map(|charge| (charge, number)))
+    }
+
+    /// Gives the callbacks that are parked for an id of a carrier to the attempt that has it.
+    pub(super) async fn settle_parked_callbacks(
+        self: &Arc<Self>,
+        carrier: &CarrierName,
+        carrier_id: &str,
+    ) -> Result<(), ApplyError> {
+        for parked in self.store.parked_for(carrier, carrier_id, PARKED_MAX).await? {
+            if parked.msisdn.is_some() {
+                continue;
+            }
+            let notice: Notice = serde_json::from_value(parked.body).map_err(|error| unreadable(&parked.id, &error))?;
+            if self.weigh_notice(&notice).await? {
+                debug!(%carrier, "a parked callback has found its owner");
+                self.writer.write(Write::Unpark { id: parked.id }).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(id: &str, error: &serde_json::Error) -> StoreError {
+    StoreError::Corrupt { table: "parked", row: id.into(), why: error.to_string() }
+}

@@ -1,0 +1,179 @@
+//! What a commit leaves to do at a carrier: the second step of a charge, the same request again, questions, refunds.
+//!
+//! Each is asked for in the charge before it is sent, so a process that ends in between finds it there and asks what came of
+//! it. Each runs in a task of its own: a slow carrier holds up nobody else.
+
+use std::{sync::Arc, time::Duration};
+
+use fail::fail_point;
+use metrics::counter;
+use tracing::debug;
+
+use super::{Applied, Inner};
+use crate::{
+    carrier::{Carrier, SendSlot, Urgency},
+    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference},
+};
+
+/// How long a request that belongs to a charge under way waits for its place.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The second step of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Second {
+    Confirm,
+    Cancel,
+}
+
+impl Inner {
+    /// Applies an event that must not be lost, and does what it leaves to do. See [`Inner::apply_until_done`].
+    pub(super) async fn settle(
+        self: &Arc<Self>,
+        reference: Reference,
+        known: Option<Charge>,
+        event: Event,
+    ) -> Option<Applied> {
+        let applied = self.apply_until_done(reference, known, event).await?;
+        self.follow(&applied);
+        Some(applied)
+    }
+
+    /// Does what a commit leaves to do.
+    pub(super) fn follow(self: &Arc<Self>, applied: &Applied) {
+        self.follow_in_flight(applied);
+        if applied.effects.iter().any(|effect| matches!(effect, Effect::TryAgain | Effect::Reroute)) {
+            self.take_up(applied.charge.clone());
+        }
+    }
+
+    /// Does what a commit leaves to do, but for the next attempt: the flight that is under way makes it.
+    pub(super) fn follow_in_flight(self: &Arc<Self>, applied: &Applied) {
+        for effect in &applied.effects {
+            let charge = applied.charge.clone();
+            match *effect {
+                Effect::Confirm { attempt } => self.second_step(charge, attempt, Second::Confirm),
+                Effect::Cancel { attempt } => self.second_step(charge, attempt, Second::Cancel),
+                Effect::Resend { attempt } => self.resend(charge, attempt),
+                Effect::Query { attempt } => self.query(charge, attempt),
+                Effect::Refund { refund } => self.refund_at_carrier(charge, refund),
+                Effect::QueryRefund { refund } => self.query_refund(charge, refund),
+                _ => {}
+            }
+        }
+    }
+
+    fn second_step(self: &Arc<Self>, charge: Charge, number: u16, second: Second) {
+        let inner = self.clone();
+        self.tasks.spawn(async move {
+            let Some(attempt) = charge.attempt(number) else { return };
+            let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
+            fail_point!("gateway-before-second-step");
+            let finding = match carrier.reserve(PATIENCE, Urgency::Ticket).await {
+                Ok(slot) if second == Second::Confirm => carrier.confirm(slot, &charge, attempt).await,
+                Ok(slot) => carrier.cancel(slot, &charge, attempt).await,
+                Err(_) => Finding::NotSent,
+            };
+            fail_point!("gateway-after-second-step");
+            let name = if second == Second::Confirm { "confirm" } else { "cancel" };
+            inner.hear(&charge, number, name, finding).await;
+        });
+    }
+
+    /// Sends the same bytes again (M4). Their answer is an answer to the attempt.
+    fn resend(self: &Arc<Self>, charge: Charge, number: u16) {
+        let inner = self.clone();
+        self.tasks.spawn(async move {
+            let Some(attempt) = charge.attempt(number) else { return };
+            let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
+            let left = charge.terms.ticket_deadline.since(inner.now()).saturating_sub(carrier.expected_answer());
+            let Ok(slot) = carrier.reserve(left.min(PATIENCE), Urgency::Normal).await else { return };
+            counter!("carrier_resends_total", "carrier" => carrier.name().to_string()).increment(1);
+            let text = inner.charged_text(&charge);
+            let evidence = carrier.charge(slot, &charge, attempt, &text, inner.now()).await;
+            // That these bytes were not sent says nothing of those that were.
+            if evidence.finding != Finding::NotSent {
+                inner.hear(&charge, number, "resend", evidence.finding).await;
+            }
+        });
+    }
+
+    /// Asks what became of an attempt.
+    pub(super) fn query(self: &Arc<Self>, charge: Charge, number: u16) {
+        let inner = self.clone();
+        self.tasks.spawn(async move {
+            let Some(attempt) = charge.attempt(number) else { return };
+            let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
+            let Some(finding) = carrier.query(&charge, attempt).await else { return };
+            debug!(charge = %charge.reference, attempt = number, ?finding, "the answer to a status query");
+            if finding == Finding::Nothing {
+                return;
+            }
+            let id = format!("query:{number}:{}:{}", attempt.queries, charge.version);
+            let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
+            inner.settle(charge.reference, None, Event::Evidence(evidence)).await;
+        });
+    }
+
+    /// Counts what a carrier answered to a request that was asked for in this version of the charge.
+    pub(super) async fn hear(
+        self: &Arc<Self>,
+        charge: &Charge,
+        number: u16,
+        request: &str,
+        finding: Finding,
+    ) -> Option<Applied> {
+        debug!(charge = %charge.reference, attempt = number, request, ?finding, "the carrier's answer");
+        let source = match finding {
+            Finding::NotSent | Finding::Doubtful { .. } => EvidenceSource::Link,
+            _ => EvidenceSource::Response,
+        };
+        let id = format!("{request}:{number}:{}", charge.version);
+        let evidence = Evidence { id, attempt: number, source, finding };
+        self.settle(charge.reference, None, Event::Evidence(evidence)).await
+    }
+
+    fn refund_at_carrier(self: &Arc<Self>, charge: Charge, reference: Reference) {
+        let inner = self.clone();
+        self.tasks.spawn(async move {
+            let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
+            fail_point!("gateway-before-refund");
+            let finding = match carrier.reserve(PATIENCE, Urgency::Normal).await {
+                Ok(slot) => refund_with(carrier, slot, &charge, refund).await,
+                Err(_) => Finding::NotSent,
+            };
+            fail_point!("gateway-after-refund");
+            let id = format!("refund:{reference}:{}", charge.version);
+            inner.settle(charge.reference, None, Event::RefundEvidence { refund: reference, id, finding }).await;
+        });
+    }
+
+    fn query_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
+        let inner = self.clone();
+        self.tasks.spawn(async move {
+            let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
+            let Some(finding) = carrier.query_refund(&charge, refund).await else { return };
+            debug!(charge = %charge.reference, refund = %reference, ?finding, "the answer to a question about a refund");
+            if finding == Finding::Nothing {
+                return;
+            }
+            let id = format!("refund-query:{reference}:{}", charge.version);
+            inner.settle(charge.reference, None, Event::RefundEvidence { refund: reference, id, finding }).await;
+        });
+    }
+
+    /// A refund, and the carrier that took the money.
+    fn refund_of<'a>(
+        &'a self,
+        charge: &'a Charge,
+        reference: Reference,
+    ) -> Option<(&'a Carrier, &'a crate::charge::Refund)> {
+        let refund = charge.refunds.iter().find(|refund| refund.reference == reference)?;
+        let attempt = refund.attempt.map_or(charge.last_attempt(), |number| charge.attempt(number))?;
+        Some((self.carriers.get(&attempt.carrier)?, refund))
+    }
+}
+
+async fn refund_with(carrier: &Carrier, slot: SendSlot, charge: &Charge, refund: &crate::charge::Refund) -> Finding {
+    counter!("carrier_refunds_total", "carrier" => carrier.name().to_string()).increment(1);
+    carrier.refund(slot, charge, refund).await
+}

@@ -1,0 +1,12 @@
+//! How fast a carrier may be talked to, and when it is left alone: the contract's rate, its own mood, its health, the time that
+//! it takes to answer. What decides reads no clock; only the contract's rate has one of its own (`governor`).
+
+mod breaker;
+mod latency;
+mod limiter;
+mod throttle;
+
+pub use breaker::{Breaker, BreakerConfig, BreakerState};
+pub use latency::Latency;
+pub use limiter::Limiter;
+pub use throttle::Throttle;
