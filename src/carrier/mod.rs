@@ -21,7 +21,7 @@ pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode,
 pub use meaning::Meanings;
 pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
-pub use routing::PrefixTable;
+pub use routing::{PrefixTable, Route, Routing, RoutingSettings};
 pub use smpp::{SetupError, SmppCarrier};
 pub use standing::{BindStanding, NoSlot, Standing};
 pub use tariff::{BillingIdentification, TariffConfig, TariffError, TlvConfig, TlvKind};

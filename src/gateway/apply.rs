@@ -201,7 +201,7 @@ impl Inner {
         {
             self.subscribers.remember_rejection(
                 charge.order.msisdn,
-                attempt.carrier.as_str(),
+                &attempt.carrier,
                 reason,
                 charge.updated_at,
             );

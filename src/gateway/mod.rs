@@ -22,6 +22,7 @@ mod purchase;
 mod receipts;
 mod recovery;
 mod replies;
+mod routing;
 mod sales;
 mod striped;
 mod sweep;
@@ -61,7 +62,7 @@ use self::{
     watch::Watchers,
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, Routing, RoutingSettings},
     charge::{CarrierName, Charge, LateSuccess, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -194,6 +195,8 @@ pub struct Parts {
     pub books: Books,
     /// What is known of subscribers.
     pub subscribers: Subscribers,
+    /// How much is remembered of numbers' carriers.
+    pub routing: RoutingSettings,
     /// Ticket settings.
     pub ticketing: ticketing::TicketingConfig,
     /// The keys that sign tickets.
@@ -213,7 +216,7 @@ struct Inner {
     store: Store,
     writer: GroupCommit,
     carriers: BTreeMap<CarrierName, Carrier>,
-    prefixes: PrefixTable,
+    routing: Routing,
     books: ArcSwap<Books>,
     subscribers: Subscribers,
     sales: Arc<SalesBook>,
@@ -261,7 +264,7 @@ impl Gateway {
         let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
         let inner = Arc::new(Inner {
-            prefixes: PrefixTable::new(prefixes).map_err(StartError::Config)?,
+            routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
             flights: Arc::new(Semaphore::new(parts.config.flights_max)),
             answering: Semaphore::new(parts.config.flights_max),
             backlogs: carriers.keys().map(|name| (name.clone(), backlog(name))).collect(),
@@ -281,6 +284,7 @@ impl Gateway {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
+        inner.subscribers.recall().await;
         inner.recover().await?;
         for (name, events) in events {
             if let Some(carrier) = inner.carriers.get(&name).cloned() {

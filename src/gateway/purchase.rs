@@ -1,6 +1,6 @@
 //! From a request to an opening that is committed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use fail::fail_point;
 use metrics::counter;
@@ -13,7 +13,7 @@ use crate::{
     carrier::{Carrier, SendSlot},
     charge::{Channel, Charge, Effect, Event, Extends, Order, Reason, Reference, State, Terms, Trip, step},
     clock::Timestamp,
-    eligibility::{self, Decision, Sales, Sold},
+    eligibility::{self, Decision, Facts, Sales, Sold},
     money::Money,
     msisdn::Msisdn,
     passenger::Language,
@@ -192,9 +192,14 @@ impl Inner {
             PurchaseError::Overloaded
         })?;
         let books = self.books.load_full();
-        let carrier = self.carrier_of_purchase(&purchase).ok_or(PurchaseError::Impossible(Reason::NoRoute))?;
+        // One budget for all that is asked before the charge; and no lock is held meanwhile, so a slow source holds up nobody else.
+        let until = self.subscribers.until();
+        let route = self.route_of_purchase(&purchase.channel, purchase.msisdn, until).await;
+        let carrier = route.and_then(|route| self.carriers.get(&route.carrier).cloned());
+        let carrier = carrier.ok_or(PurchaseError::Impossible(Reason::NoRoute))?;
         let fare = self.fare(&books, &carrier, &purchase)?;
         let language = self.language(&purchase, &carrier).await?;
+        let facts = self.facts_for(&books, &carrier, &purchase, until).await?;
 
         let _turn = self.subscriber_locks.lock(purchase.msisdn).await;
         for _ in 0..ROUNDS_MAX {
@@ -205,7 +210,7 @@ impl Inner {
             };
             let amount = fare.amount.checked_mul(passengers.into()).map_err(|_| PurchaseError::Passengers { max })?;
             let order = fare.order(&purchase, passengers, amount, extends, language);
-            let Prepared { opening, effects, slot, claim } = self.opening(&books, &carrier, order, &purchase).await?;
+            let Prepared { opening, effects, slot, claim } = self.opening(&books, &carrier, (order, &facts), &purchase).await?;
             match self.writer.write(Write::Open(Box::new(opening.clone()))).await? {
                 Outcome::Opened { superseded } => {
                     claim.keep();
@@ -242,18 +247,29 @@ impl Inner {
         })
     }
 
-    /// The bind on which a message arrived is the truth about a number; otherwise its prefix is the best there is.
-    fn carrier_of_purchase(&self, purchase: &Purchase) -> Option<Carrier> {
-        let name = match &purchase.channel {
-            Channel::Sms { carrier } => carrier,
-            Channel::Api { .. } => self.prefixes.carrier(purchase.msisdn)?,
-        };
-        self.carriers.get(name).cloned()
-    }
-
     async fn language(&self, purchase: &Purchase, carrier: &Carrier) -> Result<Language, StoreError> {
         let chosen = self.store.language(purchase.msisdn).await?;
         Ok(chosen.or(purchase.language).unwrap_or(carrier.config().language))
+    }
+
+    /// What is known of the subscriber, once those were asked who may know more. For a repeat nobody is asked: it needs no
+    /// verdict.
+    async fn facts_for(
+        &self,
+        books: &Books,
+        carrier: &Carrier,
+        purchase: &Purchase,
+        until: Instant,
+    ) -> Result<Facts, StoreError> {
+        let (msisdn, now) = (purchase.msisdn, self.now());
+        let rules = books.rules.facts(carrier.name().as_str());
+        if self.subscribers.lacking(msisdn, carrier.name(), rules, now).is_empty()
+            || matches!(self.claim(purchase).await?, Claim::Repeat(_))
+        {
+            return Ok(Facts::new());
+        }
+        let gathered = self.subscribers.gather(msisdn, carrier.name(), rules, (now, until)).await;
+        Ok(gathered.facts)
     }
 
     /// What the slot of this subscriber and vehicle says (M12, M13).
@@ -325,7 +341,7 @@ impl Inner {
         &self,
         books: &Books,
         carrier: &Carrier,
-        order: Order,
+        (order, facts): (Order, &Facts),
         purchase: &Purchase,
     ) -> Result<Prepared, PurchaseError> {
         let now = self.now();
@@ -338,7 +354,7 @@ impl Inner {
         let claim = self.sales.claim(&charge, self.day_start(carrier, now));
         let sold = |(by, today)| Sold { by, today };
         let sales = Sales { agency: claim.agency().map(sold), caller: claim.caller().map(sold) };
-        let question = Question { carrier, msisdn: charge.order.msisdn, purchase: purchased, sales };
+        let question = Question { carrier, msisdn: charge.order.msisdn, facts, purchase: purchased, sales };
         let verdict = self.verdict(books, &question, now).await?;
 
         let decline = match verdict.decision {

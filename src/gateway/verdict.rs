@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::{Books, Gateway, Inner, sales::SalesBook};
 use crate::{
-    carrier::Carrier,
-    charge::CarrierName,
+    carrier::{Carrier, Route},
     clock::Timestamp,
-    eligibility::{Application, Purchase, Sales, Sold, Spending, Verdict, judge},
+    eligibility::{Application, FactName, FactRule, Facts, Purchase, Sales, Sold, Spending, Verdict, judge},
     money::Money,
     msisdn::Msisdn,
     store::{Seller, StoreError},
+    subscriber::Silent,
     transit::VehicleCode,
 };
 
@@ -28,8 +28,12 @@ pub struct Enquiry {
 /// Whether a number can pay, and why.
 #[derive(Clone, Debug)]
 pub struct Eligibility {
-    /// The carrier that would be asked.
-    pub carrier: CarrierName,
+    /// The carrier that would be asked, and how that is known.
+    pub route: Route,
+    /// Who was asked for a fact and said nothing.
+    pub silent: Vec<Silent>,
+    /// The facts that nobody is configured to be asked for.
+    pub unsourced: Vec<FactName>,
     /// What the rules say.
     pub verdict: Verdict,
 }
@@ -38,19 +42,23 @@ pub struct Eligibility {
 pub(super) struct Question<'a> {
     pub(super) carrier: &'a Carrier,
     pub(super) msisdn: Msisdn,
+    /// What was gathered; what is known anyhow is added.
+    pub(super) facts: &'a Facts,
     pub(super) purchase: Purchase,
     pub(super) sales: Sales<'a>,
 }
 
 impl Gateway {
-    /// Why a number can or cannot pay, with every fact, its source and its age. `None` if no carrier is known for it. Nothing
-    /// is bought.
+    /// Why a number can or cannot pay, with every fact, its source and its age. Those are asked who would be asked for a purchase,
+    /// for as long. `None` if no carrier is known for the number. Nothing is bought.
     pub async fn eligibility(&self, enquiry: &Enquiry) -> Result<Option<Eligibility>, StoreError> {
         let inner = &self.0;
         let (books, now) = (inner.books.load_full(), inner.now());
-        let Some(carrier) = inner.prefixes.carrier(enquiry.msisdn).and_then(|name| inner.carriers.get(name)) else {
-            return Ok(None);
-        };
+        let (msisdn, until) = (enquiry.msisdn, inner.subscribers.until());
+        let Some(route) = inner.route(msisdn, until).await else { return Ok(None) };
+        let Some(carrier) = inner.carriers.get(&route.carrier) else { return Ok(None) };
+        let rules = books.rules.facts(carrier.name().as_str());
+        let gathered = inner.subscribers.gather(msisdn, carrier.name(), rules, (now, until)).await;
         let day_start = inner.day_start(carrier, now);
         let today = |seller| inner.sales.today(&seller, day_start, carrier.config().currency);
         let caller = enquiry.caller.as_deref();
@@ -68,9 +76,11 @@ impl Gateway {
             }
         };
         let sales = Sales { agency, caller };
-        let question = Question { carrier, msisdn: enquiry.msisdn, purchase, sales };
+        let question = Question { carrier, msisdn, facts: &gathered.facts, purchase, sales };
         let verdict = inner.verdict(&books, &question, now).await?;
-        Ok(Some(Eligibility { carrier: carrier.name().clone(), verdict }))
+        let has_source = |rule: &FactRule| inner.subscribers.has_source(carrier.name(), rule.fact);
+        let unsourced = rules.iter().filter(|rule| !has_source(rule)).map(|rule| rule.fact).collect();
+        Ok(Some(Eligibility { route, silent: gathered.silent, unsourced, verdict }))
     }
 }
 
@@ -82,10 +92,11 @@ impl Inner {
         question: &Question<'_>,
         now: Timestamp,
     ) -> Result<Verdict, StoreError> {
-        let Question { carrier, msisdn, purchase, sales } = *question;
+        let Question { carrier, msisdn, facts: gathered, purchase, sales } = *question;
         let name = carrier.name().as_str();
         let spending = self.spending(books, carrier, msisdn, now).await?;
-        let facts = self.subscribers.facts(msisdn, name, now);
+        let mut facts = self.subscribers.facts(msisdn, name, now);
+        gathered.iter().for_each(|(name, fact)| facts.add(name, fact.clone()));
         let denied_by = self.subscribers.denied_by(msisdn, name);
         let application =
             Application { carrier: name, facts: &facts, denied_by: denied_by.as_deref(), purchase, spending, sales };

@@ -31,6 +31,8 @@ fn bounds(draft: &mut Draft) {
         ("gateway", settings.gateway.problems()),
         ("ticketing", settings.ticketing.problems()),
         ("api", settings.api.config.problems()),
+        ("facts", settings.facts.problems(settings.gateway.ticket_deadline())),
+        ("routing", settings.routing.problems()),
     ];
     for (section, problems) in sections {
         problems.iter().for_each(|problem| draft.problem_below(section, problem));

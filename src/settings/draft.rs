@@ -98,7 +98,7 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
             }
         )*};
     }
-    sections!(store, operations, process, log, gateway, ticketing, keys, transit, numbers, facts, eligibility, texts);
+    sections!(store, operations, process, log, gateway, ticketing, keys, transit, numbers, facts, routing, eligibility, texts);
     if let Some(api) = written.remove("api") {
         read_api(draft, api);
     }

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use super::{draft, *};
 use crate::{
     api::{ApiConfig, TokenConfig},
-    carrier::{CarrierConfig, SmppProfile, TariffConfig, TlvConfig},
+    carrier::{CarrierConfig, RoutingSettings, SmppProfile, TariffConfig, TlvConfig},
     eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
     gateway::{GatewayConfig, TicketingConfig},
-    subscriber::{CacheSettings, NumberListSettings, NumberListsSettings},
+    subscriber::{FactsSettings, NumberListSettings, NumberListsSettings},
     ticket::keyfile::{self, NewKey},
 };
 
@@ -171,7 +171,8 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("keys", &shown["keys"], fields_of::<KeysSettings>());
     look("transit", &shown["transit"], fields_of::<TransitSettings>());
     look("texts", &shown["texts"], fields_of::<TextsSettings>());
-    look("facts", &shown["facts"], fields_of::<CacheSettings>());
+    look("facts", &shown["facts"], fields_of::<FactsSettings>());
+    look("routing", &shown["routing"], fields_of::<RoutingSettings>());
     look("numbers", &shown["numbers"], fields_of::<NumberListsSettings>());
     look("numbers.lists", &shown["numbers"]["lists"][0], fields_of::<NumberListSettings>());
     look("eligibility", &shown["eligibility"], fields_of::<Rules>());

@@ -39,6 +39,8 @@ pub enum Silence {
     TimedOut,
     /// It failed so often of late that it is not asked for a while.
     BreakerOpen,
+    /// It answered that it does not know.
+    CannotSay,
     /// It answered with an error, with something that cannot be read, or not at all.
     Failed {
         /// What happened, for people.
@@ -52,6 +54,7 @@ impl Silence {
         match self {
             Silence::TimedOut => "timed_out",
             Silence::BreakerOpen => "breaker_open",
+            Silence::CannotSay => "cannot_say",
             Silence::Failed { .. } => "failed",
         }
     }

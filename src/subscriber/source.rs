@@ -2,16 +2,17 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, AskingConfig};
+use super::AskingConfig;
 use crate::{
     carrier::BreakerProfile,
     charge::CarrierName,
-    eligibility::{Fact, FactName, FactSource, FactValue},
+    eligibility::{FactName, FactSource, FactValue},
     msisdn::Msisdn,
+    pace::BreakerConfig,
 };
 
 /// How a source may be asked, whatever its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AskingSettings {
     /// Questions under way at once.
@@ -40,8 +41,14 @@ impl AskingSettings {
     }
 
     pub(super) fn config(&self, budget: Duration) -> AskingConfig {
-        let timeout = Duration::from_millis(self.timeout_ms);
-        AskingConfig { questions_max: self.questions_max, timeout, budget, breaker: self.breaker.into() }
+        let BreakerProfile { failures_max, pause_ms, pause_ms_max } = self.breaker;
+        let (pause, pause_max) = (Duration::from_millis(pause_ms), Duration::from_millis(pause_ms_max));
+        AskingConfig {
+            questions_max: self.questions_max,
+            timeout: Duration::from_millis(self.timeout_ms),
+            budget,
+            breaker: BreakerConfig { failures_max, pause, pause_max },
+        }
     }
 }
 
@@ -61,7 +68,7 @@ pub struct Source {
 /// What a source is.
 #[derive(Clone)]
 pub enum SourceKind {
-    /// Closures stand in, for tests of everything around a source.
+    /// A closure stands in, for tests of what is around a source.
     #[cfg(test)]
     Probe(Vec<FactName>, Arc<dyn Fn(Msisdn) -> ProbeAnswer + Send + Sync>),
 }
@@ -72,3 +79,38 @@ pub(crate) type ProbeAnswer = std::pin::Pin<Box<dyn Future<Output = Said> + Send
 
 /// What a source says of a number: its facts, *unknown* among them where it cannot say. Errors: what happened, for people.
 pub(crate) type Said = Result<Vec<(FactName, FactValue)>, String>;
+
+impl SourceKind {
+    /// The facts that it can be asked for.
+    pub fn facts(&self) -> Vec<FactName> {
+        match *self {
+            #[cfg(test)]
+            SourceKind::Probe(ref facts, _) => facts.clone(),
+        }
+    }
+
+    /// Asks about a number. Takes as long as it takes: who asks sets the limit.
+    pub(super) async fn ask(&self, msisdn: Msisdn) -> Said {
+        match *self {
+            #[cfg(test)]
+            SourceKind::Probe(_, ref probe) => probe(msisdn).await,
+        }
+    }
+
+    /// How a fact names it.
+    pub(super) fn fact_source(&self, name: Arc<str>) -> FactSource {
+        match *self {
+            #[cfg(test)]
+            SourceKind::Probe(..) => FactSource::Profile(name),
+        }
+    }
+}
+
+impl fmt::Debug for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            #[cfg(test)]
+            SourceKind::Probe(..) => f.write_str("Probe"),
+        }
+    }
+}

@@ -17,7 +17,7 @@ use super::super::{
     routes::{self, Api},
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, LinkSecrets, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, LinkSecrets, RoutingSettings, SmppCarrier},
     charge::{CarrierName, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -297,6 +297,7 @@ async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
         carriers: vec![Carrier::Smpp(carrier)],
         books: Books { catalogue: catalogue(), rules: Rules::default(), texts: Texts::shipped() },
         subscribers,
+        routing: RoutingSettings::default(),
         ticketing: TicketingConfig::default(),
         keyring: Keyring::new(vec![key]).expect("a keyring"),
         secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },

@@ -15,7 +15,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 
 use super::relay::{Delivery, Relay};
 use crate::{
-    carrier::{Carrier, CarrierConfig, LinkSecrets, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, LinkSecrets, RoutingSettings, SmppCarrier},
     charge::{CarrierName, Channel, Charge, Reference, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -147,6 +147,7 @@ impl World {
             carriers: vec![Carrier::Smpp(carrier)],
             books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
             subscribers: Subscribers::new(lists, FactCache::new(CacheSettings::default())),
+            routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
             keyring: keyring(),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
