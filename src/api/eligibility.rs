@@ -12,7 +12,7 @@ use crate::{
     gateway::{Eligibility, Enquiry, Gateway},
     msisdn::Msisdn,
     subscriber::Silent,
-    transit::VehicleCode,
+    transit::{VehicleCode, Zone},
 };
 
 /// Whom it is about.
@@ -26,6 +26,9 @@ pub(super) struct EligibilityQuery {
     /// The code of a vehicle: then one passenger's fare in it is judged too, and what its agency may sell.
     #[param(value_type = Option<String>)]
     vehicle: Option<VehicleCode>,
+    /// The fare zone, where the vehicle's route has zones.
+    #[param(value_type = Option<u8>, minimum = 1)]
+    zone: Option<Zone>,
 }
 
 /// Whether a number can pay, and why.
@@ -102,10 +105,10 @@ struct SilentSource {
 pub(super) async fn read_eligibility(
     State(gateway): State<Gateway>,
     caller: Caller,
-    QueryOf(EligibilityQuery { msisdn, vehicle }): QueryOf<EligibilityQuery>,
+    QueryOf(EligibilityQuery { msisdn, vehicle, zone }): QueryOf<EligibilityQuery>,
 ) -> Result<Json<EligibilityAnswer>, Problem> {
     let judged_at = gateway.now();
-    let enquiry = Enquiry { msisdn, vehicle, caller: Some(caller.name().to_owned()) };
+    let enquiry = Enquiry { msisdn, vehicle, zone, caller: Some(caller.name().to_owned()) };
     let Some(Eligibility { route, silent, unsourced, verdict }) = gateway.eligibility(&enquiry).await? else {
         let reason = Some(Reason::NoRoute);
         let (carrier, carrier_by, carrier_observed_at, findings) = (None, None, None, Vec::new());
@@ -146,9 +149,7 @@ fn who_was_silent(basis: &Basis, silent: &[Silent], unsourced: &[FactName]) -> V
     let Basis::Fact { name, counted_as: FactValue::Unknown, .. } = basis else { return Vec::new() };
     let not_configured = unsourced.contains(name).then_some(SilentSource { source: None, why: "not_configured" });
     let about_it = silent.iter().filter(|silent| silent.facts.contains(name));
-    let asked = about_it.map(|silent| SilentSource {
-        source: Some(silent.source.to_string()),
-        why: silent.silence.code(),
-    });
+    let asked =
+        about_it.map(|silent| SilentSource { source: Some(silent.source.to_string()), why: silent.silence.code() });
     not_configured.into_iter().chain(asked).collect()
 }

@@ -5,6 +5,7 @@
 //! and it acknowledges nothing before the gateway has made it durable.
 
 mod callback;
+pub mod camara;
 mod links;
 mod meaning;
 mod profile;
@@ -181,7 +182,7 @@ impl Carrier {
     /// What the contract says, to be copied into each attempt.
     pub fn contract(&self) -> Contract {
         match self {
-            Carrier::Smpp(carrier) => carrier.config().smpp.contract(),
+            Carrier::Smpp(carrier) => carrier.contract(),
         }
     }
 

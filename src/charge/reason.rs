@@ -34,6 +34,12 @@ pub enum Reason {
     SaleLock,
     /// No fare is in force for this city and fare class.
     FareNotFound,
+    /// The fare depends on the zone, and none was named.
+    ZoneMissing,
+    /// A zone was named, and the route has none.
+    ZoneUnexpected,
+    /// The route has no such zone.
+    UnknownZone,
     /// No carrier is configured for this number.
     NoRoute,
     /// The carrier could not be reached before the ticket deadline. Nothing was sent, or what was sent did not happen.
@@ -56,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 23] = [
+    pub const ALL: [Reason; 26] = [
         Reason::CorporateNumber,
         Reason::CreditDebt,
         Reason::NoTopUpSinceActivation,
@@ -71,6 +77,9 @@ impl Reason {
         Reason::UnknownVehicle,
         Reason::SaleLock,
         Reason::FareNotFound,
+        Reason::ZoneMissing,
+        Reason::ZoneUnexpected,
+        Reason::UnknownZone,
         Reason::NoRoute,
         Reason::CarrierUnavailable,
         Reason::InsufficientBalance,
@@ -99,6 +108,9 @@ impl Reason {
             Reason::UnknownVehicle => "unknown_vehicle",
             Reason::SaleLock => "sale_lock",
             Reason::FareNotFound => "fare_not_found",
+            Reason::ZoneMissing => "zone_missing",
+            Reason::ZoneUnexpected => "zone_unexpected",
+            Reason::UnknownZone => "unknown_zone",
             Reason::NoRoute => "no_route",
             Reason::CarrierUnavailable => "carrier_unavailable",
             Reason::InsufficientBalance => "insufficient_balance",

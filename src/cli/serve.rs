@@ -83,6 +83,7 @@ struct Daemon {
     writer: GroupCommit,
     gateway: Gateway,
     api: Listener,
+    callbacks: Option<Listener>,
     operations: Listener,
 }
 
@@ -99,6 +100,9 @@ impl Daemon {
         // An address that is taken is found out before anything else is touched.
         let api_listener = listen("api.listen", settings.api.listen).await?;
         let operations_listener = listen("operations.listen", settings.operations.listen).await?;
+        let calls_back = settings.carriers.values().any(CarrierConfig::calls_back);
+        let callbacks_listener =
+            if calls_back { Some(listen("callbacks.listen", settings.callbacks.listen).await?) } else { None };
         let store = Store::open(&settings.store.url).await.map_err(store_failure)?;
         let writer = GroupCommit::start(store.clone(), settings.store.group_commit());
         let gateway = start_gateway(&settings, materials, store.clone(), writer.clone()).await?;
@@ -110,7 +114,12 @@ impl Daemon {
         let api = Listener::spawn("api", api_listener, |listener, stop| {
             api::serve(listener, settings.api.config.clone(), gateway.clone(), stop)
         });
-        Ok(Daemon { settings, store, writer, gateway, api, operations })
+        let callbacks = callbacks_listener.map(|listener| {
+            Listener::spawn("callbacks", listener, |listener, stop| {
+                api::serve_callbacks(listener, gateway.clone(), stop)
+            })
+        });
+        Ok(Daemon { settings, store, writer, gateway, api, callbacks, operations })
     }
 
     /// Works until a signal ends it, or the loss of something that it cannot do without.
@@ -133,6 +142,9 @@ impl Daemon {
                     return Err(Failure::new("the store's writer has ended, so nothing can be sold any more; the log says why"));
                 }
                 () = self.api.ended() => return Err(Failure::new("the API has stopped listening; the log says why")),
+                () = ended(self.callbacks.as_ref()) => {
+                    return Err(Failure::new("the callbacks listener has stopped; the log says why"));
+                }
                 () = self.operations.ended() => {
                     return Err(Failure::new("the operations listener has stopped; the log says why"));
                 }
@@ -146,7 +158,11 @@ impl Daemon {
         info!(limit_seconds = limit.as_secs(), "stopping: answers on their way are awaited");
         systemd::stopping();
         // Whoever waits for an outcome at the API gets it from the gateway while that drains.
+        // What carriers say until the end is taken in.
         tokio::join!(self.gateway.stop(limit), self.api.close(limit));
+        if let Some(callbacks) = &self.callbacks {
+            callbacks.close(Duration::from_secs(1)).await;
+        }
         self.operations.close(Duration::from_secs(1)).await;
         if tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await.is_err() {
             error!("the store did not close in time");
@@ -211,6 +227,14 @@ impl Listener {
         };
         // What is not answered by then is cut off; its charge goes on.
         let _ = tokio::time::timeout(limit, finished).await;
+    }
+}
+
+/// Returns when a listener has ended; never if there is none.
+async fn ended(listener: Option<&Listener>) {
+    match listener {
+        Some(listener) => listener.ended().await,
+        None => pending().await,
     }
 }
 

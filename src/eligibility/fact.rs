@@ -111,7 +111,9 @@ pub enum FactSource {
 
 /// A text that is no [`FactSource`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("not a source of facts: expected camara:NAME, carrier_rejection:NAME, number_list:NAME, operator:NAME or profile:NAME")]
+#[error(
+    "not a source of facts: expected camara:NAME, carrier_rejection:NAME, number_list:NAME, operator:NAME or profile:NAME"
+)]
 pub struct FactSourceError;
 
 impl FactSource {

@@ -199,12 +199,7 @@ impl Inner {
             && FactName::from_reason(reason).is_some()
             && let Some(attempt) = charge.last_attempt()
         {
-            self.subscribers.remember_rejection(
-                charge.order.msisdn,
-                &attempt.carrier,
-                reason,
-                charge.updated_at,
-            );
+            self.subscribers.remember_rejection(charge.order.msisdn, &attempt.carrier, reason, charge.updated_at);
         }
         self.watchers.tell(charge);
         self.queue_messages(&settlement.messages);

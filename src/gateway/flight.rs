@@ -168,10 +168,10 @@ impl Inner {
 
     /// Where a charge goes: to the carrier that had its last attempt, or that its message came from, or as it is remembered, or by its prefix.
     pub(super) fn carrier_for(&self, charge: &Charge) -> Option<Carrier> {
-        let name = match (charge.last_attempt(), &charge.order.channel) {
+        let name = match (charge.last_attempt(), charge.order.channel.sms_carrier()) {
             (Some(attempt), _) => &attempt.carrier,
-            (None, crate::charge::Channel::Sms { carrier }) => carrier,
-            (None, crate::charge::Channel::Api { .. }) => &self.routing.route(charge.order.msisdn)?.carrier,
+            (None, Some(carrier)) => carrier,
+            (None, None) => &self.routing.route(charge.order.msisdn)?.carrier,
         };
         self.carriers.get(name).cloned()
     }

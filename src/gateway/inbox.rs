@@ -21,6 +21,7 @@ use crate::{
     msisdn::Msisdn,
     passenger::{self, Command, MO_PARTS_MAX, Message, MoPart},
     store::{IncomingSms, KeyGuard, MoKind, Outcome, StoreError, TicketFilter, Write},
+    transit::{VehicleName, Zone},
 };
 
 /// Who the idempotency keys of messages belong to.
@@ -171,7 +172,7 @@ impl Inner {
             }
         }
         match passenger::parse(&sms.text, self.config.passengers_max) {
-            Ok(Command::Buy { vehicle, passengers }) => self.buy(sms, &vehicle, passengers).await,
+            Ok(Command::Buy { vehicle, zone, passengers }) => self.buy(sms, &vehicle, zone, passengers).await,
             Ok(Command::SetLanguage(language)) => {
                 self.writer.write(Write::SetLanguage { msisdn: sms.msisdn, language }).await?;
                 self.reply(sms, &[Message::LanguageSet]).await
@@ -191,7 +192,14 @@ impl Inner {
         }
     }
 
-    async fn buy(self: &Arc<Self>, sms: &IncomingSms, wanted: &str, passengers: u8) -> Result<(), StoreError> {
+    async fn buy(
+        self: &Arc<Self>,
+        sms: &IncomingSms,
+        name: &VehicleName,
+        zone: Option<Zone>,
+        passengers: u8,
+    ) -> Result<(), StoreError> {
+        let wanted = name.as_str();
         // Past its ticket deadline nothing could be sent for it any more.
         let fresh_for = Duration::from_secs(self.config.mo_stale_seconds).min(self.config.ticket_deadline());
         if sms.kind == MoKind::Late || self.now().since(sms.received_at) > fresh_for {
@@ -200,7 +208,7 @@ impl Inner {
         }
         let books = self.books.load_full();
         let declined = |reason| Message::Declined { reason, vehicle: wanted };
-        let Some(vehicle) = books.catalogue.find(wanted) else {
+        let Some(vehicle) = books.catalogue.named(name) else {
             counter!("mo_wrong_code_total", "carrier" => sms.carrier.to_string()).increment(1);
             return self.reply(sms, &[declined(Reason::UnknownVehicle)]).await;
         };
@@ -208,6 +216,7 @@ impl Inner {
             msisdn: sms.msisdn,
             vehicle: vehicle.code,
             passengers,
+            zone,
             fare_class: None,
             trip: None,
             channel: Channel::Sms { carrier: sms.carrier.clone() },

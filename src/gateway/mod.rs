@@ -394,13 +394,18 @@ pub fn missing_tariffs<'a>(
     for (name, carrier) in carriers {
         for (city, fare_class, _, fare) in catalogue.fares() {
             for passengers in 1..=passengers_max {
-                let tariffs = format!("carriers.{name}.smpp.tariffs");
+                let section = format!("carriers.{name}");
+                let bought = format!("({city}, {fare_class}, {passengers} passengers)");
                 match fare.checked_mul(passengers.into()) {
-                    Ok(amount) if amount.currency == carrier.currency && carrier.has_tariff(amount) => {}
-                    Ok(amount) => missing.push(format!(
-                        "{tariffs}: no tariff for {amount} ({city}, {fare_class}, {passengers} passengers)"
-                    )),
-                    Err(e) => missing.push(format!("{tariffs}: {e} ({city}, {fare_class}, {passengers} passengers)")),
+                    Ok(amount) if amount.currency != carrier.currency => {
+                        missing.push(format!(
+                            "{section}.currency: no fare in {} can be charged {bought}",
+                            amount.currency
+                        ));
+                    }
+                    Ok(amount) if carrier.has_tariff(amount) => {}
+                    Ok(amount) => missing.push(format!("{section}.smpp.tariffs: no tariff for {amount} {bought}")),
+                    Err(e) => missing.push(format!("{section}: {e} {bought}")),
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{JournalEntry, KeyGuard, Opening, Outcome, Slot, SlotClaim, StoreError, Write},
-    transit::VehicleCode,
+    transit::{NoFare, VehicleCode, Zone},
 };
 
 /// Another purchase can take the slot between our look and our commit; each round means that somebody else succeeded.
@@ -33,6 +33,8 @@ pub struct Purchase {
     pub vehicle: VehicleCode,
     /// Passengers in total who are to ride on this number in this vehicle (M13).
     pub passengers: u8,
+    /// The zone, on a route with zones.
+    pub zone: Option<Zone>,
     /// The fare class, where the caller knows better than the vehicle's route.
     pub fare_class: Option<String>,
     /// The trip, if the caller knows it.
@@ -145,6 +147,7 @@ impl Fare {
             fare_class: self.fare_class.clone(),
             passengers,
             amount,
+            zone: purchase.zone,
             trip: purchase.trip.clone(),
             channel: purchase.channel.clone(),
             language,
@@ -210,7 +213,8 @@ impl Inner {
             };
             let amount = fare.amount.checked_mul(passengers.into()).map_err(|_| PurchaseError::Passengers { max })?;
             let order = fare.order(&purchase, passengers, amount, extends, language);
-            let Prepared { opening, effects, slot, claim } = self.opening(&books, &carrier, (order, &facts), &purchase).await?;
+            let Prepared { opening, effects, slot, claim } =
+                self.opening(&books, &carrier, (order, &facts), &purchase).await?;
             match self.writer.write(Write::Open(Box::new(opening.clone()))).await? {
                 Outcome::Opened { superseded } => {
                     claim.keep();
@@ -233,9 +237,8 @@ impl Inner {
             books.catalogue.vehicle(&purchase.vehicle).ok_or(PurchaseError::Impossible(Reason::UnknownVehicle))?;
         let route = &vehicle.route;
         let fare_class = purchase.fare_class.clone().unwrap_or_else(|| route.fare_class.clone());
-        let today = purchase.received_at.date_in(&route.city.time_zone);
-        let amount = books.catalogue.fare(&route.city.id, &fare_class, today);
-        let amount = amount.ok_or(PurchaseError::Impossible(Reason::FareNotFound))?;
+        let amount = books.catalogue.fare_on(route, &fare_class, purchase.zone, purchase.received_at);
+        let amount = amount.map_err(|why| PurchaseError::Impossible(reason_of(why)))?;
         // A test number goes the whole way, with an amount of nothing.
         let is_test = carrier.config().test_numbers.contains(&purchase.msisdn);
         Ok(Fare {
@@ -438,6 +441,16 @@ impl Inner {
             self.fly(charge.clone(), carrier, slot, permit);
         }
         charge
+    }
+}
+
+/// Why nobody can pay this.
+pub(super) const fn reason_of(why: NoFare) -> Reason {
+    match why {
+        NoFare::ZoneMissing => Reason::ZoneMissing,
+        NoFare::ZoneUnexpected => Reason::ZoneUnexpected,
+        NoFare::UnknownZone => Reason::UnknownZone,
+        NoFare::NotInForce => Reason::FareNotFound,
     }
 }
 

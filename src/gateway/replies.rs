@@ -7,7 +7,7 @@ use metrics::counter;
 
 use super::Inner;
 use crate::{
-    charge::{Channel, Charge, Effect, Notice, Reference},
+    charge::{Charge, Effect, Notice, Reference},
     clock::Timestamp,
     passenger::{Language, Message, TicketText},
     store::{IncomingSms, MoAnswer, Outcome, OutgoingSms, StoreError, StoredTicket, Write},
@@ -24,7 +24,7 @@ impl Inner {
         effects: &[Effect],
         ticket: Option<&StoredTicket>,
     ) -> Vec<OutgoingSms> {
-        let by_sms = matches!(charge.order.channel, Channel::Sms { .. });
+        let by_sms = charge.order.channel.sms_carrier().is_some();
         let notices = effects.iter().filter_map(|e| if let Effect::Tell(notice) = e { Some(*notice) } else { None });
         notices
             .filter(|notice| by_sms || *notice == Notice::LateRefund)

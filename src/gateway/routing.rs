@@ -17,12 +17,12 @@ use crate::{
 impl Inner {
     /// Where a purchase goes. Who may be asked is asked until `until`. `None` if no carrier is known for the number.
     pub(super) async fn route_of_purchase(&self, channel: &Channel, msisdn: Msisdn, until: Instant) -> Option<Route> {
-        match channel {
-            Channel::Sms { carrier } => {
+        match channel.sms_carrier() {
+            Some(carrier) => {
                 let observed_at = Some(self.now());
                 Some(Route { carrier: carrier.clone(), source: HomeSource::Message, observed_at })
             }
-            Channel::Api { .. } => self.route(msisdn, until).await,
+            None => self.route(msisdn, until).await,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     msisdn::Msisdn,
     store::{Seller, StoreError},
     subscriber::Silent,
-    transit::VehicleCode,
+    transit::{VehicleCode, Zone},
 };
 
 /// Who asks whether a number can pay, and for what.
@@ -21,6 +21,8 @@ pub struct Enquiry {
     pub msisdn: Msisdn,
     /// The vehicle, if one passenger's fare in it is meant.
     pub vehicle: Option<VehicleCode>,
+    /// The fare zone, where the vehicle's route has zones.
+    pub zone: Option<Zone>,
     /// The caller of the API who would sell.
     pub caller: Option<String>,
 }
@@ -70,9 +72,8 @@ impl Gateway {
             None => Purchase::Enquiry,
             Some(None) => Purchase::UnknownVehicle,
             Some(Some(vehicle)) => {
-                let date = now.date_in(&vehicle.route.city.time_zone);
-                let amount = books.catalogue.fare(&vehicle.route.city.id, &vehicle.route.fare_class, date);
-                Purchase::Fare { sale_locked: false, amount }
+                let amount = books.catalogue.fare_on(&vehicle.route, &vehicle.route.fare_class, enquiry.zone, now);
+                Purchase::Fare { sale_locked: false, amount: amount.ok() }
             }
         };
         let sales = Sales { agency, caller };

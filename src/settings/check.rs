@@ -53,12 +53,15 @@ fn bounds(draft: &mut Draft) {
 }
 
 fn listeners(draft: &mut Draft) {
-    let (api, operations) = (draft.settings.api.listen, draft.settings.operations.listen);
+    let settings = &draft.settings;
+    let (api, callbacks, operations) = (settings.api.listen, settings.callbacks.listen, settings.operations.listen);
     if api == operations && api.port() != 0 {
-        draft.problem(
-            "operations.listen",
-            format!("{operations} is also api.listen; metrics have a listener of their own"),
-        );
+        let what = format!("{operations} is also api.listen; metrics have a listener of their own");
+        draft.problem("operations.listen", what);
+    }
+    if [api, operations].contains(&callbacks) && callbacks.port() != 0 {
+        let what = format!("{callbacks} is another listener's too; callbacks have a listener of their own");
+        draft.problem("callbacks.listen", what);
     }
 }
 
@@ -87,7 +90,16 @@ pub(super) fn carriers(draft: &mut Draft) {
     }
     for (name, carrier) in &carriers {
         let key = format!("carriers.{name}");
-        carrier.smpp.problems().iter().for_each(|problem| draft.problem_below(&below(&key, "smpp"), problem));
+        if !carrier.can_charge() {
+            draft.problem(&key, "it charges in no way; it needs a section smpp, camara or http");
+        }
+        if let Some(smpp) = &carrier.smpp {
+            let problems = if carrier.charges_by_smpp() { smpp.problems() } else { smpp.link_only_problems() };
+            problems.iter().for_each(|problem| draft.problem_below(&below(&key, "smpp"), problem));
+            if smpp.password_file.as_os_str().is_empty() {
+                draft.problem(below(&key, "smpp.password_file"), "it is empty; name the file that holds the password");
+            }
+        }
         if let Err(problem) = carrier.zone() {
             draft.problem_below(&key, &problem);
         }
@@ -95,9 +107,6 @@ pub(super) fn carriers(draft: &mut Draft) {
             |text: &str| (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_address(&carrier.short_number) {
             draft.problem(below(&key, "short_number"), "1 to 20 printable ASCII characters (SMPP 3.4, 5.2.8)");
-        }
-        if carrier.smpp.password_file.as_os_str().is_empty() {
-            draft.problem(below(&key, "smpp.password_file"), "it is empty; name the file that holds the password");
         }
     }
     let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.prefixes.as_slice()));

@@ -98,7 +98,22 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
             }
         )*};
     }
-    sections!(store, operations, process, log, gateway, ticketing, keys, transit, numbers, facts, routing, eligibility, texts);
+    sections!(
+        store,
+        callbacks,
+        operations,
+        process,
+        log,
+        gateway,
+        ticketing,
+        keys,
+        transit,
+        numbers,
+        facts,
+        routing,
+        eligibility,
+        texts
+    );
     if let Some(api) = written.remove("api") {
         read_api(draft, api);
     }
@@ -263,7 +278,9 @@ fn resolve_paths(draft: &mut Draft) {
         resolve(format!("numbers.lists[{n}].file"), &mut list.file);
     }
     for (name, carrier) in &mut settings.carriers {
-        resolve(format!("carriers.{name}.smpp.password_file"), &mut carrier.smpp.password_file);
+        if let Some(smpp) = &mut carrier.smpp {
+            resolve(format!("carriers.{name}.smpp.password_file"), &mut smpp.password_file);
+        }
     }
     if let Some(path) =
         settings.store.url.strip_prefix("sqlite://").filter(|path| !path.starts_with('/') && !path.is_empty())

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{draft::Draft, materials::read_text};
 use crate::{
-    carrier::{LinkSecrets, SmppProfile, TlsConfig},
+    carrier::{CarrierConfig, LinkSecrets, SmppProfile, TlsConfig},
     charge::CarrierName,
     smpp::{Tls, TlsMaterials},
 };
@@ -16,14 +16,19 @@ const PASSWORD_CHARS_MAX: usize = 8;
 
 /// Reads them all, and notes in `draft` what is wrong with them.
 pub(super) fn read(draft: &mut Draft) -> BTreeMap<CarrierName, LinkSecrets> {
-    let profiles: Vec<(CarrierName, SmppProfile)> =
-        draft.settings.carriers.iter().map(|(name, carrier)| (name.clone(), carrier.smpp.clone())).collect();
-    profiles.into_iter().map(|(name, profile)| (name.clone(), of_carrier(draft, &name, &profile))).collect()
+    let carriers = draft.settings.carriers.clone();
+    carriers.into_iter().map(|(name, carrier)| (name.clone(), of_carrier(draft, &name, &carrier))).collect()
 }
 
-fn of_carrier(draft: &mut Draft, name: &CarrierName, profile: &SmppProfile) -> LinkSecrets {
-    let key = format!("carriers.{name}.smpp");
+fn of_carrier(draft: &mut Draft, name: &CarrierName, carrier: &CarrierConfig) -> LinkSecrets {
     let mut secrets = LinkSecrets::default();
+    if let Some(profile) = &carrier.smpp {
+        of_smsc(draft, &format!("carriers.{name}.smpp"), profile, &mut secrets);
+    }
+    secrets
+}
+
+fn of_smsc(draft: &mut Draft, key: &str, profile: &SmppProfile, secrets: &mut LinkSecrets) {
     if !profile.password_file.as_os_str().is_empty() {
         let read = read_password(&profile.password_file);
         secrets.password = noted(draft, &format!("{key}.password_file"), read).unwrap_or_default();
@@ -37,7 +42,6 @@ fn of_carrier(draft: &mut Draft, name: &CarrierName, profile: &SmppProfile) -> L
     if let Some(tls) = &profile.tls {
         secrets.tls = tls_materials(draft, &format!("{key}.tls"), tls);
     }
-    secrets
 }
 
 fn tls_materials(draft: &mut Draft, key: &str, tls: &TlsConfig) -> TlsMaterials {

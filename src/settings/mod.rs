@@ -18,8 +18,8 @@ pub use link_secrets::read_password;
 pub use materials::Materials;
 pub use problem::{Problem, Problems};
 pub use sections::{
-    ApiSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings, Settings, StoreSettings,
-    TextsSettings, TransitSettings,
+    ApiSettings, CallbacksSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings,
+    Settings, StoreSettings, TextsSettings, TransitSettings,
 };
 
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf};

@@ -22,6 +22,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The HTTP API.
     pub api: ApiSettings,
+    /// Carriers that call back.
+    pub callbacks: CallbacksSettings,
     /// Health and metrics.
     pub operations: OperationsSettings,
     /// The process as a whole.
@@ -72,6 +74,14 @@ pub struct ApiSettings {
     /// Who may call, and within which bounds.
     #[serde(flatten)]
     pub config: ApiConfig,
+}
+
+/// `[callbacks]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallbacksSettings {
+    /// Where carriers' callbacks come in, if a carrier is charged over HTTP. It has no TLS: a proxy in front has.
+    pub listen: SocketAddr,
 }
 
 /// `[operations]`
@@ -155,6 +165,12 @@ impl Default for ApiSettings {
             tokens_file: None,
             config: ApiConfig::default(),
         }
+    }
+}
+
+impl Default for CallbacksSettings {
+    fn default() -> CallbacksSettings {
+        CallbacksSettings { listen: SocketAddr::from(([127, 0, 0, 1], 8081)) }
     }
 }
 

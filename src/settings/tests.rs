@@ -160,6 +160,7 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
             .extend(fields.into_iter().filter(|field| at.get(field).is_none()).map(|field| format!("{place}.{field}")));
     };
     look("store", &shown["store"], fields_of::<StoreSettings>());
+    look("callbacks", &shown["callbacks"], fields_of::<CallbacksSettings>());
     look("operations", &shown["operations"], fields_of::<OperationsSettings>());
     look("process", &shown["process"], fields_of::<ProcessSettings>());
     look("log", &shown["log"], fields_of::<LogSettings>());
@@ -227,8 +228,9 @@ fn the_examples_are_sound() {
     let names: Vec<&str> = both.settings.carriers.keys().map(|name| name.as_str()).collect();
     assert_eq!(names, ["beeline", "kcell"]);
     let kcell = &both.settings.carriers["kcell".parse().as_ref().expect("a name")];
-    assert_eq!(kcell.smpp.password_file, folder.path().join("carriers_kcell"));
-    assert_eq!(kcell.smpp.statuses.len(), 11);
+    let smpp = kcell.smpp.as_ref().expect("an SMSC");
+    assert_eq!(smpp.password_file, folder.path().join("carriers_kcell"));
+    assert_eq!(smpp.statuses.len(), 11);
 }
 
 #[test]
@@ -314,7 +316,10 @@ fn the_environment_goes_over_the_files_and_is_named() {
     ];
     let settings = load(&folder.sources(&[], &good), NOW).expect("sound").settings;
     assert_eq!(settings.gateway.passengers_max, 4);
-    assert_eq!(settings.carriers["beeline".parse().as_ref().expect("a name")].smpp.tps, 7);
+    assert_eq!(
+        settings.carriers["beeline".parse().as_ref().expect("a name")].smpp.as_ref().map(|smpp| smpp.tps),
+        Some(7)
+    );
     let bad = [("SMSBUSD__GATEWAY__PASSENGERS", "4"), ("SMSBUSD__CARRIERS__BEELINE__SMPP__TPS", "fast")];
     let problems = load(&folder.sources(&[], &bad), NOW).expect_err("two problems").0;
     let places: Vec<(&str, &str)> =

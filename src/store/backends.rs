@@ -1,7 +1,7 @@
 use super::{
-    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeyGuard, KnownCounts, Memory, Outcome, Owner,
-    ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact, StoredTicket,
-    TicketFilter, Write, overlap,
+    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, Memory, Outcome,
+    Owner, ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
+    StoredTicket, TicketFilter, Write, overlap,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -227,9 +227,20 @@ impl Store {
         each!(self, backend => backend.mos_watched().await)
     }
 
-    /// Messages from passengers that wait for an answer, but no parts, oldest first, at most `limit`: what a restart has to look at.
+    /// Messages from passengers that wait for an answer of ours, no parts and none that was handed over, oldest first, at most `limit`: what a restart has to look at.
     pub async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
         each!(self, backend => backend.unanswered_mos(limit).await)
+    }
+
+    /// One message from a passenger.
+    pub async fn mo(&self, id: Reference) -> Result<Option<KeptMo>, StoreError> {
+        each!(self, backend => backend.mo(id).await)
+    }
+
+    /// Messages from passengers that were handed over and wait for a charge, by [`KeptMo::answer_by`], the earliest first, at
+    /// most `limit`.
+    pub async fn mos_handed_over(&self, limit: u32) -> Result<Vec<KeptMo>, StoreError> {
+        each!(self, backend => backend.mos_handed_over(limit).await)
     }
 
     /// Pending messages of a carrier that are due at `now`: tickets first, then the longest due, at most `limit`.

@@ -29,8 +29,8 @@ pub use backends::Store;
 pub use error::StoreError;
 pub use group_commit::{GroupCommit, GroupCommitConfig};
 pub use kept::{
-    IncomingSms, JournalEntry, MessageState, MoKind, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoredBreak,
-    StoredTicket,
+    IncomingSms, JournalEntry, KeptMo, MessageState, MoKind, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot,
+    StoredBreak, StoredTicket,
 };
 pub use known::{FORGOTTEN_MAX, Forgetting, KnownCounts, StoredFact};
 pub use memory::Memory;

@@ -83,6 +83,7 @@ impl Write {
                 touches.push(Touch::Parts(joined.message.msisdn));
                 touches.extend(joined.parts.iter().copied().map(Touch::Mo));
             }
+            Write::HandOverMo { mo, .. } => touches.push(Touch::Mo(*mo)),
             Write::WatchMos { carrier, .. } => touches.push(Touch::Watch(carrier)),
             Write::AnswerMo(answer) => touch_answer(answer, touches),
             Write::Park(receipt) => {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Opening, Settlement};
 use crate::{
-    charge::{Channel, Charge, State},
+    charge::{Charge, State},
     clock::Timestamp,
     money::{Currency, Money},
 };
@@ -65,10 +65,7 @@ impl Seller {
 
     /// Who sells this charge: its agency, and the caller who asked for it.
     pub fn of(charge: &Charge) -> impl Iterator<Item = Seller> {
-        let caller = match &charge.order.channel {
-            Channel::Api { caller } => Some(Seller::Caller(caller.clone())),
-            Channel::Sms { .. } => None,
-        };
+        let caller = charge.order.channel.caller().map(|caller| Seller::Caller(caller.to_owned()));
         [Some(Seller::Agency(charge.order.agency.clone())), caller].into_iter().flatten()
     }
 }

@@ -218,7 +218,8 @@ impl<A: Clone + Send + Sync + 'static> Landing<A> {
             debug!(%source, outcome, ?took, "a source did not answer in time");
             if self.inner.breaker().failed(Instant::now()) {
                 self.inner.set_breaker_gauge(true);
-                let why = said.as_ref().err().map_or("its answers come too late".into(), |silence| format!("{silence:?}"));
+                let why =
+                    said.as_ref().err().map_or("its answers come too late".into(), |silence| format!("{silence:?}"));
                 warn!(%source, why, "a source of facts is left alone for a while");
             }
         }

@@ -45,7 +45,8 @@ impl FactsSettings {
             .map(|(key, value, range)| format!("{key}: {value} is not between {} and {}", range.start(), range.end()))
             .collect();
         if self.budget_ms > budget_max {
-            problems.push("budget_ms: a charge may wait for at most a quarter of gateway.ticket_deadline_seconds".into());
+            problems
+                .push("budget_ms: a charge may wait for at most a quarter of gateway.ticket_deadline_seconds".into());
         }
         problems
     }

@@ -14,7 +14,7 @@ use crate::{
     charge::Reason,
 };
 
-const CODES: [Code; 19] = [
+const CODES: [Code; 22] = [
     Code::BadRequest,
     Code::IdempotencyKeyMissing,
     Code::Unauthenticated,
@@ -29,6 +29,9 @@ const CODES: [Code; 19] = [
     Code::UnsupportedMediaType,
     Code::Impossible(Reason::UnknownVehicle),
     Code::Impossible(Reason::FareNotFound),
+    Code::Impossible(Reason::ZoneMissing),
+    Code::Impossible(Reason::ZoneUnexpected),
+    Code::Impossible(Reason::UnknownZone),
     Code::Impossible(Reason::NoRoute),
     Code::TooManyRequests,
     Code::Internal,

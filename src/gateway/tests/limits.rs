@@ -62,8 +62,7 @@ fn m14_what_is_in_doubt_counts_as_sold_and_what_was_refused_does_not() {
 
 #[test]
 fn m14_what_was_sold_today_is_still_counted_after_the_process_was_killed() {
-    let mut world =
-        World::new(Setting { sqlite: true, ..limited("callers.ticket-service.daily_minor = 16_000") });
+    let mut world = World::new(Setting { sqlite: true, ..limited("callers.ticket-service.daily_minor = 16_000") });
     for number in ["+77053000001", "+77053000002"] {
         assert_eq!(world.bought(number, "1234", number).state, State::Charged);
     }
@@ -88,21 +87,25 @@ fn a_limit_of_one_caller_touches_neither_another_nor_a_passengers_own_message() 
 
 #[test]
 fn eligibility_shows_what_the_agency_and_the_caller_have_sold() {
-    let world = World::new(limited(
-        "agencies.green.daily_minor = 16_000\ncallers.ticket-service.daily_minor = 15_999",
-    ));
+    let world = World::new(limited("agencies.green.daily_minor = 16_000\ncallers.ticket-service.daily_minor = 15_999"));
     assert_eq!(world.bought(BULAT, "1234", "before").state, State::Charged);
     let enquiry = |vehicle: Option<&str>| Enquiry {
         msisdn: msisdn(ANNA),
         vehicle: vehicle.map(|code| code.parse().expect("a code")),
+        zone: None,
         caller: Some("ticket-service".into()),
     };
-    let ask = |vehicle| world.run(world.gateway().eligibility(&enquiry(vehicle))).expect("the store").expect("a carrier");
+    let ask =
+        |vehicle| world.run(world.gateway().eligibility(&enquiry(vehicle))).expect("the store").expect("a carrier");
     let in_vehicle = ask(Some("1235")).verdict;
     assert_eq!(in_vehicle.decision, Decision::Declined(Reason::CallerDailyLimit));
     let (sold, amount, limit) = (Money::kzt(8_000), Some(Money::kzt(8_000)), Money::kzt(16_000));
     let expected = Basis::Sales { by: "green".into(), sold, amount, limit };
     assert!(in_vehicle.findings.iter().any(|finding| finding.basis == expected), "{in_vehicle:#?}");
-    assert_eq!(ask(None).verdict.decision, Decision::Allowed, "no fare is asked about, and the limit is not passed yet");
+    assert_eq!(
+        ask(None).verdict.decision,
+        Decision::Allowed,
+        "no fare is asked about, and the limit is not passed yet"
+    );
     assert_eq!(ask(Some("77")).verdict.decision, Decision::Declined(Reason::UnknownVehicle));
 }

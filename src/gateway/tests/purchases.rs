@@ -272,7 +272,7 @@ fn who_would_be_served_too_late_at_the_new_rate_is_told_at_once() {
     let world = World::new(setting);
     let carrier = world.gateway().carrier("beeline").expect("a carrier").clone();
     let mut config = carrier.config().clone();
-    config.smpp.tps = 1;
+    config.smpp.as_mut().expect("an SMSC").tps = 1;
     carrier.reload(&config, &LinkSecrets::password("any")).expect("a profile");
     let numbers: Vec<String> = (0..12).map(|n| format!("+7705{n:07}")).collect();
     let began = Instant::now();

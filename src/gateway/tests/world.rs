@@ -304,6 +304,7 @@ impl World {
             msisdn: msisdn(number),
             vehicle: vehicle.parse().expect("a code"),
             passengers,
+            zone: None,
             fare_class: None,
             trip: None,
             channel: Channel::Api { caller: "ticket-service".into() },

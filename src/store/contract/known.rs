@@ -62,8 +62,7 @@ pub(super) async fn what_is_known_is_forgotten_by_age_and_by_number_the_oldest_f
     let homes = (1..=4).map(|n| home(n, Some("kcell"), HomeSource::LookUp, n.into()));
     commit(&store, Write::KeepHomes(homes.collect())).await;
     assert_eq!(store.known_counts().await.unwrap(), KnownCounts { facts: 6, homes: 4 });
-    let forgetting =
-        Forgetting { facts_before: at(3), facts_oldest: 1, homes_before: Timestamp::MIN, homes_oldest: 3 };
+    let forgetting = Forgetting { facts_before: at(3), facts_oldest: 1, homes_before: Timestamp::MIN, homes_oldest: 3 };
     assert_eq!(commit(&store, Write::Forget(forgetting)).await, Outcome::Done);
     assert_eq!(store.known_counts().await.unwrap(), KnownCounts { facts: 3, homes: 1 });
     let left: Vec<_> = store.newest_facts(9).await.unwrap();
@@ -113,7 +112,9 @@ pub(super) async fn m14_what_is_sold_is_summed_by_the_quarter_in_which_it_was_as
 }
 
 pub(super) async fn m14_a_doubt_past_its_deadline_and_lag_is_told_apart(store: Store) {
-    let doubt = |n, second: u64| run(&store, charge_at(n, second), [(second + 1, open_attempt()), (second + 11, doubtful("e1"))]);
+    let doubt = |n, second: u64| {
+        run(&store, charge_at(n, second), [(second + 1, open_attempt()), (second + 11, doubtful("e1"))])
+    };
     let _: [Charge; 2] = [doubt(1, 0).await, doubt(2, 30).await];
     run(&store, charge_at(3, 0), [(1, open_attempt()), (2, paid("e1"))]).await;
     let overdue = async |at_carrier: &str, since, doubt_since| {

@@ -83,6 +83,8 @@ on_every_backend! {
         an_mo_is_kept_once_within_the_window,
         an_answer_and_its_messages_are_written_once,
         an_opening_answers_its_mo,
+        an_mo_is_answered_by_a_charge_or_without_one_and_never_by_both,
+        an_mo_that_is_handed_over_waits_apart_until_it_is_answered,
         an_answer_to_an_mo_that_was_never_kept_writes_nothing,
         tickets_are_due_before_other_messages_and_the_longest_due_first,
         a_message_is_due_at_its_own_carrier_and_not_before_its_time,

@@ -14,9 +14,9 @@ use crate::{
     eligibility::{FactName, FactValue},
     passenger::{Language, MoPart},
     store::{
-        ChargeFilter, Forgetting, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer, MoKind,
-        NewCarrierId, Opening, OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter, Write,
-        overlap,
+        ChargeFilter, Forgetting, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer,
+        MoKind, NewCarrierId, Opening, OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter,
+        Write, overlap,
     },
 };
 
@@ -68,6 +68,9 @@ enum Plan {
     },
     Watch {
         carrier: u8,
+    },
+    HandOver {
+        mo: u8,
     },
     Answer {
         mo: u8,
@@ -129,6 +132,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         4 => (0..9_u8, 0..2_u8, 1..3_u8).prop_map(|(id, text, number)| Plan::KeepPart { id, text, number }),
         2 => (9..14_u8, (0..9_u8, 0..9_u8)).prop_map(|(id, parts)| Plan::Join { id, parts }),
         1 => (0..2_u8).prop_map(|carrier| Plan::Watch { carrier }),
+        2 => (0..14_u8).prop_map(|mo| Plan::HandOver { mo }),
         2 => (0..14_u8, 0..9_u8, any::<bool>()).prop_map(|(mo, sms, asks_again)| Plan::Answer { mo, sms, asks_again }),
         3 => (0..4_u8, some(0..4)).prop_map(|(id, carrier_id)| Plan::Park { id, carrier_id }),
         1 => (0..4_u8).prop_map(|id| Plan::Unpark { id }),
@@ -213,6 +217,7 @@ async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
             let carrier = ["beeline", "kcell"][usize::from(carrier)].parse().unwrap();
             Write::WatchMos { carrier, at: at(second) }
         }
+        Plan::HandOver { mo } => Write::HandOverMo { mo: reference(mo), answer_by: at(second + 20) },
         Plan::Answer { mo, sms, asks_again } => Write::AnswerMo(answer(mo, sms, asks_again)),
         Plan::Park { id, carrier_id } => {
             let carrier_id = carrier_id.map(|id| name("id", id));
@@ -279,6 +284,7 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.open_charges(Some(reference(1)), 99).await.unwrap()),
         format!("{:?}", store.in_doubt().await.unwrap()),
         format!("{:?}", store.unanswered_mos(99).await.unwrap()),
+        format!("{:?}", store.mos_handed_over(99).await.unwrap()),
         format!("{:?}", store.numbers_with_open_parts(99).await.unwrap()),
         format!("{:?}", store.open_parts(msisdn(0)).await.unwrap()),
         format!("{:?}", store.mos_watched().await.unwrap()),
@@ -292,6 +298,7 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.known_counts().await.unwrap()),
     ];
     for n in 0..CHARGES {
+        all.push(format!("{:?}", store.mo(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.journal(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.ticket(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.messages_of(reference(n)).await.unwrap()));

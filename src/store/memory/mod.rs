@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    IncomingSms, JournalEntry, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket,
-    Write, sales::SalesChanges,
+    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Write,
+    sales::SalesChanges,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -86,13 +86,6 @@ struct KeptKey {
     reference: Reference,
     body_sha256: [u8; 32],
     repeat: bool,
-}
-
-#[derive(Debug)]
-struct KeptMo {
-    message: IncomingSms,
-    /// For a part: when it was closed.
-    answered_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

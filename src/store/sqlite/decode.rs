@@ -11,7 +11,7 @@ use crate::{
     msisdn::Msisdn,
     passenger::MoPart,
     store::{
-        Balance, IncomingSms, MessageState, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
+        Balance, IncomingSms, KeptMo, MessageState, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
         StoredBreak, StoredTicket,
     },
 };
@@ -139,6 +139,11 @@ pub(super) fn incoming(row: &SqliteRow, from: usize) -> Result<IncomingSms, Stor
         kept_at: moment(row, from + 9)?,
         same_since: moment(row, from + 7)?,
     })
+}
+
+/// The columns of [`incoming`], answer_by, answered_at.
+pub(super) fn kept_mo(row: &SqliteRow) -> Result<KeptMo, StoreError> {
+    Ok(KeptMo { message: incoming(row, 0)?, answer_by: maybe_moment(row, 14)?, answered_at: maybe_moment(row, 15)? })
 }
 
 /// id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at.

@@ -39,6 +39,8 @@ pub(super) struct Rows<'a> {
     pub(super) fingerprints: Vec<FingerprintRow<'a>>,
     pub(super) watched: Vec<WatchRow<'a>>,
     pub(super) answered: Vec<MomentRow>,
+    /// Messages that are handed over, and until when they wait.
+    pub(super) handed_over: Vec<MomentRow>,
     /// Messages whose text is a new message from now on.
     pub(super) asked_again: Vec<Reference>,
     pub(super) parked: WithBodies<ParkedRow<'a>>,
@@ -71,6 +73,9 @@ impl<'a> Rows<'a> {
                     rows.watched.push(WatchRow { carrier: carrier.as_str(), at: at.unix_ms() });
                 }
                 (Write::AnswerMo(answer), Outcome::Done) => rows.answer(answer),
+                (Write::HandOverMo { mo, answer_by }, Outcome::Done) => {
+                    rows.handed_over.push(MomentRow::new(*mo, *answer_by));
+                }
                 (Write::Park(receipt), Outcome::Parked) => {
                     rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
                 }

@@ -35,6 +35,7 @@ impl Rows<'_> {
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
         write_set(db, REVOKE_TICKETS, &self.revoked).await?;
         write_set(db, ANSWER_MOS, &self.answered).await?;
+        write_set(db, HAND_OVER_MOS, &self.handed_over).await?;
         write_set(db, ASK_AGAIN, &self.asked_again).await?;
         write_set(db, QUEUE_MESSAGES, &self.messages).await?;
         write_set(db, MOVE_MESSAGES, &self.moved).await?;
@@ -162,6 +163,11 @@ UPDATE mos SET answered_at = new.value->>'at'
 FROM jsonb_each(?1) AS new
 WHERE mos.id = unhex(new.value->>'id', '-') AND mos.answered_at IS NULL";
 
+const HAND_OVER_MOS: &str = "
+UPDATE mos SET answer_by = new.value->>'at'
+FROM jsonb_each(?1) AS new
+WHERE mos.id = unhex(new.value->>'id', '-') AND mos.answer_by IS NULL";
+
 const ASK_AGAIN: &str = "
 DELETE FROM mo_fingerprints
 WHERE (fingerprint, mo) IN (
@@ -272,6 +278,7 @@ pub(super) const ALL: &[&str] = &[
     KEEP_TICKETS,
     REVOKE_TICKETS,
     ANSWER_MOS,
+    HAND_OVER_MOS,
     ASK_AGAIN,
     QUEUE_MESSAGES,
     MOVE_MESSAGES,

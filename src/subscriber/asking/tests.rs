@@ -12,7 +12,8 @@ fn msisdn(n: u64) -> Msisdn {
 }
 
 fn asking(questions_max: usize, failures_max: u32) -> Asking<u32> {
-    let breaker = BreakerConfig { failures_max, pause: Duration::from_millis(50), pause_max: Duration::from_millis(50) };
+    let breaker =
+        BreakerConfig { failures_max, pause: Duration::from_millis(50), pause_max: Duration::from_millis(50) };
     let config = AskingConfig { questions_max, timeout: Duration::from_millis(300), budget: SOON, breaker };
     Asking::new("test".into(), config)
 }

@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     eligibility::{Rules, WhenUnknown},
     store::{GroupCommit, GroupCommitConfig, Memory},
-    subscriber::{Asserts, AskingSettings, CacheSettings, LookUpKind, NumberList, NumberListSettings},
+    subscriber::{AskingSettings, Asserts, CacheSettings, LookUpKind, NumberList, NumberListSettings},
 };
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -16,12 +16,8 @@ fn msisdn(text: &str) -> Msisdn {
 }
 
 fn lists(asserts: Asserts, carrier: Option<&str>, text: &str) -> NumberLists {
-    let settings = NumberListSettings {
-        name: "listed".into(),
-        asserts,
-        file: "x.csv".into(),
-        carrier: carrier.map(Into::into),
-    };
+    let settings =
+        NumberListSettings { name: "listed".into(), asserts, file: "x.csv".into(), carrier: carrier.map(Into::into) };
     NumberList::read(&settings, text.as_bytes(), NOW, 10).map(|list| NumberLists::from(vec![list])).expect("a list")
 }
 
@@ -153,7 +149,10 @@ async fn sources_are_asked_side_by_side_and_only_for_what_is_not_known() {
     let begun = Instant::now();
     let gathered = gather(&subscribers, NOW).await;
     assert!(begun.elapsed() < 2 * delay, "one after the other");
-    assert_eq!((value(&gathered, CreditDebt), value(&gathered, RecentSimSwap)), (Some(FactValue::True), Some(FactValue::False)));
+    assert_eq!(
+        (value(&gathered, CreditDebt), value(&gathered, RecentSimSwap)),
+        (Some(FactValue::True), Some(FactValue::False))
+    );
     let debt = gathered.facts.get(CreditDebt).expect("a fact");
     assert_eq!((debt.source.to_string(), debt.observed_at), ("profile:crm".into(), NOW));
     assert_eq!((gathered.silent.clone(), value(&gathered, CorporateNumber)), (vec![], None));
@@ -268,7 +267,10 @@ async fn nobody_is_asked_about_another_carriers_subscriber_or_for_a_fact_without
     let only = [FactRule { fact: FactName::RecentSimSwap, max_age_seconds: 60, when_unknown: WhenUnknown::Allow }];
     assert_eq!(subscribers.gather(number(), &kcell(), &only, (NOW, until)).await, Gathered::default());
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    assert!(subscribers.has_source(&kcell(), FactName::CreditDebt) && !subscribers.has_source(&beeline, FactName::CreditDebt));
+    assert!(
+        subscribers.has_source(&kcell(), FactName::CreditDebt)
+            && !subscribers.has_source(&beeline, FactName::CreditDebt)
+    );
 }
 
 #[tokio::test]
