@@ -31,7 +31,7 @@ pub use message::{Ack, CarrierEvent, Sent, Text, Urgency};
 pub use open::{CarrierSecrets, HttpMaterials, OverHttp};
 pub use profile::{CarrierConfig, ChargedAt, LongMessages, Meaning, PurchaseMode, SmppProfile, StatMeaning};
 pub use receipt::CarrierReceipt;
-pub use routing::PrefixTable;
+pub use routing::{PrefixTable, Route, Routing, RoutingSettings};
 pub use smpp::{SetupError, SmppCarrier};
 pub use standing::{BindStanding, NoSlot, Standing};
 pub use tariff::{BillingIdentification, TariffConfig, TariffError, TlvConfig, TlvKind};

@@ -20,7 +20,7 @@ use crate::{
     gateway::{Gateway, Parts, StartError},
     settings::{self, Configuration, Materials, Settings, Sources},
     store::{GroupCommit, Store, StoreError},
-    subscriber::{FactCache, Subscribers},
+    subscriber::{Keeper, Subscribers},
 };
 
 /// How often we look whether the store is still there.
@@ -250,6 +250,10 @@ async fn start_gateway(
     writer: GroupCommit,
 ) -> Result<Gateway, Failure> {
     let (carriers, events) = open_carriers(&settings.carriers, &materials.carriers)?;
+    let keeper = settings.facts.keeper(&settings.routing);
+    let keeper = Keeper::start(store.clone(), writer.clone(), Clock::System, keeper);
+    let asked = (Vec::new(), None);
+    let subscribers = Subscribers::open(materials.lists, &settings.facts, asked, (store.clone(), keeper));
     let parts = Parts {
         config: settings.gateway.clone(),
         clock: Clock::System,
@@ -257,7 +261,8 @@ async fn start_gateway(
         writer,
         carriers,
         books: materials.books,
-        subscribers: Subscribers::new(materials.lists, FactCache::new(settings.facts.clone())),
+        subscribers,
+        routing: settings.routing.clone(),
         ticketing: settings.ticketing.clone(),
         keyring: materials.keyring,
         secrets: materials.secrets,

@@ -21,6 +21,7 @@ pub(super) fn check(draft: &mut Draft, books: Option<&Books>) {
     carriers(draft);
     if let Some(books) = books {
         tariffs(draft, books);
+        agencies(draft, books);
     }
 }
 
@@ -31,6 +32,8 @@ fn bounds(draft: &mut Draft) {
         ("ticketing", settings.ticketing.problems()),
         ("mo_webhook", settings.mo_webhook.problems(settings.gateway.ticket_deadline_seconds)),
         ("api", settings.api.config.problems()),
+        ("facts", settings.facts.problems(settings.gateway.ticket_deadline())),
+        ("routing", settings.routing.problems()),
     ];
     for (section, problems) in sections {
         problems.iter().for_each(|problem| draft.problem_below(section, problem));
@@ -126,10 +129,25 @@ pub(super) fn carriers(draft: &mut Draft) {
     for name in strangers {
         draft.problem(format!("eligibility.carriers.{name}"), "no carrier has this name");
     }
+    let is_caller = |name: &str| draft.settings.api.config.tokens.contains_key(name);
+    let strangers: Vec<String> =
+        draft.settings.eligibility.callers().filter(|name| !is_caller(name)).map(str::to_owned).collect();
+    for name in strangers {
+        draft.problem(format!("eligibility.callers.{name}"), "no caller of the API has this name");
+    }
     for (n, list) in draft.settings.numbers.lists.clone().iter().enumerate() {
         if let Some(name) = list.carrier.as_deref().filter(|name| !known(name)) {
             draft.problem(format!("numbers.lists[{n}].carrier"), format!("no carrier has the name {name:?}"));
         }
+    }
+}
+
+fn agencies(draft: &mut Draft, books: &Books) {
+    let is_known = |id: &str| books.catalogue.agency(id).is_some();
+    let strangers: Vec<String> =
+        draft.settings.eligibility.agencies().filter(|id| !is_known(id)).map(str::to_owned).collect();
+    for id in strangers {
+        draft.problem(format!("eligibility.agencies.{id}"), "no agency has this id");
     }
 }
 

@@ -110,6 +110,7 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
         transit,
         numbers,
         facts,
+        routing,
         eligibility,
         texts,
         mo_webhook

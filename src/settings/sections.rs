@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::ApiConfig,
-    carrier::CarrierConfig,
+    carrier::{CarrierConfig, RoutingSettings},
     charge::CarrierName,
     eligibility::Rules,
     gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
     store::GroupCommitConfig,
-    subscriber::{CacheSettings, NumberListsSettings},
+    subscriber::{FactsSettings, NumberListsSettings},
 };
 
 /// The whole configuration. Paths in it are absolute, or relative to the working directory: a path in a file was relative
@@ -40,8 +40,10 @@ pub struct Settings {
     pub transit: TransitSettings,
     /// Number lists.
     pub numbers: NumberListsSettings,
-    /// What is remembered of subscribers.
-    pub facts: CacheSettings,
+    /// What is remembered of subscribers, and who is asked.
+    pub facts: FactsSettings,
+    /// Which carrier a number belongs to.
+    pub routing: RoutingSettings,
     /// Who may pay.
     pub eligibility: Rules,
     /// What passengers are told.

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use super::{draft, *};
 use crate::{
     api::{ApiConfig, TokenConfig},
-    carrier::{CarrierConfig, SmppProfile, TariffConfig, TlvConfig},
-    eligibility::{FactRule, Limits, Rules, Velocity},
+    carrier::{CarrierConfig, RoutingSettings, SmppProfile, TariffConfig, TlvConfig},
+    eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
     gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
-    subscriber::{CacheSettings, NumberListSettings, NumberListsSettings},
+    subscriber::{FactsSettings, NumberListSettings, NumberListsSettings},
     ticket::keyfile::{self, NewKey},
 };
 
@@ -173,13 +173,18 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("transit", &shown["transit"], fields_of::<TransitSettings>());
     look("texts", &shown["texts"], fields_of::<TextsSettings>());
     look("mo_webhook", &shown["mo_webhook"], fields_of::<MoWebhookConfig>());
-    look("facts", &shown["facts"], fields_of::<CacheSettings>());
+    look("facts", &shown["facts"], fields_of::<FactsSettings>());
+    look("routing", &shown["routing"], fields_of::<RoutingSettings>());
     look("numbers", &shown["numbers"], fields_of::<NumberListsSettings>());
     look("numbers.lists", &shown["numbers"]["lists"][0], fields_of::<NumberListSettings>());
     look("eligibility", &shown["eligibility"], fields_of::<Rules>());
     look("eligibility.rules", &shown["eligibility"]["rules"][0], fields_of::<FactRule>());
     look("eligibility.limits", &shown["eligibility"]["limits"], fields_of::<Limits>());
     look("eligibility.limits.velocity", &shown["eligibility"]["limits"]["velocity"], fields_of::<Velocity>());
+    let agency = &shown["eligibility"]["agencies"]["green-bus"];
+    look("eligibility.agencies.NAME", agency, fields_of::<SalesLimit>());
+    let caller = &shown["eligibility"]["callers"]["ticket-service"];
+    look("eligibility.callers.NAME", caller, fields_of::<SalesLimit>());
     look("carriers.NAME", &shown["carriers"]["kcell"], fields_of::<CarrierConfig>());
     look("carriers.NAME.smpp", smpp, fields_of::<SmppProfile>());
     look("carriers.NAME.smpp.tariffs", &smpp["tariffs"][0], fields_of::<TariffConfig>());

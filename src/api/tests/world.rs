@@ -17,7 +17,7 @@ use super::super::{
     routes::{self, Api},
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, CarrierSecrets, LinkSecrets},
+    carrier::{Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings},
     charge::{CarrierName, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -273,7 +273,7 @@ pub(super) fn token(role: Role) -> String {
 fn tokens() -> BTreeMap<String, TokenConfig> {
     let caller = |role: Role| {
         let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(token(role))).parse().expect("a hash");
-        (role.code().to_owned(), TokenConfig { sha256, roles: [role].into() })
+        (role.code().to_owned(), TokenConfig { sha256, roles: [role].into(), charges_per_second: None })
     };
     Role::ALL.map(caller).into()
 }
@@ -300,6 +300,7 @@ async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
         carriers: vec![carrier],
         books: Books { catalogue: catalogue(), rules: Rules::default(), texts: Texts::shipped() },
         subscribers,
+        routing: RoutingSettings::default(),
         ticketing: TicketingConfig::default(),
         keyring: Keyring::new(vec![key]).expect("a keyring"),
         secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },

@@ -16,7 +16,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 use super::relay::{Delivery, Relay};
 use crate::{
     carrier::{
-        Carrier, CarrierConfig, CarrierSecrets, LinkSecrets,
+        Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings,
         web::{WebClient, WebClientConfig},
     },
     charge::{CarrierName, Channel, Charge, Reference, State},
@@ -161,6 +161,7 @@ impl World {
             carriers: vec![carrier],
             books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
             subscribers: Subscribers::new(lists, FactCache::new(CacheSettings::default())),
+            routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
             keyring: keyring(),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
