@@ -144,6 +144,8 @@ impl NewCharge {
         (status = 202, description = "The outcome is still to come: `processing`, `awaiting_otp` or `in_doubt`. Not an error, and not final.", body = ChargeAnswer,
             headers(("Location" = String, description = "The charge."))),
         (status = 409, description = "`idempotency_key_conflict`: the key was used for another request. `mo_answered`: the key is the id of an SMS that was handed over, and the passenger has been told that nothing was charged.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_requests`: more charges a second, or more requests at once, than were agreed with this caller. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "After so many seconds it is worth asking again."))),
         (status = 422, description = "Nobody can make this purchase: `unknown_vehicle`, `fare_not_found`, `zone_missing`, `zone_unexpected`, `unknown_zone` or `no_route`. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json"),
     ),
 )]
@@ -155,6 +157,7 @@ pub(super) async fn open_charge(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(body): JsonBody<NewCharge>,
 ) -> Result<Response, Problem> {
+    caller.count_charge()?;
     let received_at = gateway.now();
     body.check()?;
     let purchased = gateway
@@ -176,7 +179,7 @@ pub(super) async fn open_charge(
             received_at,
         })
         .await?;
-    let wait = preferred_wait(&headers).map(|wait| wait.min(Duration::from_secs(api.config().wait_seconds_max)));
+    let wait = preferred_wait(&headers).map(|wait| api.bounded(wait));
     let (is_new, is_repeat) = match &purchased {
         Purchased::New(_) => (true, false),
         Purchased::Replayed { repeat, .. } => (false, *repeat),
@@ -191,7 +194,7 @@ pub(super) async fn open_charge(
 }
 
 /// The charge after at most `wait`.
-async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Charge, Problem> {
+pub(super) async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Charge, Problem> {
     match wait {
         Some(wait) if charge.state.is_open() => {
             let found = gateway.wait(charge.reference, wait).await?;

@@ -27,7 +27,8 @@ impl Meanings {
     pub fn new(profile: &SmppProfile) -> Meanings {
         let statuses = profile.statuses.iter().filter_map(|(key, meaning)| Some((parse_status(key)?, *meaning)));
         Meanings {
-            charged_at: profile.charged_at,
+            // A carrier that charges by it has one; see `SmppProfile::problems`.
+            charged_at: profile.charged_at.unwrap_or(ChargedAt::Delivery),
             response_id: profile.message_id.response,
             statuses: statuses.collect(),
             errs: profile.errs.iter().map(|(err, reason)| (err.to_lowercase(), *reason)).collect(),

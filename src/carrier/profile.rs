@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    CamaraProfile, HttpProfile,
     links::{BindConfig, BreakerProfile, InterfaceVersion, TlsConfig},
     tariff::{TariffConfig, tariff_for},
 };
@@ -45,8 +46,15 @@ pub struct CarrierConfig {
     /// Who decides about the purchases of its passengers' messages.
     #[serde(default)]
     pub purchase: PurchaseMode,
-    /// Charging over SMPP.
-    pub smpp: SmppProfile,
+    /// Its SMSC: for messages from and to passengers, and for charging too where nothing else is configured.
+    #[serde(default)]
+    pub smpp: Option<SmppProfile>,
+    /// Charging over CAMARA.
+    #[serde(default)]
+    pub camara: Option<CamaraProfile>,
+    /// Charging over a private HTTP interface, as a profile says.
+    #[serde(default)]
+    pub http: Option<HttpProfile>,
 }
 
 /// What becomes of a message that wants to buy.
@@ -66,9 +74,25 @@ impl CarrierConfig {
         TimeZone::get(&self.time_zone).map_err(|e| format!("time_zone: {e}"))
     }
 
-    /// Whether this amount can be charged: zero can, and what has a tariff.
+    /// Whether this amount can be charged. Over SMPP zero can, and what has a tariff; over HTTP the amount itself is sent.
     pub fn has_tariff(&self, amount: Money) -> bool {
-        amount.minor == 0 || tariff_for(&self.smpp.tariffs, amount).is_ok()
+        let Some(profile) = self.smpp.as_ref().filter(|_| self.charges_by_smpp()) else { return true };
+        amount.minor == 0 || tariff_for(&profile.tariffs, amount).is_ok()
+    }
+
+    /// Whether it is said how its subscribers are charged, in one way.
+    pub fn can_charge(&self) -> bool {
+        self.charges_by_smpp() || self.camara.is_some() != self.http.is_some()
+    }
+
+    /// Whether it may call us back.
+    pub fn calls_back(&self) -> bool {
+        !self.charges_by_smpp()
+    }
+
+    /// Whether the SMSC takes the money too.
+    pub fn charges_by_smpp(&self) -> bool {
+        self.smpp.is_some() && self.camara.is_none() && self.http.is_none()
     }
 }
 
@@ -118,8 +142,9 @@ pub struct SmppProfile {
     /// When a carrier that answers nothing is left alone for a while.
     #[serde(default)]
     pub breaker: BreakerProfile,
-    /// When the contract says that the money is taken.
-    pub charged_at: ChargedAt,
+    /// When the contract says that the money is taken. Needed to charge by SMPP.
+    #[serde(default)]
+    pub charged_at: Option<ChargedAt>,
     /// How long a request may travel inside the carrier before its absence means anything (M5), in milliseconds.
     #[serde(default = "defaults::in_flight_delay_ms")]
     pub in_flight_delay_ms: u64,
@@ -154,7 +179,8 @@ pub struct SmppProfile {
     /// What receipt states mean for the money, over the table of the contract kind.
     #[serde(default)]
     pub stats: BTreeMap<String, StatMeaning>,
-    /// How a fare travels: the first row that fits an amount. Every fare must have one.
+    /// How a fare travels: the first row that fits an amount. To charge by SMPP, every fare must have one.
+    #[serde(default)]
     pub tariffs: Vec<TariffConfig>,
 }
 
@@ -227,8 +253,20 @@ impl SmppProfile {
         Duration::from_millis(self.response_timeout_ms)
     }
 
-    /// What is wrong with the profile, each with its key; empty if nothing is.
+    /// What is wrong with the profile of a carrier that charges by it, each with its key; empty if nothing is.
     pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.link_only_problems();
+        if self.charged_at.is_none() {
+            problems.push("charged_at: \"submission\" or \"delivery\", or nobody knows when the money is taken".into());
+        }
+        if self.tariffs.is_empty() {
+            problems.push("tariffs: at least one, or nothing can be charged".into());
+        }
+        problems
+    }
+
+    /// What is wrong with the profile of a carrier that only sends and receives by it.
+    pub fn link_only_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut check = |fine: bool, problem: &str| {
             if !fine {
@@ -241,7 +279,6 @@ impl SmppProfile {
         check((1..=100_000).contains(&self.tps), "tps: 1 to 100000");
         check(self.response_timeout_ms >= 100, "response_timeout_ms: at least 100");
         check(self.enquire_after_ms >= 100, "enquire_after_ms: at least 100");
-        check(!self.tariffs.is_empty(), "tariffs: at least one, or nothing can be charged");
         for key in self.statuses.keys() {
             check(parse_status(key).is_some(), &format!("statuses.{key}: want a status such as \"0x450\" or \"1104\""));
         }

@@ -21,11 +21,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, info, warn};
 
 use super::{
-    Ack, BindStanding, CarrierConfig, CarrierEvent, CarrierReceipt, LinkSecrets, Meanings, Mode, NoSlot, Standing,
-    Trace, TraceFilter, Urgency, links, tariff,
+    Ack, BindStanding, CarrierConfig, CarrierEvent, CarrierReceipt, LinkSecrets, Meanings, Mode, NoSlot, SmppProfile,
+    Standing, Trace, TraceFilter, Urgency, links, tariff,
 };
 use crate::{
-    charge::{Attempt, CarrierName, Charge, Evidence, EvidenceSource, Finding, Reference},
+    charge::{Attempt, CarrierName, Charge, Contract, Evidence, EvidenceSource, Finding, Reference},
     clock::Timestamp,
     money::Money,
     smpp::{
@@ -68,6 +68,7 @@ pub struct SmppCarrier(Arc<Inner>);
 struct Inner {
     name: CarrierName,
     config: CarrierConfig,
+    profile: SmppProfile,
     zone: TimeZone,
     meanings: Meanings,
     pool: Pool,
@@ -94,16 +95,19 @@ impl SmppCarrier {
         secrets: &LinkSecrets,
     ) -> Result<(SmppCarrier, mpsc::Receiver<CarrierEvent>), SetupError> {
         let wrong = |problem: String| SetupError::Config { carrier: name.clone(), problem };
-        let profile = &config.smpp;
-        if let Some(problem) = profile.problems().into_iter().next() {
+        let Some(profile) = config.smpp.clone() else {
+            return Err(wrong("smpp: it is missing".into()));
+        };
+        let problems = if config.charges_by_smpp() { profile.problems() } else { profile.link_only_problems() };
+        if let Some(problem) = problems.into_iter().next() {
             return Err(wrong(format!("smpp.{problem}")));
         }
         let zone = config.zone().map_err(wrong)?;
         let tls = profile.tls(secrets).map_err(|error| wrong(format!("smpp.tls: {error}")))?;
-        let pool = links::pool_config(&name, profile, secrets, tls.as_ref());
+        let pool = links::pool_config(&name, &profile, secrets, tls.as_ref());
         let (pool, events) = Pool::open(pool).map_err(|error| wrong(format!("smpp: {error}")))?;
         let carrier = SmppCarrier(Arc::new(Inner {
-            meanings: Meanings::new(&config.smpp),
+            meanings: Meanings::new(&profile),
             zone,
             pool,
             tls,
@@ -114,6 +118,7 @@ impl SmppCarrier {
             queries: Semaphore::new(QUERIES_MAX),
             name,
             config,
+            profile,
         }));
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         tokio::spawn(carrier.clone().listen(events, sender));
@@ -123,13 +128,14 @@ impl SmppCarrier {
     /// See [`crate::carrier::Carrier::reload`].
     pub(super) fn reload(&self, config: &CarrierConfig, secrets: &LinkSecrets) -> Result<(), SetupError> {
         let wrong = |problem: String| SetupError::Config { carrier: self.0.name.clone(), problem };
-        if let Some(tls) = self.0.tls.as_ref().filter(|_| config.smpp.tls.is_some()) {
+        let Some(profile) = &config.smpp else { return Ok(()) };
+        if let Some(tls) = self.0.tls.as_ref().filter(|_| profile.tls.is_some()) {
             tls.replace(&secrets.tls).map_err(|error| wrong(format!("smpp.tls: {error}")))?;
         }
-        for (name, fields) in links::rebinds(&self.0.config.smpp, &config.smpp, secrets) {
+        for (name, fields) in links::rebinds(&self.0.profile, profile, secrets) {
             self.0.pool.set_bind(&name, fields).map_err(|error| wrong(format!("smpp: {error}")))?;
         }
-        self.0.pool.set_tps(config.smpp.tps);
+        self.0.pool.set_tps(profile.tps);
         Ok(())
     }
 
@@ -139,6 +145,10 @@ impl SmppCarrier {
 
     pub(super) fn config(&self) -> &CarrierConfig {
         &self.0.config
+    }
+
+    pub(super) fn contract(&self) -> Contract {
+        self.0.profile.contract()
     }
 
     pub(super) fn zone(&self) -> &TimeZone {
@@ -152,7 +162,7 @@ impl SmppCarrier {
             BindStanding { name: name.to_owned(), up: state == LinkState::Up, detail: state.to_string() }
         };
         let binds: Vec<BindStanding> = self.0.pool.links().map(bind).collect();
-        let modes = self.0.config.smpp.binds().into_iter().map(|bind| bind.mode);
+        let modes = self.0.profile.binds().into_iter().map(|bind| bind.mode);
         Standing {
             up: pool.links_open > 0,
             receives: modes.zip(&binds).any(|(mode, bind)| mode != Mode::Transmitter && bind.up),
@@ -165,7 +175,7 @@ impl SmppCarrier {
     }
 
     pub(super) fn expected_answer(&self) -> Duration {
-        self.0.pool.expected_answer().min(self.0.config.smpp.response_timeout())
+        self.0.pool.expected_answer().min(self.0.profile.response_timeout())
     }
 
     pub(super) fn set_paused(&self, paused: bool) {
@@ -212,7 +222,14 @@ impl SmppCarrier {
         now: Timestamp,
     ) -> Evidence {
         let number = attempt.number;
-        let message = match compose::charged_message(&self.0.config, charge, attempt, text, now) {
+        let message = match compose::charged_message(
+            &self.0.config.short_number,
+            &self.0.profile,
+            charge,
+            attempt,
+            text,
+            now,
+        ) {
             Ok(message) => message,
             Err(problem) => {
                 error!(carrier = %self.0.name, charge = %charge.reference, %problem, "a charge cannot be put into a message");
@@ -248,8 +265,8 @@ impl SmppCarrier {
     }
 
     pub(super) async fn query(&self, attempt: &Attempt) -> Option<Finding> {
-        let message_id = compose::id_as_written(&self.0.config.smpp, attempt.carrier_id.as_deref()?);
-        self.0.config.smpp.query?;
+        let message_id = compose::id_as_written(&self.0.profile, attempt.carrier_id.as_deref()?);
+        self.0.profile.query?;
         let query = QuerySm { message_id, source: Address::short_code(self.0.config.short_number.clone()) };
         let deadline = Instant::now() + QUERY_PATIENCE;
         let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline.into(), self.0.queries.acquire()).await else {
@@ -267,7 +284,7 @@ impl SmppCarrier {
     }
 
     pub(super) fn receipt_fits(&self, receipt: &CarrierReceipt, charge: &Charge, attempt: &Attempt) -> bool {
-        let profile = &self.0.config.smpp;
+        let profile = &self.0.profile;
         let short_number = self.0.config.short_number.as_str();
         let source = match tariff::tariff_for(&profile.tariffs, charge.order.amount) {
             Ok(tariff) if charge.order.amount.minor > 0 => tariff.source.as_deref().unwrap_or(short_number),
@@ -277,7 +294,7 @@ impl SmppCarrier {
     }
 
     pub(super) fn trace(&self, filter: TraceFilter, now: Timestamp) -> Result<Trace, smpp::tap::TooManyListeners> {
-        Ok(Trace::new(self.0.pool.tap().listen()?, self.0.config.smpp.default_alphabet, filter, now))
+        Ok(Trace::new(self.0.pool.tap().listen()?, self.0.profile.default_alphabet, filter, now))
     }
 
     pub(super) async fn shut_down(&self) {
@@ -322,7 +339,8 @@ impl SmppCarrier {
     }
 }
 
-fn finding_code(finding: &Finding) -> &'static str {
+/// As in metrics.
+pub(super) fn finding_code(finding: &Finding) -> &'static str {
     match finding {
         Finding::NotSent => "not_sent",
         Finding::Rejected { .. } => "rejected",

@@ -22,6 +22,10 @@ pub enum Reason {
     MonthlyLimit,
     /// Too many purchases in a short time.
     Velocity,
+    /// The limit for what the agency sells in a day would be passed.
+    AgencyDailyLimit,
+    /// The limit for what the API caller sells in a day would be passed.
+    CallerDailyLimit,
     /// The number is on the deny list.
     DeniedNumber,
     /// No vehicle has this code.
@@ -58,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 24] = [
+    pub const ALL: [Reason; 26] = [
         Reason::CorporateNumber,
         Reason::CreditDebt,
         Reason::NoTopUpSinceActivation,
@@ -67,6 +71,8 @@ impl Reason {
         Reason::DailyLimit,
         Reason::MonthlyLimit,
         Reason::Velocity,
+        Reason::AgencyDailyLimit,
+        Reason::CallerDailyLimit,
         Reason::DeniedNumber,
         Reason::UnknownVehicle,
         Reason::SaleLock,
@@ -96,6 +102,8 @@ impl Reason {
             Reason::DailyLimit => "daily_limit",
             Reason::MonthlyLimit => "monthly_limit",
             Reason::Velocity => "velocity",
+            Reason::AgencyDailyLimit => "agency_daily_limit",
+            Reason::CallerDailyLimit => "caller_daily_limit",
             Reason::DeniedNumber => "denied_number",
             Reason::UnknownVehicle => "unknown_vehicle",
             Reason::SaleLock => "sale_lock",

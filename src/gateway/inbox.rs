@@ -108,6 +108,7 @@ impl Inner {
         };
         fail_point!("gateway-after-mo-kept");
         ack.accept();
+        self.heard_from(sms.msisdn, &sms.carrier, sms.kept_at);
         self.backlog(&sms.carrier).iter_mut().for_each(|backlog| backlog.kept(&sms.fingerprint, self.now()));
         match outcome {
             (kept, Outcome::MoKept) => {

@@ -22,11 +22,14 @@ mod purchase;
 mod receipts;
 mod recovery;
 mod replies;
+mod routing;
+mod sales;
 mod striped;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 mod ticketing;
+mod verdict;
 mod watch;
 mod webhook;
 
@@ -34,6 +37,7 @@ pub use apply::{Applied, ApplyError};
 pub use asked::{RefundError, Resolution};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
+pub use verdict::{Eligibility, Enquiry};
 pub use webhook::{MoWebhook, MoWebhookConfig, WebhookKey, WebhookKeyError};
 
 use std::{
@@ -54,13 +58,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     backlog::{Backlog, BacklogConfig},
     outbox::Outbox,
+    sales::SalesBook,
     striped::Striped,
     ticketing::Ticketing,
     watch::Watchers,
     webhook::HandOvers,
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
     charge::{CarrierName, Charge, LateSuccess, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -193,6 +198,8 @@ pub struct Parts {
     pub books: Books,
     /// What is known of subscribers.
     pub subscribers: Subscribers,
+    /// How much is remembered of numbers' carriers.
+    pub routing: RoutingSettings,
     /// Ticket settings.
     pub ticketing: ticketing::TicketingConfig,
     /// The keys that sign tickets.
@@ -214,9 +221,10 @@ struct Inner {
     store: Store,
     writer: GroupCommit,
     carriers: BTreeMap<CarrierName, Carrier>,
-    prefixes: PrefixTable,
+    routing: Routing,
     books: ArcSwap<Books>,
     subscribers: Subscribers,
+    sales: Arc<SalesBook>,
     ticketing: Ticketing,
     outboxes: BTreeMap<CarrierName, Outbox>,
     backlogs: BTreeMap<CarrierName, Mutex<Backlog>>,
@@ -261,9 +269,10 @@ impl Gateway {
         check_webhook(parts.mo_webhook.as_ref(), &carriers)?;
         let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
         let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
+        let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
         let inner = Arc::new(Inner {
-            prefixes: PrefixTable::new(prefixes).map_err(StartError::Config)?,
+            routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
             flights: Arc::new(Semaphore::new(parts.config.flights_max)),
             answering: Semaphore::new(parts.config.flights_max),
             backlogs: carriers.keys().map(|name| (name.clone(), backlog(name))).collect(),
@@ -271,6 +280,7 @@ impl Gateway {
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
             books: ArcSwap::from_pointee(parts.books),
             subscribers: parts.subscribers,
+            sales: Arc::new(SalesBook::new(sales)),
             config: parts.config,
             clock: parts.clock,
             store: parts.store,
@@ -284,6 +294,7 @@ impl Gateway {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
+        inner.subscribers.recall().await;
         inner.recover().await?;
         for (name, events) in events {
             if let Some(carrier) = inner.carriers.get(&name).cloned() {
@@ -393,13 +404,18 @@ pub fn missing_tariffs<'a>(
     for (name, carrier) in carriers {
         for (city, fare_class, _, fare) in catalogue.fares() {
             for passengers in 1..=passengers_max {
-                let tariffs = format!("carriers.{name}.smpp.tariffs");
+                let section = format!("carriers.{name}");
+                let bought = format!("({city}, {fare_class}, {passengers} passengers)");
                 match fare.checked_mul(passengers.into()) {
-                    Ok(amount) if amount.currency == carrier.currency && carrier.has_tariff(amount) => {}
-                    Ok(amount) => missing.push(format!(
-                        "{tariffs}: no tariff for {amount} ({city}, {fare_class}, {passengers} passengers)"
-                    )),
-                    Err(e) => missing.push(format!("{tariffs}: {e} ({city}, {fare_class}, {passengers} passengers)")),
+                    Ok(amount) if amount.currency != carrier.currency => {
+                        missing.push(format!(
+                            "{section}.currency: no fare in {} can be charged {bought}",
+                            amount.currency
+                        ));
+                    }
+                    Ok(amount) if carrier.has_tariff(amount) => {}
+                    Ok(amount) => missing.push(format!("{section}.smpp.tariffs: no tariff for {amount} {bought}")),
+                    Err(e) => missing.push(format!("{section}: {e} {bought}")),
                 }
             }
         }

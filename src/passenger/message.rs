@@ -342,9 +342,9 @@ mod tests {
         for key in TextKey::all() {
             assert!(key.samples().iter().all(|sample| sample.key() == key));
         }
-        assert_eq!(names.len(), 38);
+        assert_eq!(names.len(), 40);
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 38);
+        assert_eq!(names.len(), 40);
     }
 }

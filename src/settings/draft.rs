@@ -10,7 +10,7 @@ use super::{
     origins::{ENVIRONMENT, Origins, below, folder_of},
     sections::ApiSettings,
 };
-use crate::{api::ApiConfig, charge::CarrierName};
+use crate::{api::ApiConfig, carrier::TlsConfig, charge::CarrierName};
 
 /// No section is read again more often: so many of its problems are told at once.
 const PROBLEMS_PER_SECTION_MAX: usize = 100;
@@ -100,6 +100,7 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
     }
     sections!(
         store,
+        callbacks,
         operations,
         process,
         log,
@@ -109,6 +110,7 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
         transit,
         numbers,
         facts,
+        routing,
         eligibility,
         texts,
         mo_webhook
@@ -283,7 +285,30 @@ fn resolve_paths(draft: &mut Draft) {
         resolve(format!("numbers.lists[{n}].file"), &mut list.file);
     }
     for (name, carrier) in &mut settings.carriers {
-        resolve(format!("carriers.{name}.smpp.password_file"), &mut carrier.smpp.password_file);
+        let key = format!("carriers.{name}");
+        if let Some(smpp) = &mut carrier.smpp {
+            resolve(format!("{key}.smpp.password_file"), &mut smpp.password_file);
+            for (n, bind) in smpp.binds.iter_mut().enumerate() {
+                if let Some(file) = &mut bind.password_file {
+                    resolve(format!("{key}.smpp.binds[{n}].password_file"), file);
+                }
+            }
+            tls_files(&mut smpp.tls).for_each(|(file, path)| resolve(format!("{key}.smpp.tls.{file}"), path));
+        }
+        if let Some(camara) = &mut carrier.camara {
+            resolve(format!("{key}.camara.token.client_secret_file"), &mut camara.token.client_secret_file);
+            for (n, file) in camara.callback_token_files.iter_mut().enumerate() {
+                resolve(format!("{key}.camara.callback_token_files[{n}]"), file);
+            }
+            tls_files(&mut camara.tls).for_each(|(file, path)| resolve(format!("{key}.camara.tls.{file}"), path));
+        }
+        if let Some(http) = &mut carrier.http {
+            resolve(format!("{key}.http.profile"), &mut http.profile);
+            for (secret, file) in &mut http.secret_files {
+                resolve(format!("{key}.http.secret_files.{secret}"), file);
+            }
+            tls_files(&mut http.tls).for_each(|(file, path)| resolve(format!("{key}.http.tls.{file}"), path));
+        }
     }
     if let Some(path) =
         settings.store.url.strip_prefix("sqlite://").filter(|path| !path.starts_with('/') && !path.is_empty())
@@ -293,6 +318,18 @@ fn resolve_paths(draft: &mut Draft) {
         settings.store.url = format!("sqlite://{}", path.display());
     }
     draft.settings = settings;
+}
+
+/// The files of a TLS section, by their keys.
+fn tls_files(tls: &mut Option<TlsConfig>) -> impl Iterator<Item = (&'static str, &mut std::path::PathBuf)> {
+    let files = tls.as_mut().map(|tls| {
+        [
+            ("authorities_file", &mut tls.authorities_file),
+            ("certificate_file", &mut tls.certificate_file),
+            ("key_file", &mut tls.key_file),
+        ]
+    });
+    files.into_iter().flatten().filter_map(|(key, path)| Some((key, path.as_mut()?)))
 }
 
 /// One file, its values marked with its name.

@@ -10,11 +10,11 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{draft::Draft, link_secrets};
+use super::{carrier_secrets, draft::Draft};
 use crate::{
     api::TokenConfig,
     carrier::{
-        LinkSecrets,
+        CarrierSecrets,
         web::{WebClient, WebClientConfig},
     },
     charge::CarrierName,
@@ -48,8 +48,8 @@ pub struct Materials {
     pub secrets: Secrets,
     /// The way to the ticket service, if one is configured.
     pub mo_webhook: Option<MoWebhook>,
-    /// What each carrier's links are made with.
-    pub links: BTreeMap<CarrierName, LinkSecrets>,
+    /// What each carrier is reached with.
+    pub carriers: BTreeMap<CarrierName, CarrierSecrets>,
 }
 
 /// What of it could be read.
@@ -58,14 +58,14 @@ pub(super) struct Found {
     lists: Option<NumberLists>,
     keys: Option<(Keyring, Secrets)>,
     mo_webhook: Option<MoWebhook>,
-    links: BTreeMap<CarrierName, LinkSecrets>,
+    carriers: BTreeMap<CarrierName, CarrierSecrets>,
 }
 
 impl Found {
     pub(super) fn complete(self) -> Option<Materials> {
         let (keyring, secrets) = self.keys?;
-        let Found { books, lists, mo_webhook, links, .. } = self;
-        Some(Materials { books: books?, lists: lists?, keyring, secrets, mo_webhook, links })
+        let Found { books, lists, mo_webhook, carriers, .. } = self;
+        Some(Materials { books: books?, lists: lists?, keyring, secrets, mo_webhook, carriers })
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn read(draft: &mut Draft, now: Timestamp) -> Found {
         lists: lists(draft, now),
         keys: keys(draft, now),
         mo_webhook: mo_webhook(draft),
-        links: link_secrets::read(draft),
+        carriers: carrier_secrets::read(draft),
     }
 }
 

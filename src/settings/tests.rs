@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use super::{draft, *};
 use crate::{
     api::{ApiConfig, TokenConfig},
-    carrier::{CarrierConfig, SmppProfile, TariffConfig, TlvConfig},
-    eligibility::{FactRule, Limits, Rules, Velocity},
+    carrier::{CarrierConfig, RoutingSettings, SmppProfile, TariffConfig, TlvConfig},
+    eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
     gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
-    subscriber::{CacheSettings, NumberListSettings, NumberListsSettings},
+    subscriber::{FactsSettings, NumberListSettings, NumberListsSettings},
     ticket::keyfile::{self, NewKey},
 };
 
@@ -160,6 +160,7 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
             .extend(fields.into_iter().filter(|field| at.get(field).is_none()).map(|field| format!("{place}.{field}")));
     };
     look("store", &shown["store"], fields_of::<StoreSettings>());
+    look("callbacks", &shown["callbacks"], fields_of::<CallbacksSettings>());
     look("operations", &shown["operations"], fields_of::<OperationsSettings>());
     look("process", &shown["process"], fields_of::<ProcessSettings>());
     look("log", &shown["log"], fields_of::<LogSettings>());
@@ -172,13 +173,18 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("transit", &shown["transit"], fields_of::<TransitSettings>());
     look("texts", &shown["texts"], fields_of::<TextsSettings>());
     look("mo_webhook", &shown["mo_webhook"], fields_of::<MoWebhookConfig>());
-    look("facts", &shown["facts"], fields_of::<CacheSettings>());
+    look("facts", &shown["facts"], fields_of::<FactsSettings>());
+    look("routing", &shown["routing"], fields_of::<RoutingSettings>());
     look("numbers", &shown["numbers"], fields_of::<NumberListsSettings>());
     look("numbers.lists", &shown["numbers"]["lists"][0], fields_of::<NumberListSettings>());
     look("eligibility", &shown["eligibility"], fields_of::<Rules>());
     look("eligibility.rules", &shown["eligibility"]["rules"][0], fields_of::<FactRule>());
     look("eligibility.limits", &shown["eligibility"]["limits"], fields_of::<Limits>());
     look("eligibility.limits.velocity", &shown["eligibility"]["limits"]["velocity"], fields_of::<Velocity>());
+    let agency = &shown["eligibility"]["agencies"]["green-bus"];
+    look("eligibility.agencies.NAME", agency, fields_of::<SalesLimit>());
+    let caller = &shown["eligibility"]["callers"]["ticket-service"];
+    look("eligibility.callers.NAME", caller, fields_of::<SalesLimit>());
     look("carriers.NAME", &shown["carriers"]["kcell"], fields_of::<CarrierConfig>());
     look("carriers.NAME.smpp", smpp, fields_of::<SmppProfile>());
     look("carriers.NAME.smpp.tariffs", &smpp["tariffs"][0], fields_of::<TariffConfig>());
@@ -214,7 +220,10 @@ fn difference(key: &str, wanted: &toml::Table, written: &toml::Table) -> Vec<Str
 fn the_examples_are_sound() {
     let folder = Folder::new();
     let beeline = load(&folder.sources(&[], &[]), NOW).expect("sound");
-    assert_eq!(beeline.materials.links["beeline".parse().as_ref().expect("a name")].password.as_str(), "secret");
+    assert_eq!(
+        beeline.materials.carriers["beeline".parse().as_ref().expect("a name")].links.password.as_str(),
+        "secret"
+    );
     let submission = root().join("config/examples/carriers/charged-at-submission.toml");
     let mut sources = folder.sources(&[], &[("CREDENTIALS_DIRECTORY", &folder.path().display().to_string())]);
     fs::write(folder.path().join("carriers_kcell"), "pass").expect("written");
@@ -223,8 +232,9 @@ fn the_examples_are_sound() {
     let names: Vec<&str> = both.settings.carriers.keys().map(|name| name.as_str()).collect();
     assert_eq!(names, ["beeline", "kcell"]);
     let kcell = &both.settings.carriers["kcell".parse().as_ref().expect("a name")];
-    assert_eq!(kcell.smpp.password_file, folder.path().join("carriers_kcell"));
-    assert_eq!(kcell.smpp.statuses.len(), 11);
+    let smpp = kcell.smpp.as_ref().expect("an SMSC");
+    assert_eq!(smpp.password_file, folder.path().join("carriers_kcell"));
+    assert_eq!(smpp.statuses.len(), 11);
 }
 
 #[test]
@@ -310,7 +320,10 @@ fn the_environment_goes_over_the_files_and_is_named() {
     ];
     let settings = load(&folder.sources(&[], &good), NOW).expect("sound").settings;
     assert_eq!(settings.gateway.passengers_max, 4);
-    assert_eq!(settings.carriers["beeline".parse().as_ref().expect("a name")].smpp.tps, 7);
+    assert_eq!(
+        settings.carriers["beeline".parse().as_ref().expect("a name")].smpp.as_ref().map(|smpp| smpp.tps),
+        Some(7)
+    );
     let bad = [("SMSBUSD__GATEWAY__PASSENGERS", "4"), ("SMSBUSD__CARRIERS__BEELINE__SMPP__TPS", "fast")];
     let problems = load(&folder.sources(&[], &bad), NOW).expect_err("two problems").0;
     let places: Vec<(&str, &str)> =

@@ -1,11 +1,12 @@
 use super::{
-    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, Memory, Outcome, Owner,
-    ParkedReceipt, QueuedSms, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredTicket, TicketFilter,
-    Write, overlap,
+    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, Memory, Outcome,
+    Owner, ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
+    StoredTicket, TicketFilter, Write, overlap,
 };
 use crate::{
-    charge::{CarrierName, Charge, Reference},
+    charge::{CarrierName, Charge, Home, Reference},
     clock::Timestamp,
+    eligibility::Facts,
     msisdn::Msisdn,
     passenger::Language,
     transit::VehicleCode,
@@ -126,6 +127,42 @@ impl Store {
     /// its ticket deadline is at or after `doubt_since` (M14). Refunds do not give the limit back.
     pub async fn spent(&self, msisdn: Msisdn, since: Timestamp, doubt_since: Timestamp) -> Result<Spent, StoreError> {
         each!(self, backend => backend.spent(msisdn, since, doubt_since).await)
+    }
+
+    /// What was sold in each quarter of an hour that began at or after `since`, by everybody who sold anything.
+    pub async fn sales(&self, since: Timestamp) -> Result<Vec<Sales>, StoreError> {
+        each!(self, backend => backend.sales(since).await)
+    }
+
+    /// Of what was sold since `since`, what is in doubt at this carrier with a ticket deadline before `doubt_since`: it counts
+    /// as sold no more (M14).
+    pub async fn overdue_sales(
+        &self,
+        carrier: &CarrierName,
+        since: Timestamp,
+        doubt_since: Timestamp,
+    ) -> Result<Vec<Sales>, StoreError> {
+        each!(self, backend => backend.overdue_sales(carrier, since, doubt_since).await)
+    }
+
+    /// What sources said of a number as a subscriber of this carrier.
+    pub async fn facts(&self, msisdn: Msisdn, carrier: &CarrierName) -> Result<Facts, StoreError> {
+        each!(self, backend => backend.facts(msisdn, carrier).await)
+    }
+
+    /// The facts observed last, newest first, at most `limit`.
+    pub async fn newest_facts(&self, limit: u32) -> Result<Vec<StoredFact>, StoreError> {
+        each!(self, backend => backend.newest_facts(limit).await)
+    }
+
+    /// Which carrier a number belongs to, if that was ever heard.
+    pub async fn home(&self, msisdn: Msisdn) -> Result<Option<Home>, StoreError> {
+        each!(self, backend => backend.home(msisdn).await)
+    }
+
+    /// How much is kept of subscribers.
+    pub async fn known_counts(&self) -> Result<KnownCounts, StoreError> {
+        each!(self, backend => backend.known_counts().await)
     }
 
     /// What a carrier id names.

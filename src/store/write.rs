@@ -1,6 +1,9 @@
-use super::{IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredTicket};
+use super::{
+    Forgetting, IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredFact,
+    StoredTicket,
+};
 use crate::{
-    charge::{Break, CarrierName, Charge, Reference},
+    charge::{Break, CarrierName, Charge, Home, Reference},
     clock::Timestamp,
     ledger::Entry,
     msisdn::Msisdn,
@@ -78,6 +81,14 @@ pub enum Write {
         /// The language.
         language: Language,
     },
+    /// What sources said of subscribers; of two statements about the same fact the one observed later stays. No fact of a
+    /// number at a carrier may be in it twice. Answered by [`Outcome::Done`].
+    KeepFacts(Vec<StoredFact>),
+    /// Which carriers numbers belong to; of two statements about the same number the one observed later stays. No number may be
+    /// in it twice. Answered by [`Outcome::Done`].
+    KeepHomes(Vec<Home>),
+    /// Old facts and homes go. Answered by [`Outcome::Done`].
+    Forget(Forgetting),
 }
 
 /// A new charge and all that must be durable with it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     carrier::{
-        CarrierConfig, LongMessages, SmppProfile, Text,
+        LongMessages, SmppProfile, Text,
         tariff::{self, TariffError},
     },
     charge::{Attempt, Charge, Reference},
@@ -33,14 +33,14 @@ const PARTS_MAX: u8 = 10;
 ///
 /// Errors: the amount has no tariff, or a value of it does not fit its type.
 pub(super) fn charged_message(
-    config: &CarrierConfig,
+    short_number: &str,
+    profile: &SmppProfile,
     charge: &Charge,
     attempt: &Attempt,
     text: &str,
     now: Timestamp,
 ) -> Result<SubmitSm, TariffError> {
-    let profile = &config.smpp;
-    let mut message = whole(config, charge.order.msisdn, text);
+    let mut message = whole(short_number, profile, charge.order.msisdn, text);
     message.registered_delivery = RECEIPT_WANTED;
     if profile.validity_period {
         message.validity_period = relative_time(charge.terms.ticket_deadline.since(now));
@@ -57,15 +57,20 @@ pub(super) fn charged_message(
 /// Only the last asks for a receipt: a text has one state, and of several receipts each would have to wait for the others.
 ///
 /// Errors: more than ten parts.
-pub(super) fn text(config: &CarrierConfig, text: &Text<'_>, now: Timestamp) -> Result<Vec<SubmitSm>, TooManySegments> {
-    let mark = match config.smpp.long_messages {
+pub(super) fn text(
+    short_number: &str,
+    profile: &SmppProfile,
+    text: &Text<'_>,
+    now: Timestamp,
+) -> Result<Vec<SubmitSm>, TooManySegments> {
+    let mark = match profile.long_messages {
         LongMessages::Udh => Some(PartMark::Header),
         LongMessages::Sar => Some(PartMark::Sar),
         LongMessages::Payload => None,
     };
     let mut messages = match mark {
-        Some(mark) => in_parts(config, text, mark)?,
-        None => vec![whole(config, text.msisdn, text.text)],
+        Some(mark) => in_parts(short_number, profile, text, mark)?,
+        None => vec![whole(short_number, profile, text.msisdn, text.text)],
     };
     let validity_period = relative_time(text.expires_at.since(now));
     messages.iter_mut().for_each(|message| message.validity_period.clone_from(&validity_period));
@@ -75,11 +80,16 @@ pub(super) fn text(config: &CarrierConfig, text: &Text<'_>, now: Timestamp) -> R
     Ok(messages)
 }
 
-fn in_parts(config: &CarrierConfig, text: &Text<'_>, mark: PartMark) -> Result<Vec<SubmitSm>, TooManySegments> {
+fn in_parts(
+    short_number: &str,
+    profile: &SmppProfile,
+    text: &Text<'_>,
+    mark: PartMark,
+) -> Result<Vec<SubmitSm>, TooManySegments> {
     let number = concatenation_number(text.id);
-    let parts = split_message(text.text, config.smpp.default_alphabet, mark, number, PARTS_MAX)?;
+    let parts = split_message(text.text, profile.default_alphabet, mark, number, PARTS_MAX)?;
     let message = |part: crate::smpp::text::Part| {
-        let mut message = empty(config, text.msisdn);
+        let mut message = empty(short_number, text.msisdn);
         message.esm_class = part.esm_class;
         message.data_coding = part.data_coding;
         message.short_message = part.short_message.into();
@@ -93,9 +103,9 @@ fn in_parts(config: &CarrierConfig, text: &Text<'_>, mark: PartMark) -> Result<V
 
 /// One message with the whole text: in `short_message` if it is one segment, else in the parameter made for what is longer (SMPP
 /// 3.4, 5.3.2.32).
-fn whole(config: &CarrierConfig, msisdn: Msisdn, text: &str) -> SubmitSm {
-    let mut message = empty(config, msisdn);
-    let (data_coding, octets) = encode_message(text, config.smpp.default_alphabet);
+fn whole(short_number: &str, profile: &SmppProfile, msisdn: Msisdn, text: &str) -> SubmitSm {
+    let mut message = empty(short_number, msisdn);
+    let (data_coding, octets) = encode_message(text, profile.default_alphabet);
     message.data_coding = data_coding;
     if segments(text).segments > 1 {
         return message.with_message_payload(octets);
@@ -104,9 +114,9 @@ fn whole(config: &CarrierConfig, msisdn: Msisdn, text: &str) -> SubmitSm {
     message
 }
 
-fn empty(config: &CarrierConfig, msisdn: Msisdn) -> SubmitSm {
+fn empty(short_number: &str, msisdn: Msisdn) -> SubmitSm {
     let destination = Address::international(msisdn.e164().to_string());
-    SubmitSm::new(Address::short_code(config.short_number.clone()), destination)
+    SubmitSm::new(Address::short_code(short_number), destination)
 }
 
 /// What the parts of one text share. It follows from the text's name, so that each try has the same; the last bytes of a name are
@@ -141,18 +151,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
 
-    fn config(long_messages: LongMessages) -> CarrierConfig {
-        CarrierConfig {
-            short_number: "2505".into(),
-            language: crate::passenger::Language::Ru,
-            currency: crate::money::Currency::Kzt,
-            time_zone: "Asia/Almaty".into(),
-            prefixes: Vec::new(),
-            test_numbers: Vec::new(),
-            settlement_lag_seconds: 0,
-            purchase: Default::default(),
-            smpp: SmppProfile { long_messages, ..test_profile(ChargedAt::Delivery) },
-        }
+    fn profile(long_messages: LongMessages) -> SmppProfile {
+        SmppProfile { long_messages, ..test_profile(ChargedAt::Delivery) }
     }
 
     fn messages(long_messages: LongMessages, characters: &str) -> Result<Vec<SubmitSm>, TooManySegments> {
@@ -163,7 +163,7 @@ mod tests {
             expires_at: NOW.plus(Duration::from_secs(3_600)),
             urgency: Urgency::Normal,
         };
-        text(&config(long_messages), &sent, NOW)
+        text("2505", &profile(long_messages), &sent, NOW)
     }
 
     fn payload(message: &SubmitSm) -> Option<usize> {
@@ -234,7 +234,7 @@ mod tests {
         for (text, in_payload) in [("ж".repeat(70), None), ("ж".repeat(71), Some(142)), ("a".repeat(161), Some(161))]
         {
             for form in [LongMessages::Udh, LongMessages::Sar, LongMessages::Payload] {
-                let message = charged_message(&config(form), &charge, attempt, &text, NOW).expect("a tariff");
+                let message = charged_message("2505", &profile(form), &charge, attempt, &text, NOW).expect("a tariff");
                 assert_eq!(payload(&message), in_payload);
                 assert!(message.tlvs.iter().all(|tlv| !(0x020C..=0x020F).contains(&tlv.tag)));
                 assert_eq!((message.esm_class, message.registered_delivery), (0, RECEIPT_WANTED));

@@ -20,7 +20,7 @@ use crate::{
 
 impl SmppCarrier {
     pub(super) fn delivered(&self, sm: &DeliverSm, ack: Ack) -> Option<CarrierEvent> {
-        let profile = &self.0.config.smpp;
+        let profile = &self.0.profile;
         let (text, part) = read(sm, profile.default_alphabet);
         let receipt = read_receipt(sm, profile);
 

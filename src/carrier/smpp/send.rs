@@ -22,7 +22,7 @@ impl SmppCarrier {
     /// Sends the parts one after another, the first in `slot`: in order, and with one place in the window at a time, so that a
     /// long text holds up nobody. A part that fails ends the try; the next sends all parts again under the same number.
     pub(in crate::carrier) async fn send(&self, slot: Slot, text: Text<'_>, now: Timestamp) -> Sent {
-        let parts = match compose::text(&self.0.config, &text, now) {
+        let parts = match compose::text(&self.0.config.short_number, &self.0.profile, &text, now) {
             Ok(parts) => parts,
             Err(problem) => {
                 warn!(carrier = %self.0.name, text = %text.id, %problem, "a text cannot be put into messages");

@@ -92,7 +92,11 @@ impl TargetArgs {
         });
         let configured = configured.transpose()?;
         let config = configured.as_ref().map(|carrier| &carrier.config);
-        let Some(address) = self.address.as_ref().or_else(|| config.map(|config| &config.smpp.address)) else {
+        let profile = config.and_then(|config| config.smpp.as_ref());
+        if config.is_some() && profile.is_none() {
+            return Err(Failure::usage("this carrier has no section smpp"));
+        }
+        let Some(address) = self.address.as_ref().or_else(|| profile.map(|profile| &profile.address)) else {
             return Err(Failure::usage("name a carrier with --carrier, or give --address"));
         };
         let mut bind = match &configured {
@@ -114,23 +118,25 @@ impl TargetArgs {
         if let Some(system_type) = &self.system_type {
             bind.system_type.clone_from(system_type);
         }
-        let tls = configured.as_ref().map(|carrier| carrier.config.smpp.tls(&carrier.links)).transpose();
+        let tls = configured.as_ref().zip(profile).map(|(carrier, profile)| profile.tls(&carrier.links)).transpose();
         Ok(Target {
             endpoint: endpoint(address)?,
             tls: tls.map_err(|error| Failure::configuration(error.to_string()))?.flatten(),
             bind,
             patience: Duration::from_secs(self.timeout),
             short_number: config.map(|config| config.short_number.clone()),
-            default_alphabet: config.map(|config| config.smpp.default_alphabet).unwrap_or_default(),
-            message_id: config.map(|config| config.smpp.message_id),
-            window: config.map_or(10, |config| config.smpp.window),
+            default_alphabet: profile.map(|profile| profile.default_alphabet).unwrap_or_default(),
+            message_id: profile.map(|profile| profile.message_id),
+            window: profile.map_or(10, |profile| profile.window),
             operations: configured.as_ref().map(|carrier| carrier.operations),
         })
     }
 
     /// The bind of the configuration that was asked for, or its first.
     fn configured_bind(&self, carrier: &OneCarrier) -> Result<Bind, Failure> {
-        let profile = &carrier.config.smpp;
+        let Some(profile) = &carrier.config.smpp else {
+            return Err(Failure::usage("this carrier has no section smpp"));
+        };
         let binds = profile.binds();
         let wanted = |bind: &&BindConfig| self.bind.as_ref().is_none_or(|name| bind.name == *name);
         match binds.iter().find(wanted) {

@@ -5,6 +5,7 @@ mod evidence;
 mod ids;
 #[cfg(feature = "failpoints")]
 mod kill_points;
+mod limits;
 mod links;
 mod long_texts;
 mod messages_in_parts;

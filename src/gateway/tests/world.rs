@@ -16,7 +16,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 use super::relay::{Delivery, Relay};
 use crate::{
     carrier::{
-        Carrier, CarrierConfig, LinkSecrets, SmppCarrier,
+        Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings,
         web::{WebClient, WebClientConfig},
     },
     charge::{CarrierName, Channel, Charge, Reference, State},
@@ -142,10 +142,13 @@ impl World {
             Store::Memory(self.memory.clone())
         };
         let name: CarrierName = CARRIER.parse().expect("a name");
-        let (carrier, events) = SmppCarrier::open(
+        let (carrier, events) = Carrier::open(
             name.clone(),
             self.carrier_config(),
-            &LinkSecrets::password(&self.setting.simulator.password),
+            &CarrierSecrets {
+                links: LinkSecrets::password(&self.setting.simulator.password),
+                ..CarrierSecrets::default()
+            },
         )
         .expect("a profile");
         let clock = self.setting.clock.clone();
@@ -155,9 +158,10 @@ impl World {
             clock,
             writer: GroupCommit::start(store.clone(), GroupCommitConfig::default()),
             store,
-            carriers: vec![Carrier::Smpp(carrier)],
+            carriers: vec![carrier],
             books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
             subscribers: Subscribers::new(lists, FactCache::new(CacheSettings::default())),
+            routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
             keyring: keyring(),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },

@@ -1,15 +1,22 @@
 //! Random batches on the model and on SQLite: the same answers, and the same to be read afterwards.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
-use super::{fixture::*, sqlite_in};
+use super::{
+    fixture::*,
+    known::{home, stored_fact},
+    sqlite_in,
+};
 use crate::{
-    charge::{Charge, Event, Reason, Reference},
+    charge::{Charge, Event, HomeSource, Reason, Reference},
+    eligibility::{FactName, FactValue},
     passenger::{Language, MoPart},
     store::{
-        ChargeFilter, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer, MoKind,
-        NewCarrierId, Opening, OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter, Write,
-        overlap,
+        ChargeFilter, Forgetting, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer,
+        MoKind, NewCarrierId, Opening, OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter,
+        Write, overlap,
     },
 };
 
@@ -90,6 +97,21 @@ enum Plan {
         subscriber: u8,
         english: bool,
     },
+    Fact {
+        subscriber: u8,
+        name: u8,
+        age: u64,
+        holds: bool,
+    },
+    Home {
+        subscriber: u8,
+        carrier: u8,
+        age: u64,
+    },
+    Forget {
+        age: u64,
+        oldest: u32,
+    },
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -117,6 +139,11 @@ fn plan() -> impl Strategy<Value = Plan> {
         2 => (0..9_u8, 0..5_u8, some(0..4)).prop_map(|(sms, to, id)| Plan::Move { sms, to, id }),
         1 => (0..BUSES, 0..u32::MAX / 2).prop_map(|(bus, count)| Plan::Lease { bus, count }),
         1 => (0..SUBSCRIBERS, any::<bool>()).prop_map(|(subscriber, english)| Plan::Language { subscriber, english }),
+        2 => (0..SUBSCRIBERS, 0..5_u8, 0..20_u64, any::<bool>())
+            .prop_map(|(subscriber, name, age, holds)| Plan::Fact { subscriber, name, age, holds }),
+        2 => (0..SUBSCRIBERS, 0..3_u8, 0..20_u64)
+            .prop_map(|(subscriber, carrier, age)| Plan::Home { subscriber, carrier, age }),
+        1 => (0..30_u64, 0..3_u32).prop_map(|(age, oldest)| Plan::Forget { age, oldest }),
     ]
 }
 
@@ -215,6 +242,21 @@ async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
             let language = if english { Language::En } else { Language::Kk };
             Write::SetLanguage { msisdn: msisdn(subscriber), language }
         }
+        Plan::Fact { subscriber, name, age, holds } => {
+            let value = if holds { FactValue::True } else { FactValue::False };
+            let name = FactName::ALL[usize::from(name)];
+            Write::KeepFacts(vec![stored_fact(subscriber, name, value, second.saturating_sub(age))])
+        }
+        Plan::Home { subscriber, carrier, age } => {
+            let carrier = [None, Some("beeline"), Some("kcell")][usize::from(carrier)];
+            Write::KeepHomes(vec![home(subscriber, carrier, HomeSource::LookUp, second.saturating_sub(age))])
+        }
+        Plan::Forget { age, oldest } => Write::Forget(Forgetting {
+            facts_before: at(second.saturating_sub(age)),
+            facts_oldest: oldest,
+            homes_before: at(second.saturating_sub(age)),
+            homes_oldest: oldest,
+        }),
     })
 }
 
@@ -250,6 +292,10 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.balances().await.unwrap()),
         format!("{:?}", store.breaks(99).await.unwrap()),
         format!("{:?}", store.parked(&carrier(), msisdn(1), 99).await.unwrap()),
+        format!("{:?}", store.sales(T0.minus(Duration::from_secs(900))).await.unwrap()),
+        format!("{:?}", store.overdue_sales(&carrier(), at(3), at(second)).await.unwrap()),
+        format!("{:?}", store.newest_facts(99).await.unwrap()),
+        format!("{:?}", store.known_counts().await.unwrap()),
     ];
     for n in 0..CHARGES {
         all.push(format!("{:?}", store.mo(reference(n)).await.unwrap()));
@@ -264,6 +310,8 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         all.push(format!("{:?}", store.spent(msisdn(n), at(3), at(second)).await.unwrap()));
         all.push(format!("{:?}", store.open_charges_of(msisdn(n), 99).await.unwrap()));
         all.push(format!("{:?}", store.language(msisdn(n)).await.unwrap()));
+        all.push(format!("{:?}", store.facts(msisdn(n), &carrier()).await.unwrap()));
+        all.push(format!("{:?}", store.home(msisdn(n)).await.unwrap()));
         all.push(format!("{:?}", store.messages_since(msisdn(n), at(3)).await.unwrap()));
         for filter in [TicketFilter::Active, TicketFilter::Past] {
             all.push(format!("{:?}", store.tickets(msisdn(n), filter, at(second), 99).await.unwrap()));

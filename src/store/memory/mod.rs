@@ -1,5 +1,6 @@
 //! The model of the real stores: the same answers from plain maps, nothing durable, no thread and no wait.
 
+mod known;
 mod reads;
 mod writes;
 
@@ -10,10 +11,12 @@ use std::{
 
 use super::{
     JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Write,
+    sales::SalesChanges,
 };
 use crate::{
-    charge::{CarrierName, Charge, Reference},
+    charge::{CarrierName, Charge, Home, Reference},
     clock::Timestamp,
+    eligibility::{Fact, FactName},
     ledger::{Account, Entry},
     msisdn::Msisdn,
     passenger::Language,
@@ -70,6 +73,9 @@ struct State {
     /// The next serial of a vehicle's day.
     serials: BTreeMap<(VehicleCode, String), u32>,
     languages: BTreeMap<Msisdn, Language>,
+    sales: SalesChanges,
+    facts: BTreeMap<(Msisdn, CarrierName, FactName), Fact>,
+    homes: BTreeMap<Msisdn, Home>,
     breaks: Vec<StoredBreak>,
     commits_to_fail: u32,
     closed: bool,

@@ -9,6 +9,7 @@ use crate::{
         Outcome, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Settlement, Slot, SlotChange, StoreError, StoredBreak,
         Write,
         parts::{self, KeptPart},
+        sales::{add_opening, add_settlement},
         slot::{Claimed, claim, supersede},
     },
 };
@@ -74,7 +75,12 @@ impl State {
                     None => Err(StoreError::Refused(format!("the serials of {day} are used up"))),
                 }
             }
-            Write::WatchMos { .. } | Write::Unpark { .. } | Write::SetLanguage { .. } => Ok(Outcome::Done.into()),
+            Write::WatchMos { .. }
+            | Write::Unpark { .. }
+            | Write::SetLanguage { .. }
+            | Write::KeepFacts(_)
+            | Write::KeepHomes(_)
+            | Write::Forget(_) => Ok(Outcome::Done.into()),
         }
     }
 
@@ -261,6 +267,9 @@ impl State {
             (Write::SetLanguage { msisdn, language }, _) => {
                 self.languages.insert(*msisdn, *language);
             }
+            (Write::KeepFacts(facts), _) => self.keep_facts(facts),
+            (Write::KeepHomes(homes), _) => self.keep_homes(homes),
+            (Write::Forget(forgetting), _) => self.forget(forgetting),
             _ => {}
         }
     }
@@ -278,6 +287,7 @@ impl State {
             });
             self.charges.insert(old.reference, old.clone());
         }
+        add_opening(&mut self.sales, opening);
         self.keep_key(&opening.guard, charge.reference, false);
         if let Some(wish) = &opening.slot {
             let slot = Slot { reference: charge.reference, passengers: wish.passengers, held_until: wish.held_until };
@@ -292,6 +302,7 @@ impl State {
     fn settle(&mut self, settlement: &Settlement) {
         let charge = &settlement.charge;
         let (reference, at) = (charge.reference, settlement.journal.at);
+        add_settlement(&mut self.sales, settlement);
         if let Some(id) = settlement.journal.evidence_id() {
             self.evidence.insert((reference, id.to_owned()));
         }

@@ -60,7 +60,8 @@ pub(super) fn msisdn(row: &SqliteRow, column: usize, table: &'static str) -> Res
     Msisdn::from_e164(digits).map_err(|error| corrupt(table, &digits.to_string(), error))
 }
 
-fn money(row: &SqliteRow, column: usize, table: &'static str) -> Result<Money, StoreError> {
+/// minor, currency.
+pub(super) fn money(row: &SqliteRow, column: usize, table: &'static str) -> Result<Money, StoreError> {
     let currency: Currency = word(row, column + 1, table)?;
     Ok(Money::new(row.try_get(column)?, currency))
 }
@@ -181,6 +182,6 @@ pub(super) fn stored_break(row: &SqliteRow) -> Result<StoredBreak, StoreError> {
     })
 }
 
-fn corrupt(table: &'static str, row: &str, error: impl std::fmt::Display) -> StoreError {
+pub(super) fn corrupt(table: &'static str, row: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt { table, row: row.chars().take(80).collect(), why: error.to_string() }
 }

@@ -77,7 +77,10 @@ fn if_nothing_objects(write: &Write) -> Outcome {
         | Write::HandOverMo { .. }
         | Write::WatchMos { .. }
         | Write::Unpark { .. }
-        | Write::SetLanguage { .. } => Outcome::Done,
+        | Write::SetLanguage { .. }
+        | Write::KeepFacts(_)
+        | Write::KeepHomes(_)
+        | Write::Forget(_) => Outcome::Done,
     }
 }
 
@@ -168,7 +171,13 @@ impl<'a> Guards<'a> {
                 let learned = progress.carrier_id.iter();
                 self.learned.extend(learned.map(|(carrier, id)| IdQuestion::new(i, carrier, id)));
             }
-            Write::WatchMos { .. } | Write::Unpark { .. } | Write::LeaseSerials { .. } | Write::SetLanguage { .. } => {}
+            Write::WatchMos { .. }
+            | Write::Unpark { .. }
+            | Write::LeaseSerials { .. }
+            | Write::SetLanguage { .. }
+            | Write::KeepFacts(_)
+            | Write::KeepHomes(_)
+            | Write::Forget(_) => {}
         }
     }
 

@@ -3,16 +3,17 @@
 use super::{
     judge::{Superseded, Verdicts},
     tables::{
-        AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FingerprintRow, HeldRow, Hex, JournalRow, KeyRow,
-        LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow, ReleasedRow, SlotRow,
-        TicketRow, WatchRow, WithBodies,
+        AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FingerprintRow, HeldRow, Hex, HomeRow,
+        JournalRow, KeyRow, LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow,
+        ReleasedRow, SlotRow, TicketRow, WatchRow, WithBodies,
     },
 };
 use crate::{
     charge::{Charge, Reference},
     store::{
-        IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement, SlotChange,
-        Write,
+        Forgetting, IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement,
+        SlotChange, Write,
+        sales::{SalesChanges, add_opening, add_settlement},
     },
 };
 
@@ -46,6 +47,10 @@ pub(super) struct Rows<'a> {
     pub(super) unparked: Vec<&'a str>,
     pub(super) breaks: Vec<BreakRow>,
     pub(super) languages: Vec<LanguageRow>,
+    pub(super) sales: SalesChanges,
+    pub(super) facts: Vec<FactRow<'a>>,
+    pub(super) homes: Vec<HomeRow<'a>>,
+    pub(super) forgotten: Vec<Forgetting>,
 }
 
 impl<'a> Rows<'a> {
@@ -79,6 +84,9 @@ impl<'a> Rows<'a> {
                 (Write::SetLanguage { msisdn, language }, _) => {
                     rows.languages.push(LanguageRow { msisdn: msisdn.e164(), language: *language });
                 }
+                (Write::KeepFacts(facts), _) => rows.facts.extend(facts.iter().map(FactRow::new)),
+                (Write::KeepHomes(homes), _) => rows.homes.extend(homes.iter().map(HomeRow::new)),
+                (Write::Forget(forgetting), _) => rows.forgotten.push(*forgetting),
                 _ => {}
             }
         }
@@ -93,6 +101,7 @@ impl<'a> Rows<'a> {
     fn open(&mut self, opening: &'a Opening) {
         let charge = &opening.charge;
         let order = &charge.order;
+        add_opening(&mut self.sales, opening);
         self.opened.push(charge, |body| OpenedRow::new(charge, body));
         self.keys.push(KeyRow::new(&opening.guard, charge.reference, false, order.received_at));
         self.slots.extend(opening.slot.iter().map(|wish| SlotRow {
@@ -111,6 +120,7 @@ impl<'a> Rows<'a> {
     fn settle(&mut self, settlement: &'a Settlement) {
         let charge = &settlement.charge;
         let (reference, at) = (charge.reference, settlement.journal.at);
+        add_settlement(&mut self.sales, settlement);
         self.changed.push(charge, |body| ChangedRow::new(settlement.from_version, charge, body));
         self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow { reference, id }));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));
