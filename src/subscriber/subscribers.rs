@@ -273,7 +273,7 @@ impl Subscribers {
             let (carrier, named) = (source.carrier.clone(), source.kind.fact_source(source.name.clone()));
             async move {
                 let mut facts = Facts::new();
-                for (name, value) in kind.ask(msisdn).await? {
+                for (name, value) in kind.ask(msisdn, now).await? {
                     // It was so when it was asked, or later.
                     let fact = Fact { value, source: named.clone(), observed_at: now };
                     if value != FactValue::Unknown {
