@@ -128,6 +128,8 @@ impl NewCharge {
 /// Whatever went wrong on the way, the same request under the same `Idempotency-Key` is always safe. The same number in the
 /// same vehicle again, under another key, is a repeat: it is answered with the charge that is there already, and with
 /// `repeat_of`.
+///
+/// A passenger's SMS that was handed over by webhook is bought with its `mo` as the key. The passenger is then answered by SMS.
 #[utoipa::path(
     post, path = "/v1/charges", tag = "charges",
     params(
@@ -141,7 +143,7 @@ impl NewCharge {
             headers(("Location" = String, description = "The charge."))),
         (status = 202, description = "The outcome is still to come: `processing`, `awaiting_otp` or `in_doubt`. Not an error, and not final.", body = ChargeAnswer,
             headers(("Location" = String, description = "The charge."))),
-        (status = 409, description = "`idempotency_key_conflict`: the key was used for another request.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`idempotency_key_conflict`: the key was used for another request. `mo_answered`: the key is the id of an SMS that was handed over, and the passenger has been told that nothing was charged.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "`too_many_requests`: more charges a second, or more requests at once, than were agreed with this caller. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "After so many seconds it is worth asking again."))),
         (status = 422, description = "Nobody can make this purchase: `unknown_vehicle`, `fare_not_found`, `zone_missing`, `zone_unexpected`, `unknown_zone` or `no_route`. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json"),

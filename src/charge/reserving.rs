@@ -36,19 +36,19 @@ impl Change {
             return self.accepted(index, carrier_id);
         }
         self.learn_carrier_id(index, carrier_id);
-        let must_not_go_through = self.must_not_go_through();
+        let too_late = self.must_not_go_through();
         let attempt = &mut self.charge.attempts[index];
         match (&attempt.state, attempt.asked) {
             (AttemptState::Open, Asked::Confirm | Asked::Cancel) => {
                 // Said before the request arrived that is on its way now.
             }
-            (AttemptState::Accepted, Asked::Confirm) if !must_not_go_through => {
+            (AttemptState::Accepted, Asked::Confirm) if !too_late => {
                 // It has taken the confirmation, and is still at it.
             }
             (AttemptState::Open | AttemptState::Accepted | AttemptState::InDoubt { .. }, asked) => {
                 attempt.otp_wanted = false;
                 self.hold_until(index);
-                if asked == Asked::Cancel || self.must_not_go_through() {
+                if asked == Asked::Cancel || too_late {
                     self.ask(index, Asked::Cancel);
                 } else {
                     self.ask(index, Asked::Confirm);

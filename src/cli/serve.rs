@@ -11,10 +11,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, systemd};
+use super::{
+    ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, sources, systemd,
+};
 use crate::{
     api,
-    carrier::{Carrier, CarrierConfig, CarrierEvent, LinkSecrets, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, CarrierSecrets},
     charge::CarrierName,
     clock::Clock,
     gateway::{Gateway, Parts, StartError},
@@ -249,10 +251,11 @@ async fn start_gateway(
     store: Store,
     writer: GroupCommit,
 ) -> Result<Gateway, Failure> {
-    let (carriers, events) = open_carriers(&settings.carriers, &materials.links)?;
+    let (carriers, events) = open_carriers(&settings.carriers, &materials.carriers)?;
     let keeper = settings.facts.keeper(&settings.routing);
     let keeper = Keeper::start(store.clone(), writer.clone(), Clock::System, keeper);
-    let asked = (Vec::new(), None);
+    let asked = (materials.sources, materials.look_up);
+    let asked = sources::open(settings, &carriers, &materials.carriers, asked)?;
     let subscribers = Subscribers::open(materials.lists, &settings.facts, asked, (store.clone(), keeper));
     let parts = Parts {
         config: settings.gateway.clone(),
@@ -266,6 +269,7 @@ async fn start_gateway(
         ticketing: settings.ticketing.clone(),
         keyring: materials.keyring,
         secrets: materials.secrets,
+        mo_webhook: materials.mo_webhook,
     };
     Gateway::start(parts, events).await.map_err(|error| match error {
         StartError::Config(_) => Failure::configuration(error.to_string()),
@@ -277,14 +281,14 @@ type Events = Vec<(CarrierName, tokio::sync::mpsc::Receiver<CarrierEvent>)>;
 
 fn open_carriers(
     configs: &BTreeMap<CarrierName, CarrierConfig>,
-    secrets: &BTreeMap<CarrierName, LinkSecrets>,
+    secrets: &BTreeMap<CarrierName, CarrierSecrets>,
 ) -> Result<(Vec<Carrier>, Events), Failure> {
     let (mut carriers, mut events) = (Vec::new(), Vec::new());
     for (name, config) in configs {
         let secrets = secrets.get(name).cloned().unwrap_or_default();
-        let (carrier, receiver) = SmppCarrier::open(name.clone(), config.clone(), &secrets)
+        let (carrier, receiver) = Carrier::open(name.clone(), config.clone(), &secrets)
             .map_err(|error| Failure::configuration(error.to_string()))?;
-        carriers.push(Carrier::Smpp(carrier));
+        carriers.push(carrier);
         events.push((name.clone(), receiver));
     }
     Ok((carriers, events))

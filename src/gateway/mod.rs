@@ -31,12 +31,14 @@ pub(crate) mod tests;
 mod ticketing;
 mod verdict;
 mod watch;
+mod webhook;
 
 pub use apply::{Applied, ApplyError};
 pub use asked::{RefundError, Resolution};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
 pub use verdict::{Eligibility, Enquiry};
+pub use webhook::{MoWebhook, MoWebhookConfig, WebhookKey, WebhookKeyError};
 
 use std::{
     collections::BTreeMap,
@@ -60,9 +62,10 @@ use self::{
     striped::Striped,
     ticketing::Ticketing,
     watch::Watchers,
+    webhook::HandOvers,
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, Routing, RoutingSettings},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
     charge::{CarrierName, Charge, LateSuccess, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -203,6 +206,8 @@ pub struct Parts {
     pub keyring: Keyring,
     /// The secrets behind MSISDN tags and short codes.
     pub secrets: ticketing::Secrets,
+    /// The way to the ticket service, for carriers with `purchase = "webhook"`.
+    pub mo_webhook: Option<MoWebhook>,
 }
 
 /// The engine. Clones share it.
@@ -232,6 +237,8 @@ struct Inner {
     /// One step of a charge at a time in this process; across processes the version guards.
     charge_locks: Striped,
     watchers: Watchers,
+    mo_webhook: Option<MoWebhook>,
+    hand_overs: HandOvers,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -259,6 +266,7 @@ impl Gateway {
         let carriers: BTreeMap<CarrierName, Carrier> =
             parts.carriers.into_iter().map(|carrier| (carrier.name().clone(), carrier)).collect();
         check_books(&parts.books, &carriers, parts.config.passengers_max)?;
+        check_webhook(parts.mo_webhook.as_ref(), &carriers)?;
         let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
         let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
         let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
@@ -281,6 +289,8 @@ impl Gateway {
             subscriber_locks: Striped::default(),
             charge_locks: Striped::default(),
             watchers: Watchers::default(),
+            mo_webhook: parts.mo_webhook,
+            hand_overs: HandOvers::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -411,6 +421,15 @@ pub fn missing_tariffs<'a>(
         }
     }
     missing
+}
+
+fn check_webhook(webhook: Option<&MoWebhook>, carriers: &BTreeMap<CarrierName, Carrier>) -> Result<(), StartError> {
+    match carriers.iter().find(|(_, carrier)| carrier.config().purchase == PurchaseMode::Webhook) {
+        Some((name, _)) if webhook.is_none() => Err(StartError::Config(format!(
+            "carriers.{name}.purchase: it is \"webhook\", and mo_webhook.url is not set"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn check_books(books: &Books, carriers: &BTreeMap<CarrierName, Carrier>, passengers_max: u8) -> Result<(), StartError> {

@@ -92,6 +92,13 @@ pub enum PurchaseError {
     /// The key was used for another request (M15).
     #[error("the idempotency key was used for another request, which made charge {0}")]
     KeyConflict(Reference),
+    /// The key is the id of a message that was handed over, and the message has its answer: the passenger was told that nothing
+    /// was charged, or another caller's charge answered it.
+    #[error("the SMS with this id was answered before; no charge can answer it any more")]
+    MoAnswered,
+    /// The key is the id of a message that was handed over, and the message came from another number.
+    #[error("the SMS with this id came from another number")]
+    AnotherNumber,
     /// Too many charges are under way.
     #[error("too many charges are under way")]
     Overloaded,
@@ -183,6 +190,7 @@ impl Inner {
         {
             return self.replay(reference, same_body, repeat).await;
         }
+        let purchase = self.purchase_for_sms(purchase).await?;
         if self.stopping.is_cancelled() {
             return Err(PurchaseError::Stopping);
         }
@@ -224,6 +232,7 @@ impl Inner {
                 Outcome::KeyKnown { reference, same_body, repeat } => {
                     return self.replay(reference, same_body, repeat).await;
                 }
+                Outcome::MoKnown { .. } => return Err(PurchaseError::MoAnswered),
                 // Somebody was faster; look again at who holds the slot.
                 _ => drop((slot, claim)),
             }
@@ -304,24 +313,34 @@ impl Inner {
     }
 
     /// The answer to a repeat. Once it is final, the key stands for it for ever (M15).
-    async fn repeat(&self, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
+    async fn repeat(self: &Arc<Self>, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
         counter!("charge_repeats_total", "state" => holder.state.code()).increment(1);
         if holder.state.is_open() {
             // The key may stand for a charge already: for this one, or for one that has ended.
             return match self.store.key(&purchase.guard).await? {
                 Some((reference, same_body, repeat)) => self.replay(reference, same_body, repeat).await,
-                None => Ok(Purchased::Repeat(holder)),
+                None => {
+                    if let Some(answer) = self.answer_to_linked(purchase, &holder).await? {
+                        self.write_answer(answer).await?;
+                    }
+                    Ok(Purchased::Repeat(holder))
+                }
             };
         }
+        let answer = self.answer_to_linked(purchase, &holder).await?;
+        let messages = answer.as_ref().map(|answer| answer.messages.clone()).unwrap_or_default();
         let write = Write::RecordRepeat {
             guard: purchase.guard.clone(),
             reference: holder.reference,
             at: self.now(),
-            mo: None,
+            mo: answer,
         };
         match self.writer.write(write).await? {
             Outcome::KeyKnown { reference, same_body, repeat } => self.replay(reference, same_body, repeat).await,
-            _ => Ok(Purchased::Repeat(holder)),
+            _ => {
+                self.queue_messages_if_kept(&messages);
+                Ok(Purchased::Repeat(holder))
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{draft::Draft, origins::below};
 use crate::{
-    carrier::PrefixTable,
+    carrier::{PrefixTable, PurchaseMode},
     gateway::{Books, missing_tariffs},
 };
 
@@ -30,6 +30,7 @@ fn bounds(draft: &mut Draft) {
     let sections = [
         ("gateway", settings.gateway.problems()),
         ("ticketing", settings.ticketing.problems()),
+        ("mo_webhook", settings.mo_webhook.problems(settings.gateway.ticket_deadline_seconds)),
         ("api", settings.api.config.problems()),
         ("facts", settings.facts.problems(settings.gateway.ticket_deadline())),
         ("routing", settings.routing.problems()),
@@ -91,7 +92,16 @@ pub(super) fn carriers(draft: &mut Draft) {
     for (name, carrier) in &carriers {
         let key = format!("carriers.{name}");
         if !carrier.can_charge() {
-            draft.problem(&key, "it charges in no way; it needs a section smpp, camara or http");
+            draft.problem(&key, "it needs one section of smpp, camara and http that says how it charges; smpp may stand beside another, for messages");
+        }
+        if let Some(camara) = &carrier.camara {
+            camara.problems().iter().for_each(|problem| draft.problem_below(&below(&key, "camara"), problem));
+        }
+        if carrier.purchase == PurchaseMode::Webhook && draft.settings.mo_webhook.url.is_none() {
+            draft.problem(
+                below(&key, "purchase"),
+                "it is \"webhook\"; set mo_webhook.url to where the ticket service listens",
+            );
         }
         if let Some(smpp) = &carrier.smpp {
             let problems = if carrier.charges_by_smpp() { smpp.problems() } else { smpp.link_only_problems() };

@@ -9,7 +9,7 @@ use crate::{
     carrier::{CarrierConfig, RoutingSettings},
     charge::CarrierName,
     eligibility::Rules,
-    gateway::{GatewayConfig, TicketingConfig},
+    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
     store::GroupCommitConfig,
     subscriber::{FactsSettings, NumberListsSettings},
 };
@@ -48,6 +48,8 @@ pub struct Settings {
     pub eligibility: Rules,
     /// What passengers are told.
     pub texts: TextsSettings,
+    /// Where messages are handed over that the ticket service decides about.
+    pub mo_webhook: MoWebhookConfig,
     /// The carriers, by name.
     pub carriers: BTreeMap<CarrierName, CarrierConfig>,
 }

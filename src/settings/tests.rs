@@ -11,8 +11,8 @@ use crate::{
     api::{ApiConfig, TokenConfig},
     carrier::{CarrierConfig, RoutingSettings, SmppProfile, TariffConfig, TlvConfig},
     eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
-    gateway::{GatewayConfig, TicketingConfig},
-    subscriber::{FactsSettings, NumberListSettings, NumberListsSettings},
+    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
+    subscriber::{AskingSettings, CamaraFactsSettings, FactSourceSettings, FactsSettings, NumberListSettings, NumberListsSettings},
     ticket::keyfile::{self, NewKey},
 };
 
@@ -96,7 +96,7 @@ fn uncommented() -> String {
     };
     let mut lines: Vec<String> = annotated().lines().map(uncomment).collect();
     // The list is written as tables then.
-    lines.retain(|line| line != "lists = []");
+    lines.retain(|line| line != "lists = []" && line != "secret_files = []");
     lines.join("\n")
 }
 
@@ -173,7 +173,17 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("transit", &shown["transit"], fields_of::<TransitSettings>());
     look("texts", &shown["texts"], fields_of::<TextsSettings>());
     look("facts", &shown["facts"], fields_of::<FactsSettings>());
+    let source = |name: &str| &shown["facts"]["sources"][name];
+    let mut of_source = fields_of::<FactSourceSettings>();
+    of_source.retain(|field| field != "http");
+    look("facts.sources.NAME", source("kcell-facts"), of_source);
+    let mut of_camara = fields_of::<CamaraFactsSettings>();
+    of_camara.retain(|field| field != "tls");
+    look("facts.sources.NAME.camara", &source("kcell-facts")["camara"], of_camara);
+    look("facts.sources.NAME", source("kcell-crm"), vec!["http".into()]);
+    look("facts.asking", &shown["facts"]["asking"], fields_of::<AskingSettings>());
     look("routing", &shown["routing"], fields_of::<RoutingSettings>());
+    look("mo_webhook", &shown["mo_webhook"], fields_of::<MoWebhookConfig>());
     look("numbers", &shown["numbers"], fields_of::<NumberListsSettings>());
     look("numbers.lists", &shown["numbers"]["lists"][0], fields_of::<NumberListSettings>());
     look("eligibility", &shown["eligibility"], fields_of::<Rules>());
@@ -219,7 +229,10 @@ fn difference(key: &str, wanted: &toml::Table, written: &toml::Table) -> Vec<Str
 fn the_examples_are_sound() {
     let folder = Folder::new();
     let beeline = load(&folder.sources(&[], &[]), NOW).expect("sound");
-    assert_eq!(beeline.materials.links["beeline".parse().as_ref().expect("a name")].password.as_str(), "secret");
+    assert_eq!(
+        beeline.materials.carriers["beeline".parse().as_ref().expect("a name")].links.password.as_str(),
+        "secret"
+    );
     let submission = root().join("config/examples/carriers/charged-at-submission.toml");
     let mut sources = folder.sources(&[], &[("CREDENTIALS_DIRECTORY", &folder.path().display().to_string())]);
     fs::write(folder.path().join("carriers_kcell"), "pass").expect("written");

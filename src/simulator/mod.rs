@@ -22,6 +22,7 @@ mod delivery;
 mod exchange;
 mod faults;
 mod handle;
+mod http;
 mod ledger;
 mod link;
 mod links;
@@ -49,7 +50,12 @@ pub use config::{
 };
 pub use faults::{Fault, FaultRule, InvalidFault, Traffic};
 pub use handle::{MoError, MoOutcome, MoReport, Simulator, SimulatorError};
-pub use ledger::{Ledger, LedgerEntry};
+pub use http::{
+    Answers, CallbackConfig, CamaraConfig, CisConfig, ContractType, Digest, DuplicateAs, ExpiredAs, FactsConfig,
+    HttpConfig, HttpLimits, HttpStats, HttpTls, Interface, OneApiConfig, Operation, PaymentReport, PaymentStatus,
+    RefundReport, RefundStatus, SubscriberFacts, Violation,
+};
+pub use ledger::{Ledger, LedgerEntry, RefundEntry};
 pub use links::{BindMode, LinkReport};
 pub use listeners::ListenerReport;
 pub use phones::InboxMessage;

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::AskingConfig;
 use crate::{
     carrier::{
-        BreakerProfile,
+        BreakerProfile, HttpCarrier,
         camara::{CamaraCarrier, ContractType, FactError, SimSwapDate},
+        http::SubscriberReading,
     },
     charge::CarrierName,
     clock::Timestamp,
@@ -86,6 +87,8 @@ pub enum SourceKind {
     SimSwap(CamaraCarrier, SimSwapBy),
     /// CAMARA Tenure: `corporate_number`, of which the contract's type tells.
     Tenure(CamaraCarrier),
+    /// The `subscriber` request of an HTTP profile: what that reads.
+    Profile(HttpCarrier),
     /// A closure stands in, for tests of what is around a source.
     #[cfg(test)]
     Probe(Vec<FactName>, Arc<dyn Fn(Msisdn) -> ProbeAnswer + Send + Sync>),
@@ -139,13 +142,14 @@ impl SourceKind {
         match self {
             SourceKind::SimSwap(..) => vec![FactName::RecentSimSwap],
             SourceKind::Tenure(_) => vec![FactName::CorporateNumber],
+            SourceKind::Profile(http) => http.profile().facts(),
             #[cfg(test)]
             SourceKind::Probe(facts, _) => facts.clone(),
         }
     }
 
-    /// Asks about a number. Takes as long as it takes: who asks sets the limit.
-    pub(super) async fn ask(&self, msisdn: Msisdn, now: Timestamp) -> Said {
+    /// Asks about a number. Takes as long as it takes: who asks sets the limit, and says here for how long he waits.
+    pub(super) async fn ask(&self, msisdn: Msisdn, now: Timestamp, patience: Duration) -> Said {
         match self {
             SourceKind::SimSwap(camara, SimSwapBy::Check) => {
                 let swapped = camara.sim_swap(msisdn, SIM_SWAP_HOURS).await;
@@ -162,6 +166,12 @@ impl SourceKind {
                 let is_corporate = |contract: ContractType| contract == ContractType::Business;
                 said(FactName::CorporateNumber, contract.map(|contract| contract.map(is_corporate).into()))
             }
+            SourceKind::Profile(http) => match http.subscriber(msisdn, patience).await {
+                SubscriberReading::Facts(facts) => Ok(facts),
+                // Not to know a number is an answer.
+                SubscriberReading::NotOurSubscriber | SubscriberReading::NotFound => Ok(Vec::new()),
+                SubscriberReading::Unclear(why) => Err(why),
+            },
             #[cfg(test)]
             SourceKind::Probe(_, probe) => probe(msisdn).await,
         }
@@ -171,6 +181,7 @@ impl SourceKind {
     pub(super) fn fact_source(&self, name: Arc<str>) -> FactSource {
         match self {
             SourceKind::SimSwap(..) | SourceKind::Tenure(_) => FactSource::Camara(name),
+            SourceKind::Profile(_) => FactSource::Profile(name),
             #[cfg(test)]
             SourceKind::Probe(..) => FactSource::Profile(name),
         }
@@ -203,6 +214,7 @@ impl fmt::Debug for SourceKind {
         f.write_str(match self {
             SourceKind::SimSwap(..) => "SimSwap",
             SourceKind::Tenure(_) => "Tenure",
+            SourceKind::Profile(_) => "Profile",
             #[cfg(test)]
             SourceKind::Probe(..) => "Probe",
         })

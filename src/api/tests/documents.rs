@@ -14,7 +14,7 @@ use crate::{
     charge::Reason,
 };
 
-const CODES: [Code; 22] = [
+const CODES: [Code; 23] = [
     Code::BadRequest,
     Code::IdempotencyKeyMissing,
     Code::Unauthenticated,
@@ -25,6 +25,7 @@ const CODES: [Code; 22] = [
     Code::Timeout,
     Code::Conflict,
     Code::IdempotencyKeyConflict,
+    Code::MoAnswered,
     Code::PayloadTooLarge,
     Code::UnsupportedMediaType,
     Code::Impossible(Reason::UnknownVehicle),

@@ -17,7 +17,7 @@ use super::super::{
     routes::{self, Api},
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, LinkSecrets, RoutingSettings, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings},
     charge::{CarrierName, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -281,9 +281,12 @@ fn tokens() -> BTreeMap<String, TokenConfig> {
 async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
     let name: CarrierName = "beeline".parse().expect("a name");
     let config = carrier_config(simulator);
-    let (carrier, events) =
-        SmppCarrier::open(name.clone(), config, &LinkSecrets::password(&setting.simulator.password))
-            .expect("a sound profile");
+    let (carrier, events) = Carrier::open(
+        name.clone(),
+        config,
+        &CarrierSecrets { links: LinkSecrets::password(&setting.simulator.password), ..CarrierSecrets::default() },
+    )
+    .expect("a sound profile");
     let store = Store::Memory(Memory::default());
     let clock = Clock::System;
     let (from, until) = (Timestamp::from_unix_seconds(1_700_000_000), setting.keys_end);
@@ -294,13 +297,14 @@ async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
         clock,
         writer: GroupCommit::start(store.clone(), GroupCommitConfig::default()),
         store,
-        carriers: vec![Carrier::Smpp(carrier)],
+        carriers: vec![carrier],
         books: Books { catalogue: catalogue(), rules: Rules::default(), texts: Texts::shipped() },
         subscribers,
         routing: RoutingSettings::default(),
         ticketing: TicketingConfig::default(),
         keyring: Keyring::new(vec![key]).expect("a keyring"),
         secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
+        mo_webhook: None,
     };
     Gateway::start(parts, vec![(name, events)]).await.expect("parts that fit")
 }

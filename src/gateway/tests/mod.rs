@@ -3,6 +3,8 @@
 mod crashes;
 mod evidence;
 mod ids;
+#[cfg(feature = "failpoints")]
+mod kill_points;
 mod limits;
 mod links;
 mod long_texts;
@@ -15,4 +17,7 @@ mod relay;
 mod responses;
 mod slots;
 mod stopping;
+mod ticket_service;
+mod webhook;
 pub(crate) mod world;
+mod zones;

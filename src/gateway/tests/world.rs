@@ -15,12 +15,16 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 
 use super::relay::{Delivery, Relay};
 use crate::{
-    carrier::{Carrier, CarrierConfig, LinkSecrets, RoutingSettings, SmppCarrier},
+    carrier::{
+        Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings,
+        web::{WebClient, WebClientConfig},
+    },
     charge::{CarrierName, Channel, Charge, Reference, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
     gateway::{
-        Books, Gateway, GatewayConfig, Parts, Purchase, PurchaseError, Purchased, Resolution, Secrets, TicketingConfig,
+        Books, Gateway, GatewayConfig, MoWebhook, MoWebhookConfig, Parts, Purchase, PurchaseError, Purchased,
+        Resolution, Secrets, TicketingConfig,
     },
     msisdn::Msisdn,
     passenger::Texts,
@@ -54,7 +58,13 @@ pub(crate) struct Setting {
     pub(crate) clock: Clock,
     /// A wire that can be cut, and on which a test can put messages of its own.
     pub(crate) relayed: bool,
+    /// Where the ticket service listens; the carrier hands its messages over then.
+    pub(crate) mo_webhook: MoWebhookConfig,
 }
+
+/// What requests to the ticket service are signed with.
+pub(crate) const WEBHOOK_KEYS: [&str; 2] =
+    ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"];
 
 impl Default for Setting {
     fn default() -> Setting {
@@ -79,6 +89,7 @@ impl Default for Setting {
             sqlite: false,
             clock: Clock::System,
             relayed: false,
+            mo_webhook: MoWebhookConfig::default(),
         }
     }
 }
@@ -131,10 +142,13 @@ impl World {
             Store::Memory(self.memory.clone())
         };
         let name: CarrierName = CARRIER.parse().expect("a name");
-        let (carrier, events) = SmppCarrier::open(
+        let (carrier, events) = Carrier::open(
             name.clone(),
             self.carrier_config(),
-            &LinkSecrets::password(&self.setting.simulator.password),
+            &CarrierSecrets {
+                links: LinkSecrets::password(&self.setting.simulator.password),
+                ..CarrierSecrets::default()
+            },
         )
         .expect("a profile");
         let clock = self.setting.clock.clone();
@@ -144,15 +158,25 @@ impl World {
             clock,
             writer: GroupCommit::start(store.clone(), GroupCommitConfig::default()),
             store,
-            carriers: vec![Carrier::Smpp(carrier)],
+            carriers: vec![carrier],
             books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
             subscribers: Subscribers::new(lists, FactCache::new(CacheSettings::default())),
             routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
             keyring: keyring(),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
+            mo_webhook: self.webhook(),
         };
         Gateway::start(parts, vec![(name, events)]).await.expect("a gateway")
+    }
+
+    fn webhook(&self) -> Option<MoWebhook> {
+        let config = self.setting.mo_webhook.clone();
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let name = "ticket-service".parse().expect("a name");
+        let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
+        let keys = WEBHOOK_KEYS.map(|key| key.parse().expect("a key"));
+        MoWebhook::new(config, keys.into(), WebClient::new(client, None).expect("a client"))
     }
 
     fn carrier_config(&self) -> CarrierConfig {
@@ -161,11 +185,13 @@ impl World {
             ChargingMoment::Delivery => "delivery",
         };
         let Setting { simulator, profile, .. } = &self.setting;
+        let purchase = if self.setting.mo_webhook.url.is_some() { "webhook" } else { "direct" };
         let text = format!(
             r#"
             short_number = "{SHORT_NUMBER}"
             prefixes = [705, 706, 771, 776, 777]
             test_numbers = ["+77059999999"]
+            purchase = "{purchase}"
             [smpp]
             address = "{}"
             system_id = "{}"
@@ -482,9 +508,13 @@ pub(crate) fn catalogue() -> Catalogue {
     Catalogue::read(&CatalogueText {
         cities: "city,name_kk,name_ru,name_en,time_zone\nalmaty,Алматы,Алматы,Almaty,Asia/Almaty\n",
         agencies: "agency,name\ngreen,Green Bus\n",
-        routes: "city,route,agency,name,fare_class,cap_minutes,ring\nalmaty,92,green,A - B,regular,90,no\n",
-        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\n",
-        fares: "city,fare_class,amount,currency,from\nalmaty,regular,80,KZT,2020-01-01\n",
+        routes: "city,route,agency,name,fare_class,cap_minutes,ring,zones\nalmaty,92,green,A - B,regular,90,no,no\n\
+                 almaty,300,green,A - C,suburb,90,no,yes\n",
+        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\n\
+                   almaty,3000,300 AB 02,300\n",
+        fares: "city,fare_class,zone,amount,currency,from\nalmaty,regular,,80,KZT,2020-01-01\n\
+                almaty,suburb,1,80,KZT,2020-01-01\nalmaty,suburb,2,160,KZT,2020-01-01\n\
+                almaty,suburb,3,240,KZT,2020-01-01\n",
     })
     .expect("a catalogue")
 }

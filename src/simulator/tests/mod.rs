@@ -7,6 +7,7 @@ mod control;
 mod deliveries;
 mod exchange;
 mod faults;
+mod http;
 mod links;
 mod listeners;
 mod mos;
@@ -61,6 +62,19 @@ fn charges(simulator: &Simulator) -> usize {
 
 async fn start(config: SimulatorConfig) -> Simulator {
     Simulator::start(config).await.expect("the simulator starts")
+}
+
+/// A client of plain HTTP. It brings its TLS along, as the process has no provider of its own.
+fn client() -> reqwest::Client {
+    client_that_trusts(None)
+}
+
+/// The same, for servers with a certificate of these roots.
+fn client_that_trusts(roots: Option<&std::path::Path>) -> reqwest::Client {
+    let mut trust = tls::client_config(roots).expect("the roots are good");
+    trust.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.tls_backend_preconfigured(trust).build().expect("a client")
 }
 
 /// The names that serde lists when it meets an unknown one.
