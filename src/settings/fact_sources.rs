@@ -82,7 +82,10 @@ fn source_of(
         }
         (None, None) => {
             if own.camara.is_none() && own.http.is_none() {
-                draft.problem(key.as_str(), "its carrier charges by SMPP, which answers no questions; add camara or http");
+                draft.problem(
+                    key.as_str(),
+                    "its carrier charges by SMPP, which answers no questions; add camara or http",
+                );
             }
             SourceInterface::OfCarrier
         }

@@ -10,11 +10,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{
-    LookUpMaterials, SourceMaterials, carrier_secrets,
-    draft::Draft,
-    fact_sources,
-};
+use super::{LookUpMaterials, SourceMaterials, carrier_secrets, draft::Draft, fact_sources};
 use crate::{
     api::TokenConfig,
     carrier::{

@@ -12,7 +12,9 @@ use crate::{
     carrier::{CarrierConfig, RoutingSettings, SmppProfile, TariffConfig, TlvConfig},
     eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
     gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
-    subscriber::{AskingSettings, CamaraFactsSettings, FactSourceSettings, FactsSettings, NumberListSettings, NumberListsSettings},
+    subscriber::{
+        AskingSettings, CamaraFactsSettings, FactSourceSettings, FactsSettings, NumberListSettings, NumberListsSettings,
+    },
     ticket::keyfile::{self, NewKey},
 };
 

@@ -7,11 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AskingSettings, CacheSettings, KeeperConfig, SimSwapBy};
 use crate::{
-    carrier::{
-        CamaraProfile, HttpProfile, RoutingSettings, TlsConfig,
-        camara::TokenProfile,
-        web::WebAddress,
-    },
+    carrier::{CamaraProfile, HttpProfile, RoutingSettings, TlsConfig, camara::TokenProfile, web::WebAddress},
     charge::CarrierName,
     eligibility::FactName,
 };
