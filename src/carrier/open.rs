@@ -113,3 +113,13 @@ impl Carrier {
         }
     }
 }
+
+impl Carrier {
+    /// The way to its CAMARA interfaces, if it charges over them.
+    pub fn camara(&self) -> Option<&CamaraCarrier> {
+        match self {
+            Carrier::Camara(carrier) => Some(&carrier.charging),
+            Carrier::Smpp(_) | Carrier::Http(_) => None,
+        }
+    }
+}

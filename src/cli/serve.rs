@@ -11,7 +11,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, systemd};
+use super::{
+    ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, sources, systemd,
+};
 use crate::{
     api,
     carrier::{Carrier, CarrierConfig, CarrierEvent, CarrierSecrets},
@@ -252,7 +254,8 @@ async fn start_gateway(
     let (carriers, events) = open_carriers(&settings.carriers, &materials.carriers)?;
     let keeper = settings.facts.keeper(&settings.routing);
     let keeper = Keeper::start(store.clone(), writer.clone(), Clock::System, keeper);
-    let asked = (Vec::new(), None);
+    let asked = (materials.sources, materials.look_up);
+    let asked = sources::open(settings, &carriers, &materials.carriers, asked)?;
     let subscribers = Subscribers::open(materials.lists, &settings.facts, asked, (store.clone(), keeper));
     let parts = Parts {
         config: settings.gateway.clone(),

@@ -28,6 +28,16 @@ pub enum FactValue {
     True,
 }
 
+impl From<Option<bool>> for FactValue {
+    fn from(value: Option<bool>) -> FactValue {
+        match value {
+            Some(true) => FactValue::True,
+            Some(false) => FactValue::False,
+            None => FactValue::Unknown,
+        }
+    }
+}
+
 /// The five conditions under which a phone balance must not pay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -39,7 +39,7 @@ fn of_carrier(draft: &mut Draft, name: &CarrierName, carrier: &CarrierConfig) ->
     secrets
 }
 
-fn of_camara(draft: &mut Draft, key: &str, profile: &CamaraProfile, secrets: &mut CamaraSecrets) {
+pub(super) fn of_camara(draft: &mut Draft, key: &str, profile: &CamaraProfile, secrets: &mut CamaraSecrets) {
     let read = read_secret(&profile.token.client_secret_file);
     secrets.client_secret = noted(draft, &format!("{key}.token.client_secret_file"), read).unwrap_or_default();
     for (n, file) in profile.callback_token_files.iter().enumerate() {
@@ -49,7 +49,7 @@ fn of_camara(draft: &mut Draft, key: &str, profile: &CamaraProfile, secrets: &mu
 }
 
 /// The profile itself is a file too; what is wrong with it is told with its lines.
-fn of_profile(draft: &mut Draft, key: &str, section: &HttpProfile) -> Option<HttpMaterials> {
+pub(super) fn of_profile(draft: &mut Draft, key: &str, section: &HttpProfile) -> Option<HttpMaterials> {
     let mut read = Vec::new();
     for (secret, file) in &section.secret_files {
         let value = noted(draft, &format!("{key}.secret_files.{secret}"), read_secret(file));

@@ -10,7 +10,11 @@ use super::{
     origins::{ENVIRONMENT, Origins, below, folder_of},
     sections::ApiSettings,
 };
-use crate::{api::ApiConfig, carrier::TlsConfig, charge::CarrierName};
+use crate::{
+    api::ApiConfig,
+    carrier::{HttpProfile, TlsConfig},
+    charge::CarrierName,
+};
 
 /// No section is read again more often: so many of its problems are told at once.
 const PROBLEMS_PER_SECTION_MAX: usize = 100;
@@ -303,12 +307,21 @@ fn resolve_paths(draft: &mut Draft) {
             tls_files(&mut camara.tls).for_each(|(file, path)| resolve(format!("{key}.camara.tls.{file}"), path));
         }
         if let Some(http) = &mut carrier.http {
-            resolve(format!("{key}.http.profile"), &mut http.profile);
-            for (secret, file) in &mut http.secret_files {
-                resolve(format!("{key}.http.secret_files.{secret}"), file);
-            }
-            tls_files(&mut http.tls).for_each(|(file, path)| resolve(format!("{key}.http.tls.{file}"), path));
+            profile_files(http).for_each(|(file, path)| resolve(format!("{key}.http.{file}"), path));
         }
+    }
+    for (name, source) in &mut settings.facts.sources {
+        let key = format!("facts.sources.{name}");
+        if let Some(camara) = &mut source.camara {
+            resolve(format!("{key}.camara.token.client_secret_file"), &mut camara.token.client_secret_file);
+            tls_files(&mut camara.tls).for_each(|(file, path)| resolve(format!("{key}.camara.tls.{file}"), path));
+        }
+        if let Some(http) = &mut source.http {
+            profile_files(http).for_each(|(file, path)| resolve(format!("{key}.http.{file}"), path));
+        }
+    }
+    if let Some(look_up) = &mut settings.facts.look_up {
+        profile_files(&mut look_up.http).for_each(|(file, path)| resolve(format!("facts.look_up.http.{file}"), path));
     }
     if let Some(path) =
         settings.store.url.strip_prefix("sqlite://").filter(|path| !path.starts_with('/') && !path.is_empty())
@@ -318,6 +331,13 @@ fn resolve_paths(draft: &mut Draft) {
         settings.store.url = format!("sqlite://{}", path.display());
     }
     draft.settings = settings;
+}
+
+/// The files of a section about a profile, by their keys.
+fn profile_files(http: &mut HttpProfile) -> impl Iterator<Item = (String, &mut std::path::PathBuf)> {
+    let secrets = http.secret_files.iter_mut().map(|(secret, path)| (format!("secret_files.{secret}"), path));
+    let tls = tls_files(&mut http.tls).map(|(file, path)| (format!("tls.{file}"), path));
+    std::iter::once(("profile".to_owned(), &mut http.profile)).chain(secrets).chain(tls)
 }
 
 /// The files of a TLS section, by their keys.

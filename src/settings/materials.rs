@@ -10,7 +10,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{carrier_secrets, draft::Draft};
+use super::{LookUpMaterials, SourceMaterials, carrier_secrets, draft::Draft, fact_sources};
 use crate::{
     api::TokenConfig,
     carrier::{
@@ -50,6 +50,10 @@ pub struct Materials {
     pub mo_webhook: Option<MoWebhook>,
     /// What each carrier is reached with.
     pub carriers: BTreeMap<CarrierName, CarrierSecrets>,
+    /// Who can be asked about subscribers, and what they are reached with.
+    pub sources: Vec<SourceMaterials>,
+    /// Who can be asked which carrier a number belongs to.
+    pub look_up: Option<LookUpMaterials>,
 }
 
 /// What of it could be read.
@@ -59,13 +63,14 @@ pub(super) struct Found {
     keys: Option<(Keyring, Secrets)>,
     mo_webhook: Option<MoWebhook>,
     carriers: BTreeMap<CarrierName, CarrierSecrets>,
+    sources: (Vec<SourceMaterials>, Option<LookUpMaterials>),
 }
 
 impl Found {
     pub(super) fn complete(self) -> Option<Materials> {
         let (keyring, secrets) = self.keys?;
-        let Found { books, lists, mo_webhook, carriers, .. } = self;
-        Some(Materials { books: books?, lists: lists?, keyring, secrets, mo_webhook, carriers })
+        let Found { books, lists, mo_webhook, carriers, sources: (sources, look_up), .. } = self;
+        Some(Materials { books: books?, lists: lists?, keyring, secrets, mo_webhook, carriers, sources, look_up })
     }
 }
 
@@ -78,6 +83,7 @@ pub(super) fn read(draft: &mut Draft, now: Timestamp) -> Found {
         keys: keys(draft, now),
         mo_webhook: mo_webhook(draft),
         carriers: carrier_secrets::read(draft),
+        sources: fact_sources::read(draft),
     }
 }
 

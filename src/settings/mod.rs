@@ -7,6 +7,7 @@
 mod carrier_secrets;
 mod check;
 mod draft;
+mod fact_sources;
 mod materials;
 mod origins;
 mod problem;
@@ -15,6 +16,7 @@ mod sections;
 mod tests;
 
 pub use carrier_secrets::read_password;
+pub use fact_sources::{LookUpMaterials, SourceInterface, SourceMaterials};
 pub use materials::Materials;
 pub use problem::{Problem, Problems};
 pub use sections::{

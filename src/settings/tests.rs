@@ -12,7 +12,9 @@ use crate::{
     carrier::{CarrierConfig, RoutingSettings, SmppProfile, TariffConfig, TlvConfig},
     eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
     gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
-    subscriber::{FactsSettings, NumberListSettings, NumberListsSettings},
+    subscriber::{
+        AskingSettings, CamaraFactsSettings, FactSourceSettings, FactsSettings, NumberListSettings, NumberListsSettings,
+    },
     ticket::keyfile::{self, NewKey},
 };
 
@@ -172,9 +174,18 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("keys", &shown["keys"], fields_of::<KeysSettings>());
     look("transit", &shown["transit"], fields_of::<TransitSettings>());
     look("texts", &shown["texts"], fields_of::<TextsSettings>());
-    look("mo_webhook", &shown["mo_webhook"], fields_of::<MoWebhookConfig>());
     look("facts", &shown["facts"], fields_of::<FactsSettings>());
+    let source = |name: &str| &shown["facts"]["sources"][name];
+    let mut of_source = fields_of::<FactSourceSettings>();
+    of_source.retain(|field| field != "http");
+    look("facts.sources.NAME", source("kcell-facts"), of_source);
+    let mut of_camara = fields_of::<CamaraFactsSettings>();
+    of_camara.retain(|field| field != "tls");
+    look("facts.sources.NAME.camara", &source("kcell-facts")["camara"], of_camara);
+    look("facts.sources.NAME", source("kcell-crm"), vec!["http".into()]);
+    look("facts.asking", &shown["facts"]["asking"], fields_of::<AskingSettings>());
     look("routing", &shown["routing"], fields_of::<RoutingSettings>());
+    look("mo_webhook", &shown["mo_webhook"], fields_of::<MoWebhookConfig>());
     look("numbers", &shown["numbers"], fields_of::<NumberListsSettings>());
     look("numbers.lists", &shown["numbers"]["lists"][0], fields_of::<NumberListSettings>());
     look("eligibility", &shown["eligibility"], fields_of::<Rules>());
@@ -463,4 +474,64 @@ fn paths_are_where_they_are_written() {
     let settings = load(&folder.sources(&["inner/more.toml"], &[]), NOW).expect("sound").settings;
     assert_eq!(settings.texts.file, Some(folder.path().join("inner/texts.toml")));
     assert_eq!(settings.keys.directory, PathBuf::from(folder.path()).join("keys"));
+}
+
+#[test]
+fn sources_of_facts_are_read_with_their_secrets_and_what_is_wrong_with_them_is_told() {
+    let folder = Folder::new();
+    fs::write(folder.path().join("secret"), "s3cret\n").expect("written");
+    let profile = root().join("config/examples/profiles/facts.toml");
+    let http = format!("profile = {profile:?}\nsecret_files = {{ token = \"secret\" }}");
+    let camara = r#"
+        tenure_url = "https://api.example/kyc-tenure/v0.2"
+        token = { url = "https://api.example/token", client_id = "smsbus", client_secret_file = "secret" }
+    "#;
+    let sound = format!(
+        "[facts.sources.crm]\ncarrier = \"beeline\"\nasking.timeout_ms = 900\n[facts.sources.crm.http]\n{http}\n\
+         [facts.sources.camara]\ncarrier = \"beeline\"\n[facts.sources.camara.camara]\n{camara}\n\
+         [facts.look_up.http]\n{http}\n"
+    );
+    fs::write(folder.path().join("more.toml"), &sound).expect("written");
+    let materials = load(&folder.sources(&["more.toml"], &[]), NOW).expect("sound").materials;
+    let names: Vec<_> =
+        materials.sources.iter().map(|source| (source.name.as_str(), source.asking.timeout_ms)).collect();
+    assert_eq!(names, [("camara", 2_000), ("crm", 900)]);
+    let camara = match &materials.sources[0].interface {
+        SourceInterface::Camara(profile, secrets) => (profile.tenure_url.is_some(), secrets.client_secret.as_str()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(camara, (true, "s3cret"));
+    assert!(materials.look_up.is_some());
+
+    let cis = root().join("config/examples/profiles/cis.toml");
+    let unsound = format!(
+        r#"
+        facts.budget_ms = 20_000
+        facts.asking.questions_max = 0
+        facts.sources.a = {{ carrier = "tele2" }}
+        facts.sources.b = {{ carrier = "beeline" }}
+        facts.sources.c.carrier = "beeline"
+        facts.sources.c.camara.token = {{ url = "https://x.example", client_id = "x", client_secret_file = "none" }}
+        facts.look_up.http = {{ profile = {cis:?} }}
+        routing.numbers_max = 0
+        eligibility.agencies.nobody.daily_minor = 1
+        eligibility.callers.nobody.daily_minor = 1
+        "#
+    );
+    let problems = folder.problems(&unsound);
+    for expected in [
+        "more.toml: facts.budget_ms: 20000 is not between 10 and 15000",
+        "more.toml: facts.asking.questions_max: 0 is not between",
+        "more.toml: facts.sources.a.carrier: no carrier has the name \"tele2\"",
+        "more.toml: facts.sources.b: its carrier charges by SMPP, which answers no questions",
+        "more.toml: facts.sources.c.camara.sim_swap_url: name it, or tenure_url",
+        "more.toml: facts.look_up.http.secret_files.",
+        "more.toml: facts.look_up.http.profile: the profile has no [portability]",
+        "more.toml: routing.numbers_max: 0 is not between",
+        "more.toml: eligibility.agencies.nobody: no agency has this id",
+        "more.toml: eligibility.callers.nobody: no caller of the API has this name",
+    ] {
+        assert!(problems.iter().any(|line| line.starts_with(expected)), "{expected}\n{problems:#?}");
+    }
+    assert!(!problems.iter().any(|line| line.contains("s3cret")), "a secret was told");
 }

@@ -1,9 +1,17 @@
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{Asking, AskingSettings, Silence};
-use crate::{charge::CarrierName, msisdn::Msisdn};
+use crate::{
+    carrier::{HttpCarrier, http::PortabilityReading},
+    charge::CarrierName,
+    msisdn::Msisdn,
+};
 
 /// Somebody who can be asked which carrier a number belongs to.
 #[derive(Clone, Debug)]
@@ -19,6 +27,8 @@ pub struct LookUp {
 /// What a look-up is.
 #[derive(Clone)]
 pub enum LookUpKind {
+    /// The `portability` request of an HTTP profile.
+    Profile(HttpCarrier),
     /// A closure stands in, for tests of what is around a look-up.
     #[cfg(test)]
     Probe(Arc<dyn Fn(Msisdn) -> ProbeAnswer + Send + Sync>),
@@ -35,29 +45,40 @@ pub(crate) type Found = Result<Option<CarrierName>, String>;
 #[derive(Debug)]
 pub(super) struct AskedLookUp {
     kind: LookUpKind,
+    patience: Duration,
     asking: Asking<Option<CarrierName>>,
 }
 
 impl LookUpKind {
-    async fn ask(&self, msisdn: Msisdn) -> Found {
-        match *self {
+    async fn ask(&self, msisdn: Msisdn, patience: Duration) -> Found {
+        match self {
+            LookUpKind::Profile(http) => match http.portability(msisdn, patience).await {
+                PortabilityReading::Carrier(carrier) => Ok(Some(carrier)),
+                PortabilityReading::NotFound => Ok(None),
+                PortabilityReading::Unlisted(name) => {
+                    warn!(name, "a look-up names a carrier that its profile does not list");
+                    Ok(None)
+                }
+                PortabilityReading::Unclear(why) => Err(why),
+            },
             #[cfg(test)]
-            LookUpKind::Probe(ref probe) => probe(msisdn).await,
+            LookUpKind::Probe(probe) => probe(msisdn).await,
         }
     }
 }
 
 impl AskedLookUp {
-    pub(super) fn new(look_up: LookUp, budget: std::time::Duration) -> AskedLookUp {
+    pub(super) fn new(look_up: LookUp, budget: Duration) -> AskedLookUp {
         let LookUp { name, asking, kind } = look_up;
-        AskedLookUp { kind, asking: Asking::new(name, asking.config(budget)) }
+        let patience = Duration::from_millis(asking.timeout_ms);
+        AskedLookUp { kind, patience, asking: Asking::new(name, asking.config(budget)) }
     }
 
     /// Whose subscriber the number is, if that is said before `until`.
     pub(super) async fn ask(&self, msisdn: Msisdn, until: Instant) -> Result<Option<CarrierName>, Silence> {
         let question = || {
-            let kind = self.kind.clone();
-            async move { kind.ask(msisdn).await }
+            let (kind, patience) = (self.kind.clone(), self.patience);
+            async move { kind.ask(msisdn, patience).await }
         };
         let found = self.asking.begin(msisdn, question)?.answer(until).await;
         debug!(msisdn = msisdn.masked(), ?found, "a look-up of a number's carrier");
@@ -67,9 +88,10 @@ impl AskedLookUp {
 
 impl fmt::Debug for LookUpKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        f.write_str(match self {
+            LookUpKind::Profile(_) => "Profile",
             #[cfg(test)]
-            LookUpKind::Probe(_) => f.write_str("Probe"),
-        }
+            LookUpKind::Probe(_) => "Probe",
+        })
     }
 }

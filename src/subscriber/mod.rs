@@ -21,6 +21,6 @@ pub use keeper::{Keeper, KeeperConfig};
 pub use look_up::{LookUp, LookUpKind};
 pub use number_list::{Asserts, NumberList, NumberListSettings};
 pub use number_list_file::{NumberListError, NumberLists, NumberListsSettings};
-pub use settings::FactsSettings;
-pub use source::{AskingSettings, Source, SourceKind};
+pub use settings::{CamaraFactsSettings, FactSourceSettings, FactsSettings, LookUpSettings};
+pub use source::{AskingSettings, SimSwapBy, Source, SourceKind};
 pub use subscribers::{Gathered, Silent, Subscribers};

@@ -47,6 +47,7 @@ struct Asked {
     carrier: CarrierName,
     facts: Vec<FactName>,
     kind: SourceKind,
+    patience: Duration,
     asking: Asking<Facts>,
 }
 
@@ -89,6 +90,7 @@ impl Subscribers {
         let asked = |source: Source| Asked {
             asking: Asking::new(source.name.clone(), source.asking.config(budget)),
             facts: source.kind.facts(),
+            patience: Duration::from_millis(source.asking.timeout_ms),
             name: source.name,
             carrier: source.carrier,
             kind: source.kind,
@@ -270,10 +272,11 @@ impl Subscribers {
     fn ask(&self, source: &Asked, msisdn: Msisdn, now: Timestamp) -> Result<Waiting<Facts>, Silence> {
         source.asking.begin(msisdn, || {
             let (kind, known) = (source.kind.clone(), self.known.clone());
+            let patience = source.patience;
             let (carrier, named) = (source.carrier.clone(), source.kind.fact_source(source.name.clone()));
             async move {
                 let mut facts = Facts::new();
-                for (name, value) in kind.ask(msisdn).await? {
+                for (name, value) in kind.ask(msisdn, now, patience).await? {
                     // It was so when it was asked, or later.
                     let fact = Fact { value, source: named.clone(), observed_at: now };
                     if value != FactValue::Unknown {

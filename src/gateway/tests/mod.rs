@@ -2,6 +2,7 @@
 
 mod crashes;
 mod evidence;
+mod facts;
 mod ids;
 #[cfg(feature = "failpoints")]
 mod kill_points;

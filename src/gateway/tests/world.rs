@@ -32,7 +32,7 @@ use crate::{
         Charging, ChargingMoment, DelayRange, Fault, FaultRule, MoReport, Simulator, SimulatorConfig, Traffic,
     },
     store::{ChargeFilter, GroupCommit, GroupCommitConfig, KeyGuard, Memory, Store},
-    subscriber::{CacheSettings, FactCache, NumberLists, NumberListsSettings, Subscribers},
+    subscriber::{FactsSettings, Keeper, LookUp, NumberLists, NumberListsSettings, Source, Subscribers},
     ticket::{Keyring, MsisdnTagKey, SigningKey, short_code::ShortCodeMaster},
     transit::{Catalogue, CatalogueText},
 };
@@ -50,6 +50,9 @@ pub(crate) struct Setting {
     pub(crate) simulator: SimulatorConfig,
     pub(crate) rules: Rules,
     pub(crate) lists: NumberListsSettings,
+    pub(crate) facts: FactsSettings,
+    /// Who can be asked about subscribers.
+    pub(crate) asked: fn(&Simulator) -> (Vec<Source>, Option<LookUp>),
     /// Lines added to the carrier's profile.
     pub(crate) profile: String,
     /// SQLite in a temporary folder instead of the model in memory.
@@ -85,6 +88,8 @@ impl Default for Setting {
             },
             rules: Rules::default(),
             lists: NumberListsSettings::default(),
+            facts: FactsSettings::default(),
+            asked: |_| (Vec::new(), None),
             profile: String::new(),
             sqlite: false,
             clock: Clock::System,
@@ -153,14 +158,20 @@ impl World {
         .expect("a profile");
         let clock = self.setting.clock.clone();
         let lists = NumberLists::load(&self.setting.lists, clock.now()).expect("lists");
+        let writer = GroupCommit::start(store.clone(), GroupCommitConfig::default());
+        let facts = &self.setting.facts;
+        let keeper = facts.keeper(&RoutingSettings::default());
+        let keeper = Keeper::start(store.clone(), writer.clone(), clock.clone(), keeper);
+        let asked = (self.setting.asked)(&self.simulator);
+        let subscribers = Subscribers::open(lists, facts, asked, (store.clone(), keeper));
         let parts = Parts {
             config: self.setting.gateway.clone(),
             clock,
-            writer: GroupCommit::start(store.clone(), GroupCommitConfig::default()),
+            writer,
             store,
             carriers: vec![carrier],
             books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
-            subscribers: Subscribers::new(lists, FactCache::new(CacheSettings::default())),
+            subscribers,
             routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
             keyring: keyring(),
@@ -244,7 +255,7 @@ impl World {
     }
 
     /// Work of the gateway's own process.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.process.as_ref().expect("the gateway runs").runtime.spawn(work)
     }
 
