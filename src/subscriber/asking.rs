@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use crate::{
     msisdn::Msisdn,
-    pace::{Breaker, BreakerConfig},
+    pace::{Breaker, BreakerConfig, BreakerState},
 };
 
 /// How one source is asked.
@@ -115,13 +115,13 @@ impl<A: Clone + Send + Sync + 'static> Asking<A> {
             inner.count(Silence::BreakerOpen.code());
             return Err(Silence::BreakerOpen);
         }
-        breaker.take();
+        let is_trial = breaker.take();
         drop(breaker);
         let (sender, waiting) = watch::channel(None);
         let sender = Arc::new(sender);
         flights.insert(msisdn, sender.clone());
         drop(flights);
-        let landing = Landing { inner: inner.clone(), msisdn, sender };
+        let landing = Landing { inner: inner.clone(), msisdn, sender, is_trial };
         tokio::spawn(landing.fly(question()));
         Ok(Waiting(waiting))
     }
@@ -167,6 +167,7 @@ struct Landing<A> {
     inner: Arc<Inner<A>>,
     msisdn: Msisdn,
     sender: Arc<watch::Sender<Said<A>>>,
+    is_trial: bool,
 }
 
 impl<A: Clone + Send + Sync + 'static> Landing<A> {
@@ -178,8 +179,14 @@ impl<A: Clone + Send + Sync + 'static> Landing<A> {
             () = self.abandoned() => None,
         };
         if place.is_none() {
-            inner.breaker().give_back();
+            self.give_trial_back();
             inner.count("abandoned");
+            return;
+        }
+        // It may have opened while this question waited its turn.
+        if !self.is_trial && inner.breaker().state(Instant::now()) != BreakerState::Closed {
+            inner.count(Silence::BreakerOpen.code());
+            self.say(Err(Silence::BreakerOpen));
             return;
         }
         let begun = Instant::now();
@@ -223,8 +230,20 @@ impl<A: Clone + Send + Sync + 'static> Landing<A> {
                 warn!(%source, why, "a source of facts is left alone for a while");
             }
         }
+        self.say(said);
+    }
+
+    fn say(&self, said: Result<A, Silence>) {
         self.inner.flights().remove(&self.msisdn);
         self.sender.send_replace(Some(said));
+    }
+}
+
+impl<A> Landing<A> {
+    fn give_trial_back(&self) {
+        if self.is_trial {
+            self.inner.breaker().give_back();
+        }
     }
 }
 
@@ -235,7 +254,7 @@ impl<A> Drop for Landing<A> {
         if flights.get(&self.msisdn).is_some_and(|flight| Arc::ptr_eq(flight, &self.sender)) {
             flights.remove(&self.msisdn);
             drop(flights);
-            self.inner.breaker().give_back();
+            self.give_trial_back();
             self.sender.send_replace(Some(Err(Silence::Failed { detail: "the question broke off".into() })));
         }
     }

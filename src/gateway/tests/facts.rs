@@ -72,17 +72,23 @@ fn portability(simulator: &Simulator) -> LookUp {
     LookUp { name: "portability".into(), asking: asking(), kind: LookUpKind::Profile(profile(simulator)) }
 }
 
+fn everybody(simulator: &Simulator) -> (Vec<Source>, Option<LookUp>) {
+    let mut sources = camara(simulator);
+    sources.push(crm(simulator));
+    (sources, None)
+}
+
 fn setting() -> Setting {
     let mut setting = Setting::default();
-    let (camara, facts) = (Some(CamaraConfig::default()), Some(FactsConfig::default()));
-    setting.simulator.http = HttpConfig { camara, facts, carrier: "Beeline".into(), ..HttpConfig::default() };
+    setting.simulator.http = HttpConfig {
+        camara: Some(CamaraConfig::default()),
+        facts: Some(FactsConfig::default()),
+        carrier: "Beeline".into(),
+        ..HttpConfig::default()
+    };
     let budget_ms = u64::try_from(BUDGET.as_millis()).expect("it fits");
     setting.facts = FactsSettings { budget_ms, ..FactsSettings::default() };
-    setting.asked = |simulator| {
-        let mut sources = camara(simulator);
-        sources.push(crm(simulator));
-        (sources, None)
-    };
+    setting.asked = everybody;
     setting
 }
 

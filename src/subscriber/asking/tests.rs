@@ -137,6 +137,22 @@ async fn a_source_that_fails_is_left_alone_then_tried_once() {
 }
 
 #[tokio::test]
+async fn those_who_wait_their_turn_when_the_breaker_opens_are_not_asked_about() {
+    let asking = asking(1, 1);
+    let first = asking.begin(msisdn(1), || async {
+        time::sleep(Duration::from_millis(20)).await;
+        Err("no".into())
+    });
+    let behind: Vec<_> =
+        (2..30).map(|n| asking.begin(msisdn(n), || async { unreachable!("the breaker is open") })).collect();
+    assert_eq!(wait(first, LONG).await, failed());
+    for one in behind {
+        assert_eq!(wait(one, LONG).await, Err(Silence::BreakerOpen));
+    }
+    assert_eq!(asking.under_way(), 0);
+}
+
+#[tokio::test]
 async fn answers_that_take_longer_than_the_budget_open_the_breaker_too() {
     let asking = asking(4, 2);
     let late = || async {
