@@ -1,8 +1,10 @@
 use super::*;
 
 fn wrong(text: &str) -> Vec<String> {
-    let error = Profile::parse("kcell.toml", text, &Overrides::default()).expect_err("it is wrong");
-    error.0.iter().map(ToString::to_string).collect()
+    match Profile::parse("kcell.toml", text, &Overrides::default()) {
+        Ok(_) => vec!["it is sound".into()],
+        Err(error) => error.0.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// `JSON` with one thing changed, and what is said of it.
@@ -99,7 +101,6 @@ fn a_template_is_tried_before_anything_is_sent() {
         ),
         ("/payments/{{ msisdn.e164 }}", "https://{{ city }}.example/", "charge.url: scheme and host are fixed"),
         ("/payments/{{ msisdn.e164 }}", "ftp://host/", "charge.url: want a path"),
-        ("/payments/{{ msisdn.e164 }}", "//evil.example/x", "charge.url: "),
         (
             "url = \"/payments/{{ msisdn.e164 }}\"",
             "url = \"/payments\"\nheaders = { X = \"{{ city }}\\n\" }",
@@ -239,4 +240,10 @@ proptest::proptest! {
         let _ = Profile::parse("x.toml", &format!("{}{noise}{}", &JSON[..cut], &JSON[cut..]), &Overrides::default());
         let _ = Profile::parse("x.toml", &noise, &Overrides::default());
     }
+}
+
+#[test]
+fn no_path_leads_to_another_host() {
+    let profile = profile(&JSON.replace("/payments/{{ msisdn.e164 }}", "//evil.example/x"));
+    assert_eq!(render(&profile, Operation::Charge).url.host_str(), Some("api.example"));
 }
