@@ -168,9 +168,10 @@ impl CamaraCarrier {
         self.0.gate.standing()
     }
 
-    /// How long an answer takes, nearly always, as measured.
+    /// How long it takes to know that the money was taken, nearly always, as measured: in two steps that is three answers.
     pub fn expected_answer(&self) -> Duration {
-        self.0.gate.expected_answer().min(self.0.profile.response_timeout())
+        let answers = if self.0.profile.two_step { 3 } else { 1 };
+        (self.0.gate.expected_answer() * answers).min(self.0.profile.response_timeout())
     }
 
     /// Sends nothing new from now on, or goes on.

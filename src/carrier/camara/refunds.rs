@@ -112,6 +112,7 @@ impl CamaraCarrier {
             };
             let total = answer.header("x-total-count").and_then(|text| text.trim().parse::<usize>().ok());
             let is_last = made.is_empty();
+            let is_full = u32::try_from(made.len()).is_ok_and(|count| count >= self.profile().list.per_page);
             for one in made {
                 // A page that begins anew shows what was there before.
                 if !all.iter().any(|known| known.refund_id == one.refund_id) {
@@ -119,7 +120,8 @@ impl CamaraCarrier {
                 }
             }
             match total {
-                Some(total) if all.len() >= total => return Some(all),
+                // After a full page the count alone is not believed: some carriers count the page.
+                Some(total) if all.len() >= total && !is_full => return Some(all),
                 None if is_last => return Some(all),
                 Some(_) if is_last => return None,
                 _ => {}

@@ -33,14 +33,16 @@ const PAYMENT_ID: &str = "AK234rfweSBuWGFUEWFGWEVWRV";
 
 /// A profile with these further keys.
 fn profile(base: &str, more: &str) -> CamaraProfile {
+    let rate = if more.contains("tps") { "" } else { "tps = 1000" };
     toml::from_str(&format!(
         r#"
         billing_url = "{base}/carrier-billing/v0.5"
         refund_url = "{base}/carrier-billing-refund/v0.3"
         sim_swap_url = "{base}/sim-swap/v2"
         tenure_url = "{base}/kyc-tenure/v0.2"
-        connect_timeout_ms = 400
-        response_timeout_ms = 800
+        connect_timeout_ms = 1000
+        response_timeout_ms = 3000
+        {rate}
         {more}
         token = {{ url = "{base}/token", client_id = "smsbus", client_secret_file = "secret" }}
         reasons = {{ "pending debt" = "credit_debt", "debt" = "insufficient_balance", "CARRIER_BILLING.UNAUTHORIZED_AMOUNT" = "daily_limit" }}
