@@ -110,6 +110,7 @@ fn order(n: u64, received_at: Timestamp) -> Order {
         fare_class: "standard".into(),
         passengers: 1,
         amount: Money::kzt(8_000),
+        zone: None,
         trip: None,
         channel: Channel::Api { caller: "ticket-service".into() },
         language: Language::Ru,

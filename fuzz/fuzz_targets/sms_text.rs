@@ -182,14 +182,15 @@ fn check_command(text: &str, passengers_max: u8) {
         }
     }
     let reply = match &command {
-        Ok(Command::Buy { vehicle, passengers }) => {
-            assert!((1..=10).contains(&vehicle.len()));
-            assert!(vehicle.bytes().all(|octet| octet.is_ascii_digit() || octet.is_ascii_uppercase()));
+        Ok(Command::Buy { vehicle, zone, passengers }) => {
+            assert!((1..=8).contains(&vehicle.as_str().len()));
+            assert!(vehicle.as_str().bytes().all(|octet| octet.is_ascii_digit() || octet.is_ascii_uppercase()));
             assert!(*passengers == PASSENGERS_MIN || *passengers <= passengers_max);
             // What was understood is understood again, and the same.
-            let again = passenger::parse(&format!("{vehicle}*{passengers}"), passengers_max.max(PASSENGERS_MIN));
+            let zone = zone.map_or_else(String::new, |zone| format!(" {zone}"));
+            let again = passenger::parse(&format!("{vehicle}{zone}*{passengers}"), passengers_max.max(PASSENGERS_MIN));
             assert_eq!(again.as_ref(), command.as_ref());
-            Message::NotChargedSendAgain { vehicle }
+            Message::NotChargedSendAgain { vehicle: vehicle.as_str() }
         }
         Ok(_) => Message::Help,
         Err(error) => error.reply(),

@@ -11,7 +11,7 @@ use crate::{
     passenger::Language,
     store::StoredTicket,
     ticket::qr,
-    transit::VehicleCode,
+    transit::{VehicleCode, Zone},
 };
 
 /// A sum of money.
@@ -66,6 +66,10 @@ pub(super) struct ChargeAnswer {
     agency: String,
     /// The fare class.
     fare_class: String,
+    /// The zone that was paid for, on a route with zones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u8>, minimum = 1, maximum = 9)]
+    zone: Option<Zone>,
     /// The caller's id of the trip, if one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     trip: Option<String>,
@@ -216,10 +220,11 @@ impl ChargeAnswer {
             route: order.route,
             agency: order.agency,
             fare_class: order.fare_class,
+            zone: order.zone,
             trip: order.trip.map(|trip| trip.id),
             channel: match order.channel {
                 Channel::Sms { .. } => "sms",
-                Channel::Api { .. } => "api",
+                Channel::Api { .. } | Channel::ApiForSms { .. } => "api",
             },
             language: order.language,
             received_at: order.received_at,

@@ -11,6 +11,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
@@ -44,6 +45,8 @@ struct Known {
     roles: BTreeSet<Role>,
     /// Bounds his requests under way.
     requests: Arc<Semaphore>,
+    /// Bounds the charges that he asks for.
+    charges: Option<DefaultDirectRateLimiter>,
 }
 
 /// All callers, by the hashes of their tokens.
@@ -55,7 +58,9 @@ impl Callers {
     pub(super) fn new(config: &ApiConfig) -> Callers {
         let caller = |(name, token): (&String, &TokenConfig)| {
             let requests = Arc::new(Semaphore::new(config.caller_requests_max));
-            (token.sha256.0, Caller(Arc::new(Known { name: name.clone(), roles: token.roles.clone(), requests })))
+            let charges = token.charges_per_second.map(|rate| RateLimiter::direct(Quota::per_second(rate)));
+            let known = Known { name: name.clone(), roles: token.roles.clone(), requests, charges };
+            (token.sha256.0, Caller(Arc::new(known)))
         };
         Callers(BTreeMap::iter(&config.tokens).map(caller).collect())
     }
@@ -82,6 +87,17 @@ impl Caller {
     /// Whether he has one of these roles.
     pub(super) fn has_one_of(&self, roles: &[Role]) -> bool {
         roles.iter().any(|role| self.0.roles.contains(role))
+    }
+
+    /// Counts a charge that he asks for. Errors: he has asked for more than was agreed; after how many seconds he may go on.
+    pub(super) fn count_charge(&self) -> Result<(), Problem> {
+        let Some(charges) = &self.0.charges else { return Ok(()) };
+        charges.check().map_err(|not_until| {
+            let wait = not_until.wait_time_from(charges.clock().now());
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let detail = "more charges a second than were agreed with this caller";
+            Problem::new(Code::TooManyRequests, detail).with(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+        })
     }
 
     /// What bounds his requests under way.

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
@@ -34,6 +37,9 @@ pub struct TokenConfig {
     pub sha256: TokenHash,
     /// What the caller may do.
     pub roles: BTreeSet<Role>,
+    /// So many charges a second may be asked for, and as many at once; more are refused. Not limited, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charges_per_second: Option<NonZeroU32>,
 }
 
 /// SHA-256 of a token. Written as 64 hexadecimal digits.

@@ -4,13 +4,15 @@ use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{error::Problem, reading::QueryOf};
+use super::{auth::Caller, error::Problem, reading::QueryOf};
 use crate::{
     charge::{CarrierName, Reason},
     clock::Timestamp,
-    eligibility::{Basis, Decision, Finding, Outcome, Verdict},
-    gateway::Gateway,
+    eligibility::{Basis, Decision, FactName, FactValue, Finding, Outcome},
+    gateway::{Eligibility, Enquiry, Gateway},
     msisdn::Msisdn,
+    subscriber::Silent,
+    transit::{VehicleCode, Zone},
 };
 
 /// Whom it is about.
@@ -21,6 +23,12 @@ pub(super) struct EligibilityQuery {
     /// The subscriber.
     #[param(value_type = String)]
     msisdn: Msisdn,
+    /// The code of a vehicle: then one passenger's fare in it is judged too, and what its agency may sell.
+    #[param(value_type = Option<String>)]
+    vehicle: Option<VehicleCode>,
+    /// The fare zone, where the vehicle's route has zones.
+    #[param(value_type = Option<u8>, minimum = 1)]
+    zone: Option<Zone>,
 }
 
 /// Whether a number can pay, and why.
@@ -30,10 +38,19 @@ pub(super) struct EligibilityAnswer {
     /// The subscriber, in E.164.
     #[schema(value_type = String, example = "+77051234567")]
     msisdn: Msisdn,
-    /// The carrier that would be asked, by the number's prefix. Absent if there is none: then nobody can charge it.
+    /// The carrier that would be asked. Absent if there is none: then nobody can charge it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     carrier: Option<CarrierName>,
+    /// How that carrier is known: `message` (a message of the passenger came in there), `look_up` (a portability look-up said
+    /// so) or `prefix` (a hint).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "prefix")]
+    carrier_by: Option<&'static str>,
+    /// When that was so; absent for a prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    carrier_observed_at: Option<Timestamp>,
     /// Whether our rules have nothing against it. The carrier still has the last word.
     allowed: bool,
     /// Why not: the first rule that declines. A code of `docs/errors`.
@@ -57,39 +74,82 @@ struct RuleFinding {
     declines: bool,
     /// What it looked at. `kind` says which: `deny_list` (`list`), `fact` (`name`, `fact` with `value`, `source` and
     /// `observed_at`, `age_seconds`, `counted_as`, `max_age_seconds`, `when_unknown`), `velocity` (`purchases`,
-    /// `purchases_max`, `window_seconds`) or `limit` (`spent`, `amount`, `limit`).
+    /// `purchases_max`, `window_seconds`), `limit` (`spent`, `amount`, `limit`) or `sales` (`by`, `sold`, `amount`, `limit`).
     #[schema(value_type = Object)]
     basis: Basis,
+    /// For a rule over a fact that is not known well enough: who said nothing about it, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    silent: Vec<SilentSource>,
+}
+
+/// Who said nothing about a fact, and why.
+#[derive(Debug, Serialize, ToSchema)]
+struct SilentSource {
+    /// The source, as it is configured; absent if none is configured for this fact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    /// `not_configured`, `timed_out` (no answer within the budget), `breaker_open` (it failed too often of late and is left
+    /// alone for a while), `failed` (an error, or an answer that cannot be read) or `cannot_say` (it does not know).
+    #[schema(example = "timed_out")]
+    why: &'static str,
 }
 
 /// Says why a number can or cannot pay
 ///
-/// Every rule with every fact, its source and its age. Nothing is bought and no carrier is asked.
+/// Every rule with every fact, its source and its age, and who said nothing and why. The sources are asked as they would be for
+/// a charge, and for as long. Nothing is bought.
 #[utoipa::path(
     get, path = "/v1/eligibility", tag = "eligibility", params(EligibilityQuery),
     responses((status = 200, description = "The verdict, for or against.", body = EligibilityAnswer)),
 )]
 pub(super) async fn read_eligibility(
     State(gateway): State<Gateway>,
-    QueryOf(EligibilityQuery { msisdn }): QueryOf<EligibilityQuery>,
+    caller: Caller,
+    QueryOf(EligibilityQuery { msisdn, vehicle, zone }): QueryOf<EligibilityQuery>,
 ) -> Result<Json<EligibilityAnswer>, Problem> {
     let judged_at = gateway.now();
-    let (carrier, verdict) = match gateway.eligibility(msisdn).await? {
-        Some((carrier, verdict)) => (Some(carrier), verdict),
-        None => (None, Verdict { decision: Decision::Declined(Reason::NoRoute), findings: Vec::new() }),
+    let enquiry = Enquiry { msisdn, vehicle, zone, caller: Some(caller.name().to_owned()) };
+    let Some(Eligibility { route, silent, unsourced, verdict }) = gateway.eligibility(&enquiry).await? else {
+        let reason = Some(Reason::NoRoute);
+        let (carrier, carrier_by, carrier_observed_at, findings) = (None, None, None, Vec::new());
+        let allowed = false;
+        let answer = EligibilityAnswer {
+            msisdn,
+            carrier,
+            carrier_by,
+            carrier_observed_at,
+            allowed,
+            reason,
+            judged_at,
+            findings,
+        };
+        return Ok(Json(answer));
     };
     let reason = match verdict.decision {
         Decision::Allowed => None,
         Decision::Declined(reason) => Some(reason),
     };
-    let finding =
-        |Finding { rule, outcome, basis }| RuleFinding { rule, declines: outcome == Outcome::Declines, basis };
+    let finding = |Finding { rule, outcome, basis }| {
+        let silent = who_was_silent(&basis, &silent, &unsourced);
+        RuleFinding { rule, declines: outcome == Outcome::Declines, basis, silent }
+    };
     Ok(Json(EligibilityAnswer {
         msisdn,
-        carrier,
+        carrier: Some(route.carrier),
+        carrier_by: Some(route.source.code()),
+        carrier_observed_at: route.observed_at,
         allowed: reason.is_none(),
         reason,
         judged_at,
         findings: verdict.findings.into_iter().map(finding).collect(),
     }))
+}
+
+fn who_was_silent(basis: &Basis, silent: &[Silent], unsourced: &[FactName]) -> Vec<SilentSource> {
+    let Basis::Fact { name, counted_as: FactValue::Unknown, .. } = basis else { return Vec::new() };
+    let not_configured = unsourced.contains(name).then_some(SilentSource { source: None, why: "not_configured" });
+    let about_it = silent.iter().filter(|silent| silent.facts.contains(name));
+    let asked =
+        about_it.map(|silent| SilentSource { source: Some(silent.source.to_string()), why: silent.silence.code() });
+    not_configured.into_iter().chain(asked).collect()
 }

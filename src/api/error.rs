@@ -32,6 +32,8 @@ pub(super) enum Code {
     Timeout,
     Conflict,
     IdempotencyKeyConflict,
+    /// The key is the id of an SMS that has its answer.
+    MoAnswered,
     PayloadTooLarge,
     UnsupportedMediaType,
     /// Nobody can make this purchase.
@@ -105,6 +107,7 @@ impl Code {
             Code::Timeout => "timeout",
             Code::Conflict => "conflict",
             Code::IdempotencyKeyConflict => "idempotency_key_conflict",
+            Code::MoAnswered => "mo_answered",
             Code::PayloadTooLarge => "payload_too_large",
             Code::UnsupportedMediaType => "unsupported_media_type",
             Code::Impossible(reason) => reason.code(),
@@ -124,7 +127,7 @@ impl Code {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Code::Conflict | Code::IdempotencyKeyConflict => StatusCode::CONFLICT,
+            Code::Conflict | Code::IdempotencyKeyConflict | Code::MoAnswered => StatusCode::CONFLICT,
             Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::Impossible(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -148,10 +151,14 @@ impl Code {
             Code::Timeout => "the answer took too long",
             Code::Conflict => "the state does not allow it",
             Code::IdempotencyKeyConflict => "the key was used with another body",
+            Code::MoAnswered => "the passenger has had an answer to this SMS",
             Code::PayloadTooLarge => "the body is too large",
             Code::UnsupportedMediaType => "the body is not of a type that is accepted",
             Code::Impossible(Reason::UnknownVehicle) => "no vehicle has this code",
             Code::Impossible(Reason::FareNotFound) => "no fare is in force",
+            Code::Impossible(Reason::ZoneMissing) => "the fare depends on the zone, and none was named",
+            Code::Impossible(Reason::ZoneUnexpected) => "a zone was named, and the route has none",
+            Code::Impossible(Reason::UnknownZone) => "the route has no such zone",
             Code::Impossible(Reason::NoRoute) => "no carrier is configured for the number",
             Code::Impossible(_) => "nobody can make this purchase",
             Code::TooManyRequests => "the caller asks too often",
@@ -270,6 +277,8 @@ impl From<PurchaseError> for Problem {
             PurchaseError::Impossible(reason) => Problem::bare(Code::Impossible(reason)),
             PurchaseError::Passengers { .. } => Problem::field("/passengers", error.to_string()),
             PurchaseError::KeyConflict(_) => Problem::new(Code::IdempotencyKeyConflict, error.to_string()),
+            PurchaseError::MoAnswered => Problem::new(Code::MoAnswered, error.to_string()),
+            PurchaseError::AnotherNumber => Problem::field("/msisdn", error.to_string()),
             PurchaseError::Overloaded | PurchaseError::Stopping => {
                 Problem::later(Code::Overloaded).logging(error.to_string())
             }

@@ -1,5 +1,5 @@
-//! The HTTP surface: the internal API, and health, readiness and metrics on a listener of their own. Handlers translate;
-//! they decide nothing.
+//! The HTTP surface: the internal API; the carriers' callbacks; and health, readiness and metrics; each on a listener of its own.
+//! Handlers translate; they decide nothing.
 //!
 //! The way of a request: `serve` owns the connection; `access_log` opens the span, counts the answer and writes the
 //! problems; `auth` knows the caller and what each route wants of him; `to_the_end` reads the body and runs the handler
@@ -8,7 +8,9 @@
 
 mod access_log;
 mod answer;
+mod asked;
 mod auth;
+mod callbacks;
 mod carriers;
 mod charges;
 mod config;
@@ -30,4 +32,4 @@ mod trace;
 mod tests;
 
 pub use config::{ApiConfig, Role, TokenConfig, TokenHash, TokenHashError};
-pub use serve::{serve, serve_operations};
+pub use serve::{serve, serve_callbacks, serve_operations};

@@ -11,6 +11,7 @@ use utoipa::{
 };
 
 use super::{
+    asked,
     auth::Access,
     carriers, charges, eligibility,
     error::{PROBLEM_JSON, ProblemDocument},
@@ -42,6 +43,8 @@ const BEARER: &str = "bearer";
         charges::read_charge,
         charges::read_journal,
         charges::resolve_charge,
+        asked::submit_otp,
+        asked::refund_charge,
         eligibility::read_eligibility,
         tickets::list_tickets,
         tickets::read_ticket,

@@ -28,7 +28,7 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::KeyGuard,
-    transit::{Plate, VehicleCode},
+    transit::{VehicleCode, VehicleName, Zone},
 };
 
 /// The longest id of a trip, in characters.
@@ -62,6 +62,10 @@ pub(super) struct NewCharge {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "kk")]
     language: Option<Language>,
+    /// The zone that the passenger rides to, 1 to 9: on routes with zones, where it must be named, and only there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u8>, minimum = 1, maximum = 9, example = 3)]
+    zone: Option<Zone>,
 }
 
 /// The trip that the passenger rides on.
@@ -80,35 +84,8 @@ pub(super) struct NewTrip {
     next_arrives_at: Option<Timestamp>,
 }
 
-/// How a vehicle is named: by the code on its sticker or by its state plate.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-enum VehicleName {
-    Code(VehicleCode),
-    Plate(Plate),
-}
-
 const fn one() -> u8 {
     1
-}
-
-impl TryFrom<String> for VehicleName {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<VehicleName, &'static str> {
-        let code = text.parse().map(VehicleName::Code);
-        code.or_else(|_| text.parse().map(VehicleName::Plate))
-            .map_err(|_| "a vehicle is named by one to eight digits or by its state plate")
-    }
-}
-
-impl From<VehicleName> for String {
-    fn from(name: VehicleName) -> String {
-        match name {
-            VehicleName::Code(code) => code.into(),
-            VehicleName::Plate(plate) => plate.as_str().to_owned(),
-        }
-    }
 }
 
 impl NewCharge {
@@ -151,6 +128,8 @@ impl NewCharge {
 /// Whatever went wrong on the way, the same request under the same `Idempotency-Key` is always safe. The same number in the
 /// same vehicle again, under another key, is a repeat: it is answered with the charge that is there already, and with
 /// `repeat_of`.
+///
+/// A passenger's SMS that was handed over by webhook is bought with its `mo` as the key. The passenger is then answered by SMS.
 #[utoipa::path(
     post, path = "/v1/charges", tag = "charges",
     params(
@@ -164,8 +143,10 @@ impl NewCharge {
             headers(("Location" = String, description = "The charge."))),
         (status = 202, description = "The outcome is still to come: `processing`, `awaiting_otp` or `in_doubt`. Not an error, and not final.", body = ChargeAnswer,
             headers(("Location" = String, description = "The charge."))),
-        (status = 409, description = "`idempotency_key_conflict`: the key was used for another request.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "Nobody can make this purchase: `unknown_vehicle`, `fare_not_found` or `no_route`. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`idempotency_key_conflict`: the key was used for another request. `mo_answered`: the key is the id of an SMS that was handed over, and the passenger has been told that nothing was charged.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_requests`: more charges a second, or more requests at once, than were agreed with this caller. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "After so many seconds it is worth asking again."))),
+        (status = 422, description = "Nobody can make this purchase: `unknown_vehicle`, `fare_not_found`, `zone_missing`, `zone_unexpected`, `unknown_zone` or `no_route`. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn open_charge(
@@ -176,6 +157,7 @@ pub(super) async fn open_charge(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(body): JsonBody<NewCharge>,
 ) -> Result<Response, Problem> {
+    caller.count_charge()?;
     let received_at = gateway.now();
     body.check()?;
     let purchased = gateway
@@ -184,6 +166,7 @@ pub(super) async fn open_charge(
             vehicle: body.vehicle_code(&gateway)?,
             passengers: body.passengers,
             guard: KeyGuard { caller: caller.name().to_owned(), key, body_sha256: body.sha256()? },
+            zone: body.zone,
             fare_class: body.fare_class,
             trip: body.trip.map(|trip| Trip {
                 id: trip.id,
@@ -196,7 +179,7 @@ pub(super) async fn open_charge(
             received_at,
         })
         .await?;
-    let wait = preferred_wait(&headers).map(|wait| wait.min(Duration::from_secs(api.config().wait_seconds_max)));
+    let wait = preferred_wait(&headers).map(|wait| api.bounded(wait));
     let (is_new, is_repeat) = match &purchased {
         Purchased::New(_) => (true, false),
         Purchased::Replayed { repeat, .. } => (false, *repeat),
@@ -211,7 +194,7 @@ pub(super) async fn open_charge(
 }
 
 /// The charge after at most `wait`.
-async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Charge, Problem> {
+pub(super) async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Charge, Problem> {
     match wait {
         Some(wait) if charge.state.is_open() => {
             let found = gateway.wait(charge.reference, wait).await?;
@@ -255,6 +238,7 @@ mod tests {
             r#"{"msisdn": "+77051234567", "vehicle": "01234"}"#,
             r#"{"msisdn": "+77051234567", "vehicle": "1234", "passengers": 2}"#,
             r#"{"msisdn": "+77051234567", "vehicle": "1234", "language": "kk"}"#,
+            r#"{"msisdn": "+77051234567", "vehicle": "1234", "zone": 3}"#,
             r#"{"msisdn": "+77051234568", "vehicle": "1234"}"#,
         ] {
             assert_ne!(sha256(other), plain, "{other}");

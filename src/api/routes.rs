@@ -1,6 +1,6 @@
 //! The table of all routes. The router is made of it, and what the document at `/openapi.json` says of access is too.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -13,7 +13,7 @@ use axum::{
 };
 
 use super::{
-    ApiConfig, Role, access_log,
+    ApiConfig, Role, access_log, asked,
     auth::{Access, Callers, authorise},
     carriers, charges, eligibility,
     error::{Code, Problem},
@@ -51,6 +51,11 @@ impl Api {
         &self.0.config
     }
 
+    /// No longer than a caller may wait.
+    pub(super) fn bounded(&self, wait: Duration) -> Duration {
+        wait.min(Duration::from_secs(self.config().wait_seconds_max))
+    }
+
     /// Who may call.
     pub(super) fn callers(&self) -> &Callers {
         &self.0.callers
@@ -79,6 +84,7 @@ pub(super) struct Route {
 /// Sells, and those who answer for what was sold.
 const CHARGES: Access = Access::OneOf(&[Role::Ticketing, Role::Support, Role::Finance, Role::Operations]);
 const TICKETING: Access = Access::OneOf(&[Role::Ticketing]);
+const REFUNDS: Access = Access::OneOf(&[Role::Ticketing, Role::Support, Role::Finance]);
 const PASSENGERS: Access = Access::OneOf(&[Role::Ticketing, Role::Support]);
 const AUDIT: Access = Access::OneOf(&[Role::Support, Role::Operations]);
 const OPERATIONS: Access = Access::OneOf(&[Role::Operations]);
@@ -90,6 +96,8 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(Method::GET, "/v1/charges", CHARGES, get(charges::list_charges)),
         Route::new(Method::GET, "/v1/charges/{reference}", CHARGES, get(charges::read_charge)),
         Route::new(Method::GET, "/v1/charges/{reference}/journal", AUDIT, get(charges::read_journal)),
+        Route::new(Method::POST, "/v1/charges/{reference}/otp", TICKETING, post(asked::submit_otp)),
+        Route::new(Method::POST, "/v1/charges/{reference}/refunds", REFUNDS, post(asked::refund_charge)),
         Route::new(Method::POST, "/v1/charges/{reference}/resolution", OPERATIONS, post(charges::resolve_charge)),
         Route::new(Method::GET, "/v1/eligibility", PASSENGERS, get(eligibility::read_eligibility)),
         Route::new(Method::GET, "/v1/tickets", PASSENGERS, get(tickets::list_tickets)),

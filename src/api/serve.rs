@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     pin::pin,
     sync::{
         Arc,
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::Request};
+use axum::{Extension, Router, http::Request};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -27,7 +28,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::{
-    ApiConfig, operations,
+    ApiConfig, callbacks, operations,
     routes::{self, Api},
 };
 use crate::gateway::Gateway;
@@ -83,6 +84,23 @@ pub async fn serve_operations(
     Ok(())
 }
 
+/// Serves the carriers' callbacks on `listener` until `stop`; then takes no new connections, answers what was asked, and returns.
+/// Put it where carriers can reach it, behind TLS.
+pub async fn serve_callbacks(listener: TcpListener, gateway: Gateway, stop: CancellationToken) -> io::Result<()> {
+    let bounds = Bounds {
+        listener: "callbacks",
+        connections_max: 512,
+        first_request: Duration::from_secs(10),
+        drain: Duration::from_secs(5),
+    };
+    accept(listener, callbacks::router(gateway), bounds, stop).await;
+    Ok(())
+}
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
 #[derive(Clone, Copy)]
 struct Bounds {
     listener: &'static str,
@@ -104,8 +122,9 @@ async fn accept(listener: TcpListener, router: Router, bounds: Bounds, stop: Can
             accepted = accepted => accepted,
         };
         match (place, accepted) {
-            (Ok(place), Ok((stream, _))) => {
-                connections.spawn(converse(stream, router.clone(), bounds, stop.clone(), place));
+            (Ok(place), Ok((stream, address))) => {
+                let router = router.clone().layer(Extension(Peer(address.ip())));
+                connections.spawn(converse(stream, router, bounds, stop.clone(), place));
             }
             (_, Err(error)) => {
                 warn!(listener = bounds.listener, %error, "cannot accept a connection");

@@ -94,8 +94,9 @@ pub(super) async fn trace_carrier(
     let carrier = name.ok().and_then(|Path(name)| gateway.carrier(&name));
     let carrier = carrier.ok_or_else(|| Problem::new(Code::NotFound, "no carrier has this name"))?;
     let filter = TraceFilter { bind: query.bind, command: query.command };
-    let trace = carrier
-        .trace(filter, gateway.now())
+    let trace = carrier.trace(filter, gateway.now());
+    let trace = trace
+        .ok_or_else(|| Problem::new(Code::NotFound, "this carrier has no binds"))?
         .map_err(|full| Problem::new(Code::TooManyRequests, format!("of this carrier's traces, {full}")))?;
     warn!(carrier = %carrier.name(), by = caller.name(), seconds = query.seconds.0, "a carrier is traced");
     let until = Instant::now() + Duration::from_secs(query.seconds.0);

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    CamaraProfile, HttpProfile,
     links::{BindConfig, BreakerProfile, InterfaceVersion, TlsConfig},
     tariff::{TariffConfig, tariff_for},
 };
@@ -42,9 +43,29 @@ pub struct CarrierConfig {
     /// Beyond the ticket deadline, how much longer what is in doubt counts as spent (M14), in seconds.
     #[serde(default = "defaults::settlement_lag_seconds")]
     pub settlement_lag_seconds: u64,
+    /// Who decides about the purchases of its passengers' messages.
+    #[serde(default)]
+    pub purchase: PurchaseMode,
     /// Its SMSC: for messages from and to passengers, and for charging too where nothing else is configured.
     #[serde(default)]
     pub smpp: Option<SmppProfile>,
+    /// Charging over CAMARA.
+    #[serde(default)]
+    pub camara: Option<CamaraProfile>,
+    /// Charging over a private HTTP interface, as a profile says.
+    #[serde(default)]
+    pub http: Option<HttpProfile>,
+}
+
+/// What becomes of a message that wants to buy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PurchaseMode {
+    /// The gateway buys.
+    #[default]
+    Direct,
+    /// The ticket service gets it by webhook, and asks for the charge or does not.
+    Webhook,
 }
 
 impl CarrierConfig {
@@ -59,14 +80,19 @@ impl CarrierConfig {
         amount.minor == 0 || tariff_for(&profile.tariffs, amount).is_ok()
     }
 
-    /// Whether it is said how its subscribers are charged.
+    /// Whether it is said how its subscribers are charged, in one way.
     pub fn can_charge(&self) -> bool {
-        self.smpp.is_some()
+        self.charges_by_smpp() || self.camara.is_some() != self.http.is_some()
+    }
+
+    /// Whether it may call us back.
+    pub fn calls_back(&self) -> bool {
+        !self.charges_by_smpp()
     }
 
     /// Whether the SMSC takes the money too.
     pub fn charges_by_smpp(&self) -> bool {
-        self.smpp.is_some()
+        self.smpp.is_some() && self.camara.is_none() && self.http.is_none()
     }
 }
 

@@ -339,6 +339,7 @@ impl SmppCarrier {
     }
 }
 
+/// As in metrics.
 pub(super) fn finding_code(finding: &Finding) -> &'static str {
     match finding {
         Finding::NotSent => "not_sent",

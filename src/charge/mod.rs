@@ -8,6 +8,7 @@
 
 mod attempt;
 mod evidence;
+mod home;
 mod order;
 mod reason;
 mod refund;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use attempt::{Asked, Attempt, AttemptState, Contract, QuerySchedule, Rejection};
 pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry};
+pub use home::{Home, HomeSource};
 pub use order::{CarrierName, CarrierNameError, Channel, Extends, LateSuccess, Order, Reference, Terms, Trip};
 pub use reason::Reason;
 pub use refund::{REFUND_TRIES_MAX, Refund, RefundState};

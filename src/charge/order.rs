@@ -5,7 +5,13 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, language::Language, money::Money, msisdn::Msisdn, transit::VehicleCode};
+use crate::{
+    clock::Timestamp,
+    language::Language,
+    money::Money,
+    msisdn::Msisdn,
+    transit::{VehicleCode, Zone},
+};
 
 /// The name of a charge, a refund or a message for life: a UUIDv7, so that names sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -137,6 +143,32 @@ pub enum Channel {
         /// The caller's name in the configuration.
         caller: String,
     },
+    /// A request of the ticket service for an SMS that it was handed. The passenger bought by SMS and is answered by SMS.
+    ApiForSms {
+        /// The caller's name in the configuration.
+        caller: String,
+        /// The carrier on whose bind the SMS came.
+        carrier: CarrierName,
+    },
+}
+
+impl Channel {
+    /// The carrier on whose bind the passenger's SMS came: the truth about where the number is today. `None` for one who did
+    /// not buy by SMS, and is not answered by SMS.
+    pub const fn sms_carrier(&self) -> Option<&CarrierName> {
+        match self {
+            Channel::Sms { carrier } | Channel::ApiForSms { carrier, .. } => Some(carrier),
+            Channel::Api { .. } => None,
+        }
+    }
+
+    /// Who asked for the charge over the API: the caller's name in the configuration.
+    pub fn caller(&self) -> Option<&str> {
+        match self {
+            Channel::Sms { .. } => None,
+            Channel::Api { caller } | Channel::ApiForSms { caller, .. } => Some(caller),
+        }
+    }
 }
 
 /// A trip that the caller named, with its scheduled arrival at the terminus.
@@ -180,6 +212,9 @@ pub struct Order {
     pub passengers: u8,
     /// The amount to take: the fare times the passengers.
     pub amount: Money,
+    /// The zone that the fare goes to, on a route with zones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
     /// The trip, if the caller named one.
     pub trip: Option<Trip>,
     /// How it came in.

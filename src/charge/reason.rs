@@ -22,6 +22,10 @@ pub enum Reason {
     MonthlyLimit,
     /// Too many purchases in a short time.
     Velocity,
+    /// The limit for what the agency sells in a day would be passed.
+    AgencyDailyLimit,
+    /// The limit for what the API caller sells in a day would be passed.
+    CallerDailyLimit,
     /// The number is on the deny list.
     DeniedNumber,
     /// No vehicle has this code.
@@ -30,6 +34,12 @@ pub enum Reason {
     SaleLock,
     /// No fare is in force for this city and fare class.
     FareNotFound,
+    /// The fare depends on the zone, and none was named.
+    ZoneMissing,
+    /// A zone was named, and the route has none.
+    ZoneUnexpected,
+    /// The route has no such zone.
+    UnknownZone,
     /// No carrier is configured for this number.
     NoRoute,
     /// The carrier could not be reached before the ticket deadline. Nothing was sent, or what was sent did not happen.
@@ -52,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 26] = [
         Reason::CorporateNumber,
         Reason::CreditDebt,
         Reason::NoTopUpSinceActivation,
@@ -61,10 +71,15 @@ impl Reason {
         Reason::DailyLimit,
         Reason::MonthlyLimit,
         Reason::Velocity,
+        Reason::AgencyDailyLimit,
+        Reason::CallerDailyLimit,
         Reason::DeniedNumber,
         Reason::UnknownVehicle,
         Reason::SaleLock,
         Reason::FareNotFound,
+        Reason::ZoneMissing,
+        Reason::ZoneUnexpected,
+        Reason::UnknownZone,
         Reason::NoRoute,
         Reason::CarrierUnavailable,
         Reason::InsufficientBalance,
@@ -87,10 +102,15 @@ impl Reason {
             Reason::DailyLimit => "daily_limit",
             Reason::MonthlyLimit => "monthly_limit",
             Reason::Velocity => "velocity",
+            Reason::AgencyDailyLimit => "agency_daily_limit",
+            Reason::CallerDailyLimit => "caller_daily_limit",
             Reason::DeniedNumber => "denied_number",
             Reason::UnknownVehicle => "unknown_vehicle",
             Reason::SaleLock => "sale_lock",
             Reason::FareNotFound => "fare_not_found",
+            Reason::ZoneMissing => "zone_missing",
+            Reason::ZoneUnexpected => "zone_unexpected",
+            Reason::UnknownZone => "unknown_zone",
             Reason::NoRoute => "no_route",
             Reason::CarrierUnavailable => "carrier_unavailable",
             Reason::InsufficientBalance => "insufficient_balance",

@@ -36,15 +36,19 @@ impl Change {
             return self.accepted(index, carrier_id);
         }
         self.learn_carrier_id(index, carrier_id);
+        let too_late = self.must_not_go_through();
         let attempt = &mut self.charge.attempts[index];
         match (&attempt.state, attempt.asked) {
             (AttemptState::Open, Asked::Confirm | Asked::Cancel) => {
                 // Said before the request arrived that is on its way now.
             }
+            (AttemptState::Accepted, Asked::Confirm) if !too_late => {
+                // It has taken the confirmation, and is still at it.
+            }
             (AttemptState::Open | AttemptState::Accepted | AttemptState::InDoubt { .. }, asked) => {
                 attempt.otp_wanted = false;
                 self.hold_until(index);
-                if asked == Asked::Cancel || self.must_not_go_through() {
+                if asked == Asked::Cancel || too_late {
                     self.ask(index, Asked::Cancel);
                 } else {
                     self.ask(index, Asked::Confirm);
@@ -63,11 +67,15 @@ impl Change {
         self.rejected(index, Rejection { reason, retry: Retry::Never, detail: "cancelled".into() });
     }
 
-    /// The second step was not made: the amount is held as before.
+    /// The second step was not made: the amount is held as before. A confirmation is made when the carrier has said so again; a
+    /// cancellation stays asked for.
     pub(super) fn still_reserved(&mut self, index: usize) {
         let attempt = &mut self.charge.attempts[index];
         if attempt.state == AttemptState::Open {
             attempt.state = AttemptState::Accepted;
+            if attempt.asked == Asked::Confirm {
+                attempt.asked = Asked::Take;
+            }
             self.schedule_query(index);
         }
     }

@@ -14,6 +14,7 @@ pub(crate) fn order(received_at: Timestamp) -> Order {
         fare_class: "regular".into(),
         passengers: 1,
         amount: Money::kzt(8_000),
+        zone: None,
         trip: None,
         channel: Channel::Api { caller: "ticket-service".into() },
         language: Language::Ru,

@@ -49,6 +49,9 @@ pub const METRICS: &[Metric] = &[
     ("mo_backlog_total", Counter, "Messages that waited at the carrier during an outage, by carrier"),
     ("mo_unreadable_total", Counter, "Messages that are no command, by carrier"),
     ("mo_stale_total", Counter, "Messages that came too late to be charged, by carrier"),
+    ("mo_handed_over_total", Counter, "Messages handed to the ticket service, by carrier"),
+    ("mo_webhook_requests_total", Counter, "Requests to the ticket service by outcome: taken, refused, not_sent, lost"),
+    ("mo_not_sold_total", Counter, "Messages handed over for which no charge came in time, by carrier"),
     ("mo_wrong_code_total", Counter, "Messages with a vehicle code that there is not, by carrier"),
     ("sms_submitted_total", Counter, "Texts that the carrier took, by carrier"),
     ("sms_parts_total", Counter, "Parts of long texts that the carrier took, by carrier"),
@@ -86,6 +89,12 @@ pub const METRICS: &[Metric] = &[
     ("smpp_pool_throttled", Gauge, "1 while the carrier has slowed us down below the contract's rate"),
     ("smpp_pool_waiting", Gauge, "Messages that wait for a place in a window, or for the rate"),
     ("smpp_pool_breaker_open", Gauge, "1 while the circuit breaker is open: the carrier answered nothing for too long"),
+    // What is known of subscribers.
+    ("source_questions_total", Counter, "Questions to sources of facts and to look-ups, by source and outcome"),
+    ("source_question_seconds", Histogram, "From a question to its answer, by source"),
+    ("source_breaker_open", Gauge, "1 while a source is left alone because it failed too often"),
+    ("known_not_kept_total", Counter, "Facts and homes of numbers that were lost on their way to the store, by kind"),
+    ("routes_total", Counter, "How it was known which carrier a number belongs to: message, look_up, refusal, prefix, none"),
     // The store.
     ("store_commit_seconds", Histogram, "Length of a commit"),
     ("store_batch_rows", Histogram, "Writes in one commit"),

@@ -20,6 +20,7 @@ mod reload;
 pub mod serve;
 mod simulate;
 pub mod smpp;
+mod sources;
 mod systemd;
 pub mod ticket;
 

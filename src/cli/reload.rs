@@ -14,7 +14,18 @@ use crate::{
 
 /// Keys that take effect at once, with all beneath them; `*` is any name. The files that they name are read again even if the keys
 /// are the same. Credentials and certificates are used from the next connection of a bind on: none is dropped for it.
-const RELOADED: [&str; 10] = [
+const RELOADED: [&str; 21] = [
+    "carriers.*.camara.callback_token_files",
+    "carriers.*.camara.tls.authorities_file",
+    "carriers.*.camara.tls.certificate_file",
+    "carriers.*.camara.tls.key_file",
+    "carriers.*.camara.token.client_secret_file",
+    "carriers.*.camara.tps",
+    "carriers.*.http.secret_files",
+    "carriers.*.http.tls.authorities_file",
+    "carriers.*.http.tls.certificate_file",
+    "carriers.*.http.tls.key_file",
+    "carriers.*.http.tps",
     "carriers.*.smpp.password_file",
     "carriers.*.smpp.tls.authorities_file",
     "carriers.*.smpp.tls.certificate_file",
@@ -58,7 +69,7 @@ fn put_in_force(new: Configuration, running: &Settings, gateway: &Gateway, log: 
     gateway.subscribers().replace_lists(new.materials.lists);
     for carrier in gateway.carriers() {
         let name = carrier.name();
-        let (Some(config), Some(secrets)) = (new.settings.carriers.get(name), new.materials.links.get(name)) else {
+        let (Some(config), Some(secrets)) = (new.settings.carriers.get(name), new.materials.carriers.get(name)) else {
             continue;
         };
         // It was checked when it was read, so this is a defect of one carrier; the others are reloaded all the same.

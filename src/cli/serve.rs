@@ -11,16 +11,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, systemd};
+use super::{
+    ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, sources, systemd,
+};
 use crate::{
     api,
-    carrier::{Carrier, CarrierConfig, CarrierEvent, LinkSecrets, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, CarrierSecrets},
     charge::CarrierName,
     clock::Clock,
     gateway::{Gateway, Parts, StartError},
     settings::{self, Configuration, Materials, Settings, Sources},
     store::{GroupCommit, Store, StoreError},
-    subscriber::{FactCache, Subscribers},
+    subscriber::{Keeper, Subscribers},
 };
 
 /// How often we look whether the store is still there.
@@ -83,6 +85,7 @@ struct Daemon {
     writer: GroupCommit,
     gateway: Gateway,
     api: Listener,
+    callbacks: Option<Listener>,
     operations: Listener,
 }
 
@@ -99,6 +102,9 @@ impl Daemon {
         // An address that is taken is found out before anything else is touched.
         let api_listener = listen("api.listen", settings.api.listen).await?;
         let operations_listener = listen("operations.listen", settings.operations.listen).await?;
+        let calls_back = settings.carriers.values().any(CarrierConfig::calls_back);
+        let callbacks_listener =
+            if calls_back { Some(listen("callbacks.listen", settings.callbacks.listen).await?) } else { None };
         let store = Store::open(&settings.store.url).await.map_err(store_failure)?;
         let writer = GroupCommit::start(store.clone(), settings.store.group_commit());
         let gateway = start_gateway(&settings, materials, store.clone(), writer.clone()).await?;
@@ -110,7 +116,12 @@ impl Daemon {
         let api = Listener::spawn("api", api_listener, |listener, stop| {
             api::serve(listener, settings.api.config.clone(), gateway.clone(), stop)
         });
-        Ok(Daemon { settings, store, writer, gateway, api, operations })
+        let callbacks = callbacks_listener.map(|listener| {
+            Listener::spawn("callbacks", listener, |listener, stop| {
+                api::serve_callbacks(listener, gateway.clone(), stop)
+            })
+        });
+        Ok(Daemon { settings, store, writer, gateway, api, callbacks, operations })
     }
 
     /// Works until a signal ends it, or the loss of something that it cannot do without.
@@ -133,6 +144,9 @@ impl Daemon {
                     return Err(Failure::new("the store's writer has ended, so nothing can be sold any more; the log says why"));
                 }
                 () = self.api.ended() => return Err(Failure::new("the API has stopped listening; the log says why")),
+                () = ended(self.callbacks.as_ref()) => {
+                    return Err(Failure::new("the callbacks listener has stopped; the log says why"));
+                }
                 () = self.operations.ended() => {
                     return Err(Failure::new("the operations listener has stopped; the log says why"));
                 }
@@ -146,7 +160,11 @@ impl Daemon {
         info!(limit_seconds = limit.as_secs(), "stopping: answers on their way are awaited");
         systemd::stopping();
         // Whoever waits for an outcome at the API gets it from the gateway while that drains.
+        // What carriers say until the end is taken in.
         tokio::join!(self.gateway.stop(limit), self.api.close(limit));
+        if let Some(callbacks) = &self.callbacks {
+            callbacks.close(Duration::from_secs(1)).await;
+        }
         self.operations.close(Duration::from_secs(1)).await;
         if tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await.is_err() {
             error!("the store did not close in time");
@@ -214,6 +232,14 @@ impl Listener {
     }
 }
 
+/// Returns when a listener has ended; never if there is none.
+async fn ended(listener: Option<&Listener>) {
+    match listener {
+        Some(listener) => listener.ended().await,
+        None => pending().await,
+    }
+}
+
 async fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).await;
     listener.map_err(|error| Failure::new(format!("{key}: cannot listen on {address}: {error}")))
@@ -225,7 +251,12 @@ async fn start_gateway(
     store: Store,
     writer: GroupCommit,
 ) -> Result<Gateway, Failure> {
-    let (carriers, events) = open_carriers(&settings.carriers, &materials.links)?;
+    let (carriers, events) = open_carriers(&settings.carriers, &materials.carriers)?;
+    let keeper = settings.facts.keeper(&settings.routing);
+    let keeper = Keeper::start(store.clone(), writer.clone(), Clock::System, keeper);
+    let asked = (materials.sources, materials.look_up);
+    let asked = sources::open(settings, &carriers, &materials.carriers, asked)?;
+    let subscribers = Subscribers::open(materials.lists, &settings.facts, asked, (store.clone(), keeper));
     let parts = Parts {
         config: settings.gateway.clone(),
         clock: Clock::System,
@@ -233,10 +264,12 @@ async fn start_gateway(
         writer,
         carriers,
         books: materials.books,
-        subscribers: Subscribers::new(materials.lists, FactCache::new(settings.facts.clone())),
+        subscribers,
+        routing: settings.routing.clone(),
         ticketing: settings.ticketing.clone(),
         keyring: materials.keyring,
         secrets: materials.secrets,
+        mo_webhook: materials.mo_webhook,
     };
     Gateway::start(parts, events).await.map_err(|error| match error {
         StartError::Config(_) => Failure::configuration(error.to_string()),
@@ -248,14 +281,14 @@ type Events = Vec<(CarrierName, tokio::sync::mpsc::Receiver<CarrierEvent>)>;
 
 fn open_carriers(
     configs: &BTreeMap<CarrierName, CarrierConfig>,
-    secrets: &BTreeMap<CarrierName, LinkSecrets>,
+    secrets: &BTreeMap<CarrierName, CarrierSecrets>,
 ) -> Result<(Vec<Carrier>, Events), Failure> {
     let (mut carriers, mut events) = (Vec::new(), Vec::new());
     for (name, config) in configs {
         let secrets = secrets.get(name).cloned().unwrap_or_default();
-        let (carrier, receiver) = SmppCarrier::open(name.clone(), config.clone(), &secrets)
+        let (carrier, receiver) = Carrier::open(name.clone(), config.clone(), &secrets)
             .map_err(|error| Failure::configuration(error.to_string()))?;
-        carriers.push(Carrier::Smpp(carrier));
+        carriers.push(carrier);
         events.push((name.clone(), receiver));
     }
     Ok((carriers, events))

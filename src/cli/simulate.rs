@@ -89,6 +89,7 @@ pub async fn simulate(args: &SimulateArgs) -> Outcome {
         "smpp": simulator.smpp_address(),
         "control": simulator.control_address(),
         "listeners": simulator.listeners(),
+        "http": simulator.http_addresses(),
     });
     output::print(addresses.to_string())?;
     let report = tokio::select! {

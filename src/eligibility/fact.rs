@@ -28,6 +28,16 @@ pub enum FactValue {
     True,
 }
 
+impl From<Option<bool>> for FactValue {
+    fn from(value: Option<bool>) -> FactValue {
+        match value {
+            Some(true) => FactValue::True,
+            Some(false) => FactValue::False,
+            None => FactValue::Unknown,
+        }
+    }
+}
+
 /// The five conditions under which a phone balance must not pay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,7 +107,7 @@ impl fmt::Display for FactName {
 /// Who said it. Shown, stored and serialised as `kind:name`, for example `number_list:corporate`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FactSource {
-    /// The carrier of this name answered a CAMARA request (SIM Swap, Tenure).
+    /// The source of this name answered a CAMARA request (SIM Swap, Tenure).
     Camara(Arc<str>),
     /// The carrier of this name rejected a charge with the condition's reason.
     CarrierRejection(Arc<str>),
@@ -105,11 +115,15 @@ pub enum FactSource {
     NumberList(Arc<str>),
     /// The operator of this name decided it by hand.
     Operator(Arc<str>),
+    /// The subscriber-profile request of this name was answered.
+    Profile(Arc<str>),
 }
 
 /// A text that is no [`FactSource`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("not a source of facts: expected camara:NAME, carrier_rejection:NAME, number_list:NAME or operator:NAME")]
+#[error(
+    "not a source of facts: expected camara:NAME, carrier_rejection:NAME, number_list:NAME, operator:NAME or profile:NAME"
+)]
 pub struct FactSourceError;
 
 impl FactSource {
@@ -127,6 +141,7 @@ impl FactSource {
             FactSource::CarrierRejection(name) => ("carrier_rejection", name),
             FactSource::NumberList(name) => ("number_list", name),
             FactSource::Operator(name) => ("operator", name),
+            FactSource::Profile(name) => ("profile", name),
         }
     }
 }
@@ -148,6 +163,7 @@ impl FromStr for FactSource {
             "carrier_rejection" => FactSource::CarrierRejection,
             "number_list" => FactSource::NumberList,
             "operator" => FactSource::Operator,
+            "profile" => FactSource::Profile,
             _ => return Err(FactSourceError),
         };
         Ok(build(name.into()))

@@ -16,6 +16,8 @@ pub struct Application<'a> {
     pub purchase: Purchase,
     /// What the subscriber bought before.
     pub spending: Spending,
+    /// What was sold before, by those whose sales may be limited: the agency of the vehicle, the caller who asks.
+    pub sales: Sales<'a>,
 }
 
 /// What is to be bought.
@@ -44,6 +46,24 @@ pub struct Spending {
     pub this_month: Money,
     /// Purchases within the window of [`Limits::velocity`] that ends now.
     pub purchases_in_window: u32,
+}
+
+/// What was sold before this purchase. What is in doubt counts as sold (design M14).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sales<'a> {
+    /// By the agency of the vehicle; `None` if no vehicle is named.
+    pub agency: Option<Sold<'a>>,
+    /// By the caller of the API; `None` for a passenger's own message.
+    pub caller: Option<Sold<'a>>,
+}
+
+/// What somebody sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sold<'a> {
+    /// Who.
+    pub by: &'a str,
+    /// Since the day began in the carrier's time zone.
+    pub today: Money,
 }
 
 /// The decision, and how every rule came out.
@@ -131,18 +151,31 @@ pub enum Basis {
         /// The most that may be spent.
         limit: Money,
     },
+    /// What is sold in a day by an agency or by a caller of the API.
+    Sales {
+        /// The agency, or the caller.
+        by: String,
+        /// Sold before this purchase.
+        sold: Money,
+        /// The price of this one; `None` if there is none.
+        amount: Option<Money>,
+        /// The most that may be sold.
+        limit: Money,
+    },
 }
 
 /// Judges every rule in its order: what makes the purchase impossible for anybody (vehicle, sale lock, fare), the deny
-/// lists, the facts in their configured order, velocity, and the limits of the day and the month.
+/// lists, the facts in their configured order, velocity, the limits of the day and the month, and what the agency and
+/// the caller may sell.
 pub fn judge(rules: &Rules, application: &Application<'_>, now: Timestamp) -> Verdict {
     let limits = rules.limits(application.carrier);
-    let mut findings = Vec::with_capacity(12);
+    let mut findings = Vec::with_capacity(14);
     findings.extend(judge_purchase(application.purchase));
     findings.push(judge_deny_list(application.denied_by));
     findings.extend(rules.facts(application.carrier).iter().map(|rule| judge_fact(rule, application.facts, now)));
     findings.extend(judge_velocity(limits, application));
     findings.extend(judge_sums(limits, application));
+    findings.extend(judge_sales(rules, application));
     let declining = findings.iter().find(|finding| finding.outcome == Outcome::Declines);
     let decision = declining.map_or(Decision::Allowed, |finding| Decision::Declined(finding.rule));
     Verdict { decision, findings }
@@ -193,10 +226,7 @@ fn judge_velocity(limits: &Limits, application: &Application<'_>) -> Option<Find
 }
 
 fn judge_sums(limits: &Limits, application: &Application<'_>) -> impl Iterator<Item = Finding> {
-    let amount = match application.purchase {
-        Purchase::Fare { amount, .. } => amount,
-        Purchase::Enquiry | Purchase::UnknownVehicle => None,
-    };
+    let amount = application.purchase.amount();
     let Spending { today, this_month, .. } = application.spending;
     let sums =
         [(Reason::DailyLimit, today, limits.daily_minor), (Reason::MonthlyLimit, this_month, limits.monthly_minor)];
@@ -208,11 +238,33 @@ fn judge_sums(limits: &Limits, application: &Application<'_>) -> impl Iterator<I
     })
 }
 
+fn judge_sales(rules: &Rules, application: &Application<'_>) -> impl Iterator<Item = Finding> {
+    let amount = application.purchase.amount();
+    let Sales { agency, caller } = application.sales;
+    let agency = agency.and_then(|sold| Some((Reason::AgencyDailyLimit, sold, rules.agency(sold.by)?)));
+    let caller = caller.and_then(|sold| Some((Reason::CallerDailyLimit, sold, rules.caller(sold.by)?)));
+    agency.into_iter().chain(caller).map(move |(rule, Sold { by, today: sold }, limit)| {
+        let limit = Money::new(limit.daily_minor, limit.currency);
+        let basis = Basis::Sales { by: by.to_owned(), sold, amount, limit };
+        Finding::new(rule, passes(sold, amount, limit), basis)
+    })
+}
+
 /// Whether the sum would be over the limit. What cannot be added or compared (another currency, an overflow) is over
 /// it: a limit that cannot be checked must not let money through.
 fn passes(spent: Money, amount: Option<Money>, limit: Money) -> bool {
     let sum = spent.checked_add(amount.unwrap_or(Money::zero(spent.currency)));
     sum.and_then(|sum| limit.checked_sub(sum)).map_or(true, |left| left.minor < 0)
+}
+
+impl Purchase {
+    /// What it would take; `None` if there is nothing that could be bought.
+    fn amount(self) -> Option<Money> {
+        match self {
+            Purchase::Fare { amount, .. } => amount,
+            Purchase::Enquiry | Purchase::UnknownVehicle => None,
+        }
+    }
 }
 
 impl Finding {

@@ -11,5 +11,5 @@ mod rules;
 mod tests;
 
 pub use fact::{Fact, FactName, FactSource, FactSourceError, FactValue, Facts};
-pub use judge::{Application, Basis, Decision, Finding, Outcome, Purchase, Spending, Verdict, judge};
-pub use rules::{FactRule, Limits, Rules, RulesError, Velocity, WhenUnknown};
+pub use judge::{Application, Basis, Decision, Finding, Outcome, Purchase, Sales, Sold, Spending, Verdict, judge};
+pub use rules::{FactRule, Limits, Rules, RulesError, SalesLimit, Velocity, WhenUnknown};

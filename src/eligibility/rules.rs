@@ -22,6 +22,12 @@ use crate::{clock::Timestamp, money::Currency};
 ///
 /// [eligibility.carriers.beeline.limits]   # replaces the limits above, for this carrier
 /// daily_minor = 200_000
+///
+/// [eligibility.agencies.green-bus]        # what one agency may sell
+/// daily_minor = 100_000_000
+///
+/// [eligibility.callers.ticket-service]    # what one caller of the API may sell
+/// daily_minor = 300_000_000
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "Written")]
@@ -29,6 +35,8 @@ pub struct Rules {
     rules: Vec<FactRule>,
     limits: Limits,
     carriers: BTreeMap<String, CarrierRules>,
+    agencies: BTreeMap<String, SalesLimit>,
+    callers: BTreeMap<String, SalesLimit>,
 }
 
 /// One condition, in its place in the order.
@@ -78,6 +86,17 @@ pub struct Velocity {
     pub window_seconds: u64,
 }
 
+/// How much an agency, or a caller of the API, may sell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SalesLimit {
+    /// The currency of the amount.
+    #[serde(default = "kzt")]
+    pub currency: Currency,
+    /// The most for one day in the carrier's time zone, in minor units (tiyn).
+    pub daily_minor: i64,
+}
+
 /// What one carrier does differently. What is present replaces the general setting whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -93,6 +112,8 @@ struct Written {
     rules: Vec<FactRule>,
     limits: Limits,
     carriers: BTreeMap<String, CarrierRules>,
+    agencies: BTreeMap<String, SalesLimit>,
+    callers: BTreeMap<String, SalesLimit>,
 }
 
 /// Why rules are refused. `section` is the key under `eligibility`: empty for the general one, or `carriers.NAME.`.
@@ -117,7 +138,7 @@ pub enum RulesError {
         lifetime_seconds: u64,
     },
     /// Zero or less: to switch sales off is not what a limit is for.
-    #[error("{section}limits.{key} must be more than 0")]
+    #[error("{section}{key} must be more than 0")]
     NotPositive {
         /// Where.
         section: String,
@@ -129,7 +150,13 @@ pub enum RulesError {
 impl Rules {
     /// Rules that hold for every carrier. Errors: see [`RulesError`].
     pub fn new(rules: Vec<FactRule>, limits: Limits) -> Result<Rules, RulesError> {
-        Rules { rules, limits, carriers: BTreeMap::new() }.checked()
+        Rules { rules, limits, ..Rules::without_any() }.checked()
+    }
+
+    /// No condition and no limit.
+    fn without_any() -> Rules {
+        let (carriers, agencies, callers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Rules { rules: Vec::new(), limits: Limits::default(), carriers, agencies, callers }
     }
 
     /// The conditions for this carrier's subscribers, in the order in which they are judged.
@@ -147,6 +174,26 @@ impl Rules {
         self.carriers.keys().map(String::as_str)
     }
 
+    /// How much this agency may sell; `None` if it is not limited.
+    pub fn agency(&self, agency: &str) -> Option<&SalesLimit> {
+        self.agencies.get(agency)
+    }
+
+    /// How much this caller may sell; `None` if it is not limited.
+    pub fn caller(&self, caller: &str) -> Option<&SalesLimit> {
+        self.callers.get(caller)
+    }
+
+    /// The agencies that are limited, to be checked against those that there are.
+    pub fn agencies(&self) -> impl Iterator<Item = &str> {
+        self.agencies.keys().map(String::as_str)
+    }
+
+    /// The callers that are limited, to be checked against those that there are.
+    pub fn callers(&self) -> impl Iterator<Item = &str> {
+        self.callers.keys().map(String::as_str)
+    }
+
     fn checked(self) -> Result<Rules, RulesError> {
         check_facts("", &self.rules)?;
         check_limits("", &self.limits)?;
@@ -154,6 +201,11 @@ impl Rules {
             let section = format!("carriers.{carrier}.");
             check_facts(&section, own.rules.as_deref().unwrap_or_default())?;
             own.limits.as_ref().map_or(Ok(()), |limits| check_limits(&section, limits))?;
+        }
+        for (kind, limits) in [("agencies", &self.agencies), ("callers", &self.callers)] {
+            if let Some((name, _)) = limits.iter().find(|(_, limit)| limit.daily_minor <= 0) {
+                return Err(RulesError::NotPositive { section: format!("{kind}.{name}."), key: "daily_minor" });
+            }
         }
         Ok(self)
     }
@@ -188,7 +240,7 @@ impl Default for Rules {
             (FactName::InitialBalanceUnused, 2 * 60),
             (FactName::RecentSimSwap, 15 * 60),
         ];
-        Rules { rules: rules.map(rule).into(), limits: Limits::default(), carriers: BTreeMap::new() }
+        Rules { rules: rules.map(rule).into(), ..Rules::without_any() }
     }
 }
 
@@ -200,17 +252,21 @@ impl Default for Limits {
 
 impl Default for Written {
     fn default() -> Written {
-        let Rules { rules, limits, carriers } = Rules::default();
-        Written { rules, limits, carriers }
+        let Rules { rules, limits, carriers, agencies, callers } = Rules::default();
+        Written { rules, limits, carriers, agencies, callers }
     }
 }
 
 impl TryFrom<Written> for Rules {
     type Error = RulesError;
 
-    fn try_from(Written { rules, limits, carriers }: Written) -> Result<Rules, RulesError> {
-        Rules { rules, limits, carriers }.checked()
+    fn try_from(Written { rules, limits, carriers, agencies, callers }: Written) -> Result<Rules, RulesError> {
+        Rules { rules, limits, carriers, agencies, callers }.checked()
     }
+}
+
+const fn kzt() -> Currency {
+    Currency::Kzt
 }
 
 fn check_facts(section: &str, rules: &[FactRule]) -> Result<(), RulesError> {
@@ -231,10 +287,10 @@ fn check_facts(section: &str, rules: &[FactRule]) -> Result<(), RulesError> {
 
 fn check_limits(section: &str, limits: &Limits) -> Result<(), RulesError> {
     let positive = [
-        ("daily_minor", limits.daily_minor.is_none_or(|most| most > 0)),
-        ("monthly_minor", limits.monthly_minor.is_none_or(|most| most > 0)),
-        ("velocity.purchases_max", limits.velocity.is_none_or(|velocity| velocity.purchases_max > 0)),
-        ("velocity.window_seconds", limits.velocity.is_none_or(|velocity| velocity.window_seconds > 0)),
+        ("limits.daily_minor", limits.daily_minor.is_none_or(|most| most > 0)),
+        ("limits.monthly_minor", limits.monthly_minor.is_none_or(|most| most > 0)),
+        ("limits.velocity.purchases_max", limits.velocity.is_none_or(|velocity| velocity.purchases_max > 0)),
+        ("limits.velocity.window_seconds", limits.velocity.is_none_or(|velocity| velocity.window_seconds > 0)),
     ];
     match positive.into_iter().find(|(_, is_positive)| !is_positive) {
         Some((key, _)) => Err(RulesError::NotPositive { section: section.to_owned(), key }),

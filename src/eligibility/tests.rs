@@ -40,6 +40,7 @@ fn application(facts: &Facts) -> Application<'_> {
         denied_by: None,
         purchase: Purchase::Fare { sale_locked: false, amount: Some(FARE) },
         spending: Spending { today: Money::kzt(0), this_month: Money::kzt(0), purchases_in_window: 0 },
+        sales: Sales::default(),
     }
 }
 
@@ -180,6 +181,30 @@ fn velocity_allows_so_many_purchases_and_declines_the_next() {
 }
 
 #[test]
+fn m14_what_an_agency_or_a_caller_sells_in_a_day_may_reach_its_limit_but_not_pass_it() {
+    let written = "agencies.green.daily_minor = 20_000\ncallers.app = { currency = \"KZT\", daily_minor = 30_000 }";
+    let rules: Rules = toml::from_str(written).expect("sound rules");
+    let facts = Facts::new();
+    let sold = |by, minor| Some(Sold { by, today: Money::kzt(minor) });
+    let after = |agency, caller| {
+        let sales = Sales { agency, caller };
+        judge(&rules, &Application { sales, ..application(&facts) }, NOW)
+    };
+    assert_eq!(after(sold("green", 12_000), sold("app", 22_000)).decision, Decision::Allowed);
+    let over = after(sold("green", 12_001), sold("app", 22_001));
+    assert_eq!(over.decision, Decision::Declined(Reason::AgencyDailyLimit));
+    let declining = over.findings.iter().filter(|finding| finding.outcome == Outcome::Declines);
+    let rules_named: Vec<Reason> = declining.map(|finding| finding.rule).collect();
+    assert_eq!(rules_named, [Reason::AgencyDailyLimit, Reason::CallerDailyLimit]);
+    let (sold_before, limit) = (Money::kzt(12_001), Money::kzt(20_000));
+    let basis = Basis::Sales { by: "green".into(), sold: sold_before, amount: Some(FARE), limit };
+    assert!(over.findings.iter().any(|finding| finding.basis == basis));
+    assert_eq!(after(sold("other", i64::MAX), sold("other", i64::MAX)).decision, Decision::Allowed);
+    let other_currency = Some(Sold { by: "green", today: Money::new(0, Currency::Usd) });
+    assert_eq!(after(other_currency, None).decision, Decision::Declined(Reason::AgencyDailyLimit));
+}
+
+#[test]
 fn what_stops_everybody_comes_before_what_stops_the_subscriber() {
     let facts = Facts::from_iter([(FactName::CreditDebt, seen(FactValue::True, 0))]);
     let buy = |purchase| {
@@ -289,6 +314,9 @@ fn unsound_rules_are_refused_with_their_place() {
     let twice = format!("[carriers.tele2]\nrules = [{debt}, {debt}]");
     assert!(refused(&twice).contains("carriers.tele2.rules: credit_debt has two rules"), "{}", refused(&twice));
     assert!(refused("limits.daily_minor = 0").contains("limits.daily_minor must be more than 0"));
+    assert!(refused("agencies.green.daily_minor = 0").contains("agencies.green.daily_minor must be more than 0"));
+    assert!(refused("callers.app.daily_minor = -1").contains("callers.app.daily_minor must be more than 0"));
+    assert!(refused("callers.app = {}").contains("daily_minor"));
     assert!(refused("limit.daily_minor = 1").contains("unknown field `limit`"));
     assert!(refused(r#"rules = [{ fact = "rich" }]"#).contains("unknown variant `rich`"));
 }
@@ -308,6 +336,7 @@ fn any_source() -> impl Strategy<Value = FactSource> {
         FactSource::CarrierRejection,
         FactSource::NumberList,
         FactSource::Operator,
+        FactSource::Profile,
     ]);
     (build, "[a-z:]{0,6}").prop_map(|(build, name)| build(name.into()))
 }

@@ -189,6 +189,7 @@ impl Inner {
         let charge = &settlement.charge;
         if before.state != charge.state {
             report(before, charge);
+            self.sales.moved(before.state, charge);
         }
         for raised in &settlement.breaks {
             report_break(charge, *raised);
@@ -198,12 +199,7 @@ impl Inner {
             && FactName::from_reason(reason).is_some()
             && let Some(attempt) = charge.last_attempt()
         {
-            self.subscribers.remember_rejection(
-                charge.order.msisdn,
-                attempt.carrier.as_str(),
-                reason,
-                charge.updated_at,
-            );
+            self.subscribers.remember_rejection(charge.order.msisdn, &attempt.carrier, reason, charge.updated_at);
         }
         self.watchers.tell(charge);
         self.queue_messages(&settlement.messages);

@@ -131,16 +131,20 @@ impl Inner {
             warn!(charge = %charge.reference, "too many charges under way to take this one up again");
             return;
         };
-        if !is_turned_away(&charge) {
-            match self.carrier_for(&charge) {
-                Some(carrier) => self.fly(charge, carrier, None, permit),
-                None => warn!(charge = %charge.reference, "no carrier is configured any more for a charge that waits"),
-            }
-            return;
-        }
         let inner = self.clone();
         self.tasks.spawn(async move {
-            if let Some(carrier) = inner.reroute(&charge).await {
+            let carrier = if is_turned_away(&charge) {
+                inner.reroute(&charge).await
+            } else {
+                // A process of before may have known better than the prefix.
+                inner.recalled(charge.order.msisdn, inner.subscribers.until()).await;
+                let carrier = inner.carrier_for(&charge);
+                if carrier.is_none() {
+                    warn!(charge = %charge.reference, "no carrier is configured any more for a charge that waits");
+                }
+                carrier
+            };
+            if let Some(carrier) = carrier {
                 inner.fly(charge, carrier, None, permit);
             }
         });
@@ -150,8 +154,7 @@ impl Inner {
     /// charge has ended.
     async fn reroute(self: &Arc<Self>, charge: &Charge) -> Option<Carrier> {
         let from = &charge.last_attempt()?.carrier;
-        let to = self.prefixes.carrier(charge.order.msisdn).filter(|name| *name != from);
-        let other = to.and_then(|name| self.carriers.get(name));
+        let other = self.carrier_after(charge.order.msisdn, from).await;
         let other = other.filter(|other| {
             other.config().currency == charge.order.amount.currency && other.has_tariff(charge.order.amount)
         });
@@ -160,15 +163,15 @@ impl Inner {
         if other.is_none() {
             self.apply_until_done(charge.reference, Some(charge.clone()), Event::GiveUp).await;
         }
-        other.cloned()
+        other
     }
 
-    /// Where a charge goes: to the carrier that had its last attempt, or that its message came from, or by its prefix.
+    /// Where a charge goes: to the carrier that had its last attempt, or that its message came from, or as it is remembered, or by its prefix.
     pub(super) fn carrier_for(&self, charge: &Charge) -> Option<Carrier> {
-        let name = match (charge.last_attempt(), &charge.order.channel) {
+        let name = match (charge.last_attempt(), charge.order.channel.sms_carrier()) {
             (Some(attempt), _) => &attempt.carrier,
-            (None, crate::charge::Channel::Sms { carrier }) => carrier,
-            (None, crate::charge::Channel::Api { .. }) => self.prefixes.carrier(charge.order.msisdn)?,
+            (None, Some(carrier)) => carrier,
+            (None, None) => &self.routing.route(charge.order.msisdn)?.carrier,
         };
         self.carriers.get(name).cloned()
     }

@@ -14,13 +14,15 @@ use tracing::{info, warn};
 use super::{
     Inner, Purchase, PurchaseError, Purchased,
     backlog::{Arrival, Backlog},
+    purchase::reason_of,
 };
 use crate::{
-    carrier::{Ack, Carrier, CarrierEvent},
-    charge::{CarrierName, Channel, Charge, Event, Reason, Reference, State},
+    carrier::{Ack, Carrier, CarrierEvent, PurchaseMode},
+    charge::{CarrierName, Channel, Event, Reason, Reference},
     msisdn::Msisdn,
     passenger::{self, Command, MO_PARTS_MAX, Message, MoPart},
     store::{IncomingSms, KeyGuard, MoKind, Outcome, StoreError, TicketFilter, Write},
+    transit::{VehicleName, Zone},
 };
 
 /// Who the idempotency keys of messages belong to.
@@ -106,6 +108,7 @@ impl Inner {
         };
         fail_point!("gateway-after-mo-kept");
         ack.accept();
+        self.heard_from(sms.msisdn, &sms.carrier, sms.kept_at);
         self.backlog(&sms.carrier).iter_mut().for_each(|backlog| backlog.kept(&sms.fingerprint, self.now()));
         match outcome {
             (kept, Outcome::MoKept) => {
@@ -170,7 +173,7 @@ impl Inner {
             }
         }
         match passenger::parse(&sms.text, self.config.passengers_max) {
-            Ok(Command::Buy { vehicle, passengers }) => self.buy(sms, &vehicle, passengers).await,
+            Ok(Command::Buy { vehicle, zone, passengers }) => self.buy(sms, &vehicle, zone, passengers).await,
             Ok(Command::SetLanguage(language)) => {
                 self.writer.write(Write::SetLanguage { msisdn: sms.msisdn, language }).await?;
                 self.reply(sms, &[Message::LanguageSet]).await
@@ -190,7 +193,14 @@ impl Inner {
         }
     }
 
-    async fn buy(self: &Arc<Self>, sms: &IncomingSms, wanted: &str, passengers: u8) -> Result<(), StoreError> {
+    async fn buy(
+        self: &Arc<Self>,
+        sms: &IncomingSms,
+        name: &VehicleName,
+        zone: Option<Zone>,
+        passengers: u8,
+    ) -> Result<(), StoreError> {
+        let wanted = name.as_str();
         // Past its ticket deadline nothing could be sent for it any more.
         let fresh_for = Duration::from_secs(self.config.mo_stale_seconds).min(self.config.ticket_deadline());
         if sms.kind == MoKind::Late || self.now().since(sms.received_at) > fresh_for {
@@ -199,14 +209,25 @@ impl Inner {
         }
         let books = self.books.load_full();
         let declined = |reason| Message::Declined { reason, vehicle: wanted };
-        let Some(vehicle) = books.catalogue.find(wanted) else {
+        let Some(vehicle) = books.catalogue.named(name) else {
             counter!("mo_wrong_code_total", "carrier" => sms.carrier.to_string()).increment(1);
             return self.reply(sms, &[declined(Reason::UnknownVehicle)]).await;
         };
+        if let Some(webhook) = &self.mo_webhook
+            && self.carriers.get(&sms.carrier).is_some_and(|c| c.config().purchase == PurchaseMode::Webhook)
+        {
+            // What nobody can buy is said at once, by whoever knows it.
+            let route = &vehicle.route;
+            return match books.catalogue.fare_on(route, &route.fare_class, zone, sms.received_at) {
+                Ok(_) => self.hand_over(webhook, sms).await,
+                Err(why) => self.reply(sms, &[declined(reason_of(why))]).await,
+            };
+        }
         let purchase = Purchase {
             msisdn: sms.msisdn,
             vehicle: vehicle.code,
             passengers,
+            zone,
             fare_class: None,
             trip: None,
             channel: Channel::Sms { carrier: sms.carrier.clone() },
@@ -219,12 +240,9 @@ impl Inner {
             // Committed with the charge: that the message is answered, and what the passenger is told in the end.
             Ok(Purchased::New(_) | Purchased::Replayed { repeat: false, .. }) => Ok(()),
             // A repeat is answered apart from its key; a process can have ended between the two.
-            Ok(Purchased::Repeat(charge) | Purchased::Replayed { charge, .. }) if charge.state == State::Charged => {
-                let references = self.paid_together(charge).await?;
-                self.reply_with_tickets(sms, &references).await
-            }
-            Ok(Purchased::Repeat(_) | Purchased::Replayed { .. }) => {
-                self.reply(sms, &[Message::Processing { vehicle: wanted }]).await
+            Ok(Purchased::Repeat(charge) | Purchased::Replayed { charge, .. }) => {
+                let answer = self.answer_to_repeat(sms, &charge, zone).await?;
+                self.write_answer(answer).await.map(drop)
             }
             Err(PurchaseError::Impossible(reason)) => self.reply(sms, &[declined(reason)]).await,
             Err(PurchaseError::Passengers { max }) => {
@@ -232,27 +250,13 @@ impl Inner {
             }
             Err(PurchaseError::NoSigningKey) => self.reply(sms, &[declined(Reason::CarrierUnavailable)]).await,
             // The key is the message's own id, so this is the same message: it has its answer.
-            Err(PurchaseError::KeyConflict(_)) => self.reply(sms, &[]).await,
+            Err(PurchaseError::KeyConflict(_) | PurchaseError::AnotherNumber) => self.reply(sms, &[]).await,
+            // Somebody else was faster.
+            Err(PurchaseError::MoAnswered) => Ok(()),
             Err(PurchaseError::Store(error)) => Err(error),
             // It stays unanswered, and is taken up again or told that it came too late.
             Err(PurchaseError::Overloaded | PurchaseError::Stopping | PurchaseError::Unknown) => Ok(()),
         }
-    }
-}
-
-impl Inner {
-    /// The charges whose passengers ride together: this one, and those that it adds to.
-    async fn paid_together(&self, newest: Charge) -> Result<Vec<Reference>, StoreError> {
-        let mut references = vec![newest.reference];
-        let mut extends = newest.order.extends;
-        // Each adds at least one passenger, so there are no more than passengers.
-        while let Some(before) = extends.take()
-            && references.len() < usize::from(self.config.passengers_max)
-        {
-            references.push(before.reference);
-            extends = self.store.charge(before.reference).await?.and_then(|charge| charge.order.extends);
-        }
-        Ok(references)
     }
 }
 

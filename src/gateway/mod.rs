@@ -22,17 +22,23 @@ mod purchase;
 mod receipts;
 mod recovery;
 mod replies;
+mod routing;
+mod sales;
 mod striped;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 mod ticketing;
+mod verdict;
 mod watch;
+mod webhook;
 
 pub use apply::{Applied, ApplyError};
 pub use asked::{RefundError, Resolution};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
+pub use verdict::{Eligibility, Enquiry};
+pub use webhook::{MoWebhook, MoWebhookConfig, WebhookKey, WebhookKeyError};
 
 use std::{
     collections::BTreeMap,
@@ -52,12 +58,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     backlog::{Backlog, BacklogConfig},
     outbox::Outbox,
+    sales::SalesBook,
     striped::Striped,
     ticketing::Ticketing,
     watch::Watchers,
+    webhook::HandOvers,
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
     charge::{CarrierName, Charge, LateSuccess, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -190,12 +198,16 @@ pub struct Parts {
     pub books: Books,
     /// What is known of subscribers.
     pub subscribers: Subscribers,
+    /// How much is remembered of numbers' carriers.
+    pub routing: RoutingSettings,
     /// Ticket settings.
     pub ticketing: ticketing::TicketingConfig,
     /// The keys that sign tickets.
     pub keyring: Keyring,
     /// The secrets behind MSISDN tags and short codes.
     pub secrets: ticketing::Secrets,
+    /// The way to the ticket service, for carriers with `purchase = "webhook"`.
+    pub mo_webhook: Option<MoWebhook>,
 }
 
 /// The engine. Clones share it.
@@ -209,9 +221,10 @@ struct Inner {
     store: Store,
     writer: GroupCommit,
     carriers: BTreeMap<CarrierName, Carrier>,
-    prefixes: PrefixTable,
+    routing: Routing,
     books: ArcSwap<Books>,
     subscribers: Subscribers,
+    sales: Arc<SalesBook>,
     ticketing: Ticketing,
     outboxes: BTreeMap<CarrierName, Outbox>,
     backlogs: BTreeMap<CarrierName, Mutex<Backlog>>,
@@ -224,6 +237,8 @@ struct Inner {
     /// One step of a charge at a time in this process; across processes the version guards.
     charge_locks: Striped,
     watchers: Watchers,
+    mo_webhook: Option<MoWebhook>,
+    hand_overs: HandOvers,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -251,11 +266,13 @@ impl Gateway {
         let carriers: BTreeMap<CarrierName, Carrier> =
             parts.carriers.into_iter().map(|carrier| (carrier.name().clone(), carrier)).collect();
         check_books(&parts.books, &carriers, parts.config.passengers_max)?;
+        check_webhook(parts.mo_webhook.as_ref(), &carriers)?;
         let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
         let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
+        let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
         let inner = Arc::new(Inner {
-            prefixes: PrefixTable::new(prefixes).map_err(StartError::Config)?,
+            routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
             flights: Arc::new(Semaphore::new(parts.config.flights_max)),
             answering: Semaphore::new(parts.config.flights_max),
             backlogs: carriers.keys().map(|name| (name.clone(), backlog(name))).collect(),
@@ -263,6 +280,7 @@ impl Gateway {
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
             books: ArcSwap::from_pointee(parts.books),
             subscribers: parts.subscribers,
+            sales: Arc::new(SalesBook::new(sales)),
             config: parts.config,
             clock: parts.clock,
             store: parts.store,
@@ -271,9 +289,12 @@ impl Gateway {
             subscriber_locks: Striped::default(),
             charge_locks: Striped::default(),
             watchers: Watchers::default(),
+            mo_webhook: parts.mo_webhook,
+            hand_overs: HandOvers::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
+        inner.subscribers.recall().await;
         inner.recover().await?;
         for (name, events) in events {
             if let Some(carrier) = inner.carriers.get(&name).cloned() {
@@ -400,6 +421,15 @@ pub fn missing_tariffs<'a>(
         }
     }
     missing
+}
+
+fn check_webhook(webhook: Option<&MoWebhook>, carriers: &BTreeMap<CarrierName, Carrier>) -> Result<(), StartError> {
+    match carriers.iter().find(|(_, carrier)| carrier.config().purchase == PurchaseMode::Webhook) {
+        Some((name, _)) if webhook.is_none() => Err(StartError::Config(format!(
+            "carriers.{name}.purchase: it is \"webhook\", and mo_webhook.url is not set"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn check_books(books: &Books, carriers: &BTreeMap<CarrierName, Carrier>, passengers_max: u8) -> Result<(), StartError> {

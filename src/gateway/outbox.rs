@@ -53,6 +53,15 @@ impl Outbox {
 impl Inner {
     /// Puts messages that have just been committed on their way. What finds no place is picked up by the sweep.
     pub(super) fn queue_messages(self: &Arc<Self>, messages: &[OutgoingSms]) {
+        self.queue_all(messages, Fresh::Yes);
+    }
+
+    /// The same for messages of which the commit may have kept none, because what they answer had its answer.
+    pub(super) fn queue_messages_if_kept(self: &Arc<Self>, messages: &[OutgoingSms]) {
+        self.queue_all(messages, Fresh::No);
+    }
+
+    fn queue_all(self: &Arc<Self>, messages: &[OutgoingSms], fresh: Fresh) {
         for message in messages {
             let queued = QueuedSms {
                 message: message.clone(),
@@ -60,7 +69,7 @@ impl Inner {
                 tries: 0,
                 due_at: message.created_at,
             };
-            self.send_later(queued, Fresh::Yes);
+            self.send_later(queued, fresh);
         }
     }
 

@@ -1,6 +1,6 @@
 //! From a request to an opening that is committed.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, time::Instant};
 
 use fail::fail_point;
 use metrics::counter;
@@ -8,17 +8,17 @@ use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{info, warn};
 
-use super::{Books, Gateway, Inner};
+use super::{Books, Gateway, Inner, sales::SalesClaim, verdict::Question};
 use crate::{
     carrier::{Carrier, SendSlot},
     charge::{Channel, Charge, Effect, Event, Extends, Order, Reason, Reference, State, Terms, Trip, step},
     clock::Timestamp,
-    eligibility::{self, Application, Decision, Spending, Verdict, judge},
+    eligibility::{self, Decision, Facts, Sales, Sold},
     money::Money,
     msisdn::Msisdn,
     passenger::Language,
     store::{JournalEntry, KeyGuard, Opening, Outcome, Slot, SlotClaim, StoreError, Write},
-    transit::VehicleCode,
+    transit::{NoFare, VehicleCode, Zone},
 };
 
 /// Another purchase can take the slot between our look and our commit; each round means that somebody else succeeded.
@@ -33,6 +33,8 @@ pub struct Purchase {
     pub vehicle: VehicleCode,
     /// Passengers in total who are to ride on this number in this vehicle (M13).
     pub passengers: u8,
+    /// The zone, on a route with zones.
+    pub zone: Option<Zone>,
     /// The fare class, where the caller knows better than the vehicle's route.
     pub fare_class: Option<String>,
     /// The trip, if the caller knows it.
@@ -90,6 +92,13 @@ pub enum PurchaseError {
     /// The key was used for another request (M15).
     #[error("the idempotency key was used for another request, which made charge {0}")]
     KeyConflict(Reference),
+    /// The key is the id of a message that was handed over, and the message has its answer: the passenger was told that nothing
+    /// was charged, or another caller's charge answered it.
+    #[error("the SMS with this id was answered before; no charge can answer it any more")]
+    MoAnswered,
+    /// The key is the id of a message that was handed over, and the message came from another number.
+    #[error("the SMS with this id came from another number")]
+    AnotherNumber,
     /// Too many charges are under way.
     #[error("too many charges are under way")]
     Overloaded,
@@ -115,20 +124,6 @@ impl Gateway {
         let inner = self.0.clone();
         let work = self.0.tasks.spawn(async move { inner.purchase(purchase).await });
         work.await.unwrap_or(Err(PurchaseError::Unknown))
-    }
-
-    /// Why a number can or cannot pay, with every fact, its source and its age. `None` if no carrier is known for it.
-    pub async fn eligibility(
-        &self,
-        msisdn: Msisdn,
-    ) -> Result<Option<(crate::charge::CarrierName, Verdict)>, StoreError> {
-        let inner = &self.0;
-        let Some(carrier) = inner.prefixes.carrier(msisdn).and_then(|name| inner.carriers.get(name)) else {
-            return Ok(None);
-        };
-        let verdict =
-            inner.verdict(&inner.books.load(), carrier, msisdn, eligibility::Purchase::Enquiry, inner.now()).await?;
-        Ok(Some((carrier.name().clone(), verdict)))
     }
 }
 
@@ -159,6 +154,7 @@ impl Fare {
             fare_class: self.fare_class.clone(),
             passengers,
             amount,
+            zone: purchase.zone,
             trip: purchase.trip.clone(),
             channel: purchase.channel.clone(),
             language,
@@ -166,6 +162,14 @@ impl Fare {
             received_at: purchase.received_at,
         }
     }
+}
+
+/// An opening that is ready to be committed.
+struct Prepared {
+    opening: Opening,
+    effects: Vec<Effect>,
+    slot: Option<SendSlot>,
+    claim: SalesClaim,
 }
 
 /// What the slot says about a purchase.
@@ -186,6 +190,7 @@ impl Inner {
         {
             return self.replay(reference, same_body, repeat).await;
         }
+        let purchase = self.purchase_for_sms(purchase).await?;
         if self.stopping.is_cancelled() {
             return Err(PurchaseError::Stopping);
         }
@@ -198,9 +203,14 @@ impl Inner {
             PurchaseError::Overloaded
         })?;
         let books = self.books.load_full();
-        let carrier = self.carrier_of_purchase(&purchase).ok_or(PurchaseError::Impossible(Reason::NoRoute))?;
+        // One budget for all that is asked before the charge; and no lock is held meanwhile, so a slow source holds up nobody else.
+        let until = self.subscribers.until();
+        let route = self.route_of_purchase(&purchase.channel, purchase.msisdn, until).await;
+        let carrier = route.and_then(|route| self.carriers.get(&route.carrier).cloned());
+        let carrier = carrier.ok_or(PurchaseError::Impossible(Reason::NoRoute))?;
         let fare = self.fare(&books, &carrier, &purchase)?;
         let language = self.language(&purchase, &carrier).await?;
+        let facts = self.facts_for(&books, &carrier, &purchase, until).await?;
 
         let _turn = self.subscriber_locks.lock(purchase.msisdn).await;
         for _ in 0..ROUNDS_MAX {
@@ -211,17 +221,20 @@ impl Inner {
             };
             let amount = fare.amount.checked_mul(passengers.into()).map_err(|_| PurchaseError::Passengers { max })?;
             let order = fare.order(&purchase, passengers, amount, extends, language);
-            let (opening, effects, slot) = self.opening(&books, &carrier, order, &purchase).await?;
+            let Prepared { opening, effects, slot, claim } =
+                self.opening(&books, &carrier, (order, &facts), &purchase).await?;
             match self.writer.write(Write::Open(Box::new(opening.clone()))).await? {
                 Outcome::Opened { superseded } => {
+                    claim.keep();
                     fail_point!("gateway-after-open");
                     return Ok(Purchased::New(self.opened(opening, &effects, superseded, carrier, slot, permit)));
                 }
                 Outcome::KeyKnown { reference, same_body, repeat } => {
                     return self.replay(reference, same_body, repeat).await;
                 }
+                Outcome::MoKnown { .. } => return Err(PurchaseError::MoAnswered),
                 // Somebody was faster; look again at who holds the slot.
-                _ => drop(slot),
+                _ => drop((slot, claim)),
             }
         }
         Err(PurchaseError::Overloaded)
@@ -233,9 +246,8 @@ impl Inner {
             books.catalogue.vehicle(&purchase.vehicle).ok_or(PurchaseError::Impossible(Reason::UnknownVehicle))?;
         let route = &vehicle.route;
         let fare_class = purchase.fare_class.clone().unwrap_or_else(|| route.fare_class.clone());
-        let today = purchase.received_at.date_in(&route.city.time_zone);
-        let amount = books.catalogue.fare(&route.city.id, &fare_class, today);
-        let amount = amount.ok_or(PurchaseError::Impossible(Reason::FareNotFound))?;
+        let amount = books.catalogue.fare_on(route, &fare_class, purchase.zone, purchase.received_at);
+        let amount = amount.map_err(|why| PurchaseError::Impossible(reason_of(why)))?;
         // A test number goes the whole way, with an amount of nothing.
         let is_test = carrier.config().test_numbers.contains(&purchase.msisdn);
         Ok(Fare {
@@ -247,18 +259,29 @@ impl Inner {
         })
     }
 
-    /// The bind on which a message arrived is the truth about a number; otherwise its prefix is the best there is.
-    fn carrier_of_purchase(&self, purchase: &Purchase) -> Option<Carrier> {
-        let name = match &purchase.channel {
-            Channel::Sms { carrier } => carrier,
-            Channel::Api { .. } => self.prefixes.carrier(purchase.msisdn)?,
-        };
-        self.carriers.get(name).cloned()
-    }
-
     async fn language(&self, purchase: &Purchase, carrier: &Carrier) -> Result<Language, StoreError> {
         let chosen = self.store.language(purchase.msisdn).await?;
         Ok(chosen.or(purchase.language).unwrap_or(carrier.config().language))
+    }
+
+    /// What is known of the subscriber, once those were asked who may know more. For a repeat nobody is asked: it needs no
+    /// verdict.
+    async fn facts_for(
+        &self,
+        books: &Books,
+        carrier: &Carrier,
+        purchase: &Purchase,
+        until: Instant,
+    ) -> Result<Facts, StoreError> {
+        let (msisdn, now) = (purchase.msisdn, self.now());
+        let rules = books.rules.facts(carrier.name().as_str());
+        if self.subscribers.lacking(msisdn, carrier.name(), rules, now).is_empty()
+            || matches!(self.claim(purchase).await?, Claim::Repeat(_))
+        {
+            return Ok(Facts::new());
+        }
+        let gathered = self.subscribers.gather(msisdn, carrier.name(), rules, (now, until)).await;
+        Ok(gathered.facts)
     }
 
     /// What the slot of this subscriber and vehicle says (M12, M13).
@@ -290,24 +313,34 @@ impl Inner {
     }
 
     /// The answer to a repeat. Once it is final, the key stands for it for ever (M15).
-    async fn repeat(&self, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
+    async fn repeat(self: &Arc<Self>, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
         counter!("charge_repeats_total", "state" => holder.state.code()).increment(1);
         if holder.state.is_open() {
             // The key may stand for a charge already: for this one, or for one that has ended.
             return match self.store.key(&purchase.guard).await? {
                 Some((reference, same_body, repeat)) => self.replay(reference, same_body, repeat).await,
-                None => Ok(Purchased::Repeat(holder)),
+                None => {
+                    if let Some(answer) = self.answer_to_linked(purchase, &holder).await? {
+                        self.write_answer(answer).await?;
+                    }
+                    Ok(Purchased::Repeat(holder))
+                }
             };
         }
+        let answer = self.answer_to_linked(purchase, &holder).await?;
+        let messages = answer.as_ref().map(|answer| answer.messages.clone()).unwrap_or_default();
         let write = Write::RecordRepeat {
             guard: purchase.guard.clone(),
             reference: holder.reference,
             at: self.now(),
-            mo: None,
+            mo: answer,
         };
         match self.writer.write(write).await? {
             Outcome::KeyKnown { reference, same_body, repeat } => self.replay(reference, same_body, repeat).await,
-            _ => Ok(Purchased::Repeat(holder)),
+            _ => {
+                self.queue_messages_if_kept(&messages);
+                Ok(Purchased::Repeat(holder))
+            }
         }
     }
 
@@ -330,17 +363,21 @@ impl Inner {
         &self,
         books: &Books,
         carrier: &Carrier,
-        order: Order,
+        (order, facts): (Order, &Facts),
         purchase: &Purchase,
-    ) -> Result<(Opening, Vec<Effect>, Option<SendSlot>), PurchaseError> {
+    ) -> Result<Prepared, PurchaseError> {
         let now = self.now();
-        let asked = eligibility::Purchase::Fare { sale_locked: false, amount: Some(order.amount) };
-        let verdict = self.verdict(books, carrier, order.msisdn, asked, now).await?;
+        let purchased = eligibility::Purchase::Fare { sale_locked: false, amount: Some(order.amount) };
         let deadline = order.received_at.plus(self.config.ticket_deadline());
         let terms = Terms { ticket_deadline: deadline, late_success: self.config.late_success };
         let passengers = order.passengers + order.extends.as_ref().map_or(0, |extends| extends.passengers);
         let replaces = order.extends.as_ref().map(|extends| extends.reference);
         let charge = Charge::new(Reference::new(now, rand::random()), order, terms);
+        let claim = self.sales.claim(&charge, self.day_start(carrier, now));
+        let sold = |(by, today)| Sold { by, today };
+        let sales = Sales { agency: claim.agency().map(sold), caller: claim.caller().map(sold) };
+        let question = Question { carrier, msisdn: charge.order.msisdn, facts, purchase: purchased, sales };
+        let verdict = self.verdict(books, &question, now).await?;
 
         let decline = match verdict.decision {
             Decision::Declined(reason) => Some(reason),
@@ -383,12 +420,12 @@ impl Inner {
                 }
             },
         };
-        let claim = decline.is_none().then_some(SlotClaim { replaces, held_until: deadline, passengers });
+        let slot_claim = decline.is_none().then_some(SlotClaim { replaces, held_until: deadline, passengers });
         let messages = self.messages(&charge, &effects, None);
         let slot = slot.filter(|_| !effects.is_empty());
         let opening =
-            Opening { charge, guard: purchase.guard.clone(), slot: claim, mo: purchase.mo, journal, messages };
-        Ok((opening, effects, slot))
+            Opening { charge, guard: purchase.guard.clone(), slot: slot_claim, mo: purchase.mo, journal, messages };
+        Ok(Prepared { opening, effects, slot, claim })
     }
 
     /// After the commit of an opening: it is on its way.
@@ -424,43 +461,15 @@ impl Inner {
         }
         charge
     }
+}
 
-    /// Judges the rules over all that is known of a subscriber.
-    async fn verdict(
-        &self,
-        books: &Books,
-        carrier: &Carrier,
-        msisdn: Msisdn,
-        asked: eligibility::Purchase,
-        now: Timestamp,
-    ) -> Result<Verdict, StoreError> {
-        let name = carrier.name().as_str();
-        let limits = books.rules.limits(name);
-        let currency = carrier.config().currency;
-        let lag = Duration::from_secs(carrier.config().settlement_lag_seconds);
-        let spent_since = async |since: Option<Timestamp>| match since {
-            Some(since) => self.store.spent(msisdn, since, now.minus(lag)).await,
-            None => Ok(Default::default()),
-        };
-        let zoned = now.zoned(carrier.zone());
-        let day = zoned.start_of_day().ok().filter(|_| limits.daily_minor.is_some());
-        let month = zoned
-            .first_of_month()
-            .and_then(|first| first.start_of_day())
-            .ok()
-            .filter(|_| limits.monthly_minor.is_some());
-        let moment = |zoned: jiff::Zoned| Timestamp::from_unix_ms(zoned.timestamp().as_millisecond());
-        let window = limits.velocity.as_ref().map(|velocity| now.minus(velocity.window()));
-        let spending = Spending {
-            today: Money::new(spent_since(day.map(moment)).await?.minor, currency),
-            this_month: Money::new(spent_since(month.map(moment)).await?.minor, currency),
-            purchases_in_window: spent_since(window).await?.purchases,
-        };
-        let facts = self.subscribers.facts(msisdn, name, now);
-        let denied_by = self.subscribers.denied_by(msisdn, name);
-        let application =
-            Application { carrier: name, facts: &facts, denied_by: denied_by.as_deref(), purchase: asked, spending };
-        Ok(judge(&books.rules, &application, now))
+/// Why nobody can pay this.
+pub(super) const fn reason_of(why: NoFare) -> Reason {
+    match why {
+        NoFare::ZoneMissing => Reason::ZoneMissing,
+        NoFare::ZoneUnexpected => Reason::ZoneUnexpected,
+        NoFare::UnknownZone => Reason::UnknownZone,
+        NoFare::NotInForce => Reason::FareNotFound,
     }
 }
 

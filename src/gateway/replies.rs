@@ -7,10 +7,11 @@ use metrics::counter;
 
 use super::Inner;
 use crate::{
-    charge::{Channel, Charge, Effect, Notice, Reference},
+    charge::{Charge, Effect, Notice, Reference, State},
     clock::Timestamp,
     passenger::{Language, Message, TicketText},
     store::{IncomingSms, MoAnswer, Outcome, OutgoingSms, StoreError, StoredTicket, Write},
+    transit::Zone,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -24,7 +25,7 @@ impl Inner {
         effects: &[Effect],
         ticket: Option<&StoredTicket>,
     ) -> Vec<OutgoingSms> {
-        let by_sms = matches!(charge.order.channel, Channel::Sms { .. });
+        let by_sms = charge.order.channel.sms_carrier().is_some();
         let notices = effects.iter().filter_map(|e| if let Effect::Tell(notice) = e { Some(*notice) } else { None });
         notices
             .filter(|notice| by_sms || *notice == Notice::LateRefund)
@@ -61,6 +62,12 @@ impl Inner {
 
     /// Answers a message from a passenger without a charge. Answer, and the fact that there is one, are durable together.
     pub(super) async fn reply(self: &Arc<Self>, sms: &IncomingSms, replies: &[Message<'_>]) -> Result<(), StoreError> {
+        let answer = self.answer_with(sms, replies).await?;
+        self.write_answer(answer).await.map(drop)
+    }
+
+    /// The answer to a message, as it may be written.
+    pub(super) async fn answer_with(&self, sms: &IncomingSms, replies: &[Message<'_>]) -> Result<MoAnswer, StoreError> {
         let language = self.language_of(sms).await?;
         let now = self.now();
         let texts = &self.books.load().texts;
@@ -70,7 +77,8 @@ impl Inner {
         if over_cap && !replies.is_empty() {
             counter!("sms_replies_capped_total", "carrier" => sms.carrier.to_string()).increment(1);
         }
-        let asks_again = replies.iter().any(|reply| matches!(reply, Message::NotChargedSendAgain { .. }));
+        let asks_again =
+            replies.iter().any(|reply| matches!(reply, Message::NotChargedSendAgain { .. } | Message::NotSold { .. }));
         let replies = if over_cap { &[] } else { replies };
         let message = |reply: &Message<'_>| OutgoingSms {
             id: Reference::new(now, rand::random()),
@@ -83,12 +91,35 @@ impl Inner {
             expires_at: self.worth_until(now, None),
         };
         let messages = replies.iter().map(message).collect();
-        let answer = MoAnswer { mo: sms.id, at: now, messages, asks_again };
-        // Answered in the meantime: by the sweep, or by the one whom the sweep thought to be slow.
-        if self.writer.write(Write::AnswerMo(answer.clone())).await? == Outcome::Done {
+        Ok(MoAnswer { mo: sms.id, at: now, messages, asks_again })
+    }
+
+    /// Writes an answer and sends it. `false` if the message has another: by the sweep, by the one whom the sweep thought to be
+    /// slow, or by a charge.
+    pub(super) async fn write_answer(self: &Arc<Self>, answer: MoAnswer) -> Result<bool, StoreError> {
+        let is_first = self.writer.write(Write::AnswerMo(answer.clone())).await? == Outcome::Done;
+        if is_first {
             self.queue_messages(&answer.messages);
         }
-        Ok(())
+        Ok(is_first)
+    }
+
+    /// The answer to one who has bought here already: the tickets again, or that the charge is under way. Nothing more is charged
+    /// for those who have paid, whatever zone is named now.
+    pub(super) async fn answer_to_repeat(
+        &self,
+        sms: &IncomingSms,
+        charge: &Charge,
+        zone: Option<Zone>,
+    ) -> Result<MoAnswer, StoreError> {
+        let vehicle = charge.order.vehicle.as_str();
+        if charge.state != State::Charged {
+            return self.answer_with(sms, &[Message::Processing { vehicle }]).await;
+        }
+        let references = self.paid_together(charge).await?;
+        let other = charge.order.zone.filter(|paid| zone != Some(*paid));
+        let before = other.map(|zone| Message::OtherZone { vehicle, zone });
+        self.answer_with_tickets(sms, before, &references).await
     }
 
     /// Answers with tickets that exist; with "no ticket" if there is none.
@@ -97,6 +128,16 @@ impl Inner {
         sms: &IncomingSms,
         references: &[Reference],
     ) -> Result<(), StoreError> {
+        let answer = self.answer_with_tickets(sms, None, references).await?;
+        self.write_answer(answer).await.map(drop)
+    }
+
+    async fn answer_with_tickets(
+        &self,
+        sms: &IncomingSms,
+        before: Option<Message<'_>>,
+        references: &[Reference],
+    ) -> Result<MoAnswer, StoreError> {
         let mut found = Vec::new();
         for reference in references {
             if let (Some(charge), Some(ticket)) =
@@ -105,9 +146,26 @@ impl Inner {
                 found.push((charge, ticket));
             }
         }
-        let replies: Vec<Message<'_>> =
-            found.iter().map(|(charge, ticket)| Message::TicketRepeat(self.ticket_text(charge, ticket))).collect();
-        self.reply(sms, if replies.is_empty() { &[Message::NoTicket] } else { &replies }).await
+        if found.is_empty() {
+            return self.answer_with(sms, &[Message::NoTicket]).await;
+        }
+        let tickets = found.iter().map(|(charge, ticket)| Message::TicketRepeat(self.ticket_text(charge, ticket)));
+        let replies: Vec<Message<'_>> = before.into_iter().chain(tickets).collect();
+        self.answer_with(sms, &replies).await
+    }
+
+    /// The charges whose passengers ride together: this one, and those that it adds to.
+    async fn paid_together(&self, newest: &Charge) -> Result<Vec<Reference>, StoreError> {
+        let mut references = vec![newest.reference];
+        let mut extends = newest.order.extends.clone();
+        // Each adds at least one passenger, so there are no more than passengers.
+        while let Some(before) = extends.take()
+            && references.len() < usize::from(self.config.passengers_max)
+        {
+            references.push(before.reference);
+            extends = self.store.charge(before.reference).await?.and_then(|charge| charge.order.extends);
+        }
+        Ok(references)
     }
 
     async fn language_of(&self, sms: &IncomingSms) -> Result<Language, StoreError> {

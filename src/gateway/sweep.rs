@@ -45,6 +45,8 @@ impl Inner {
         self.queue_due_messages().await?;
         self.join_waiting_parts().await?;
         self.answer_waiting_mos().await?;
+        self.carry_waiting_mos().await?;
+        self.look_up_overdue_sales().await?;
         self.measure().await
     }
 

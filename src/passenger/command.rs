@@ -4,13 +4,13 @@ use super::{
     message::Message,
     spelling::{look_alikes_folded, plain},
 };
-use crate::language::Language;
+use crate::{
+    language::Language,
+    transit::{VehicleCode, VehicleName, Zone},
+};
 
 /// A longer SMS is no command, and is not looked at.
 const TEXT_LENGTH_MAX: usize = 160;
-const CODE_LENGTH_MAX: usize = 8;
-const PLATE_LENGTH_MIN: usize = 4;
-const PLATE_LENGTH_MAX: usize = 10;
 /// The fewest passengers that a purchase can be for.
 pub const PASSENGERS_MIN: u8 = 1;
 
@@ -29,9 +29,10 @@ const WORDS: [(&[&str], Command); 5] = [
 pub enum Command {
     /// A ticket, for `passengers` in total (M13: `1234*2` after `1234` buys one more).
     Buy {
-        /// A vehicle code of 1–8 digits, or a state plate of 4–10 letters and digits without blanks; upper case, letters that
-        /// look alike in Cyrillic and Latin made Latin. Whether there is such a vehicle, the catalogue knows.
-        vehicle: String,
+        /// The vehicle code or the state plate. Whether there is such a vehicle, the catalogue knows.
+        vehicle: VehicleName,
+        /// The zone, if one was named: `1234 3`. Whether the vehicle's route has zones, the catalogue knows.
+        zone: Option<Zone>,
         /// 1 … the most that is allowed.
         passengers: u8,
     },
@@ -89,6 +90,9 @@ impl CommandError {
 /// alphabet that look the same. Not forgiven, because it could buy a ticket for another bus: a blank between the digits of a code.
 /// Blanks and dashes within a plate are.
 ///
+/// A single digit behind code or plate and a blank is the zone. So `123 4` is zone 4 in bus 123, whatever was meant; in a bus
+/// without zones it buys nothing.
+///
 /// Errors: see [`CommandError`]. `passengers_max` is the most that one purchase may be for.
 pub fn parse(text: &str, passengers_max: u8) -> Result<Command, CommandError> {
     if text.chars().nth(TEXT_LENGTH_MAX).is_some() {
@@ -109,9 +113,9 @@ pub fn parse(text: &str, passengers_max: u8) -> Result<Command, CommandError> {
         Some((vehicle, passengers)) => (vehicle, Some(passengers)),
         None => (bare, None),
     };
-    let vehicle = vehicle_text(vehicle.trim())?;
+    let (vehicle, zone) = vehicle_and_zone(vehicle.trim())?;
     let passengers = passengers.map_or(Ok(PASSENGERS_MIN), |number| passenger_count(number.trim(), passengers_max))?;
-    Ok(Command::Buy { vehicle, passengers })
+    Ok(Command::Buy { vehicle, zone, passengers })
 }
 
 fn word(text: &str) -> Option<Command> {
@@ -120,18 +124,19 @@ fn word(text: &str) -> Option<Command> {
     entry.map(|(_, command)| command.clone())
 }
 
-/// A code or a plate, in one spelling.
-fn vehicle_text(text: &str) -> Result<String, CommandError> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return if text.len() <= CODE_LENGTH_MAX { Ok(text.to_owned()) } else { Err(CommandError::CodeTooLong) };
+/// A code or a plate, and the digit of a zone behind it. No plate is another plate with a digit behind it, so there is one way
+/// to read a text.
+fn vehicle_and_zone(text: &str) -> Result<(VehicleName, Option<Zone>), CommandError> {
+    if let Ok(vehicle) = text.parse() {
+        return Ok((vehicle, None));
     }
-    let plate = look_alikes_folded(text).replace([' ', '-'], "");
-    let has = |kind: fn(&u8) -> bool| plate.bytes().any(|byte| kind(&byte));
-    let is_plate = (PLATE_LENGTH_MIN..=PLATE_LENGTH_MAX).contains(&plate.len())
-        && plate.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        && has(u8::is_ascii_digit)
-        && has(u8::is_ascii_alphabetic);
-    if is_plate { Ok(plate) } else { Err(CommandError::NotACommand) }
+    if let Some((vehicle, zone)) = text.rsplit_once(' ')
+        && let (Ok(vehicle), Ok(zone)) = (vehicle.parse(), zone.parse())
+    {
+        return Ok((vehicle, Some(zone)));
+    }
+    let is_long_code = text.len() > VehicleCode::DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
+    Err(if is_long_code { CommandError::CodeTooLong } else { CommandError::NotACommand })
 }
 
 fn passenger_count(number: &str, passengers_max: u8) -> Result<u8, CommandError> {
@@ -155,7 +160,12 @@ mod tests {
     use super::*;
 
     fn buy(vehicle: &str, passengers: u8) -> Result<Command, CommandError> {
-        Ok(Command::Buy { vehicle: vehicle.into(), passengers })
+        Ok(Command::Buy { vehicle: vehicle.parse().expect("a vehicle"), zone: None, passengers })
+    }
+
+    fn buy_to(zone: u8, vehicle: &str, passengers: u8) -> Result<Command, CommandError> {
+        let zone = Some(Zone::try_from(zone).expect("a zone"));
+        Ok(Command::Buy { vehicle: vehicle.parse().expect("a vehicle"), zone, passengers })
     }
 
     #[test]
@@ -203,9 +213,35 @@ mod tests {
 
     #[test]
     fn a_blank_within_a_code_is_not_forgiven_for_it_could_be_another_bus() {
-        for text in ["12 34", "1234 2", "12-34", "12.34", "1234, 5678", "1234\n5678"] {
+        for text in ["12 34", "12-34", "12.34", "1234, 5678", "1234\n5678", "1 2 3 4", "1234 0", "1234 10", "1234 2 3"]
+        {
             assert_eq!(parse(text, 9), Err(CommandError::NotACommand), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_single_digit_behind_a_blank_is_the_zone() {
+        for text in ["1234 3", " 1234  3 ", "1234\n3", "1234 3.", "１２３４\u{a0}３"] {
+            assert_eq!(parse(text, 9), buy_to(3, "1234", 1), "{text:?}");
+        }
+        for text in ["1234 3*2", "1234 3 * 2", "1234 3*02!"] {
+            assert_eq!(parse(text, 9), buy_to(3, "1234", 2), "{text:?}");
+        }
+        for text in ["1234-3", "1234,3", "1234/3", "1234 3 ABC", "3 1234 ABC"] {
+            assert_eq!(parse(text, 9), Err(CommandError::NotACommand), "{text:?}");
+        }
+        assert_eq!(parse("1234*2 3", 9), Err(CommandError::PassengersUnreadable));
+    }
+
+    #[test]
+    fn a_plate_may_be_followed_by_zone_and_passengers() {
+        assert_eq!(parse("123ABC02*2", 9), buy("123ABC02", 2));
+        assert_eq!(parse("123 авс 02 2", 9), buy_to(2, "123ABC02", 1));
+        assert_eq!(parse("123АВС02 2 * 3", 9), buy_to(2, "123ABC02", 3));
+        assert_eq!(parse("а 123 вс 7", 9), buy_to(7, "A123BC", 1));
+        // The blanks of a plate are its own.
+        assert_eq!(parse("123 ав 0 2", 9), buy("123AB02", 1));
+        assert_eq!(parse("123 авс 022", 9), Err(CommandError::NotACommand));
     }
 
     #[test]
@@ -214,7 +250,7 @@ mod tests {
             assert_eq!(parse(text, 9), buy("123ABC02", 1), "{text:?}");
         }
         assert_eq!(parse("123 авс 02 * 3", 9), buy("123ABC02", 3));
-        for text in ["ABCD", "123Ж02", "A1", "ABCDEFGHIJ1"] {
+        for text in ["ABCD", "123Ж02", "A1", "ABCDEFGHIJ1", "123ABC", "123ABC21"] {
             assert_eq!(parse(text, 9), Err(CommandError::NotACommand), "{text:?}");
         }
     }
@@ -260,9 +296,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics_and_what_is_bought_is_in_bounds(text in "\\PC{0,40}|[0-9 *xA-ZА-Я.]{0,20}", passengers_max: u8) {
-            if let Ok(Command::Buy { vehicle, passengers }) = parse(&text, passengers_max) {
-                prop_assert!((1..=10).contains(&vehicle.len()));
-                prop_assert!(vehicle.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()));
+            if let Ok(Command::Buy { vehicle, passengers, .. }) = parse(&text, passengers_max) {
+                prop_assert!((1..=8).contains(&vehicle.as_str().len()));
+                prop_assert!(vehicle.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()));
                 prop_assert!(passengers >= 1 && (passengers <= passengers_max || !text.contains(['*', '×', '＊', '∗', '✱', '⁎'])));
             }
         }
@@ -271,6 +307,18 @@ mod tests {
         fn a_code_and_a_number_are_read_as_written(code in "[0-9]{1,8}", passengers in 1..=9_u8, left in "[ .,!\u{200B}]{0,3}") {
             prop_assert_eq!(parse(&format!("{left}{code} *{passengers}"), 9), buy(&code, passengers));
             prop_assert_eq!(parse(&format!("{left}{code}{left}"), 9), buy(&code, 1));
+        }
+
+        #[test]
+        fn code_or_plate_zone_and_number_are_read_as_written(
+            vehicle in "[0-9]{1,8}|[0-9]{3} ?[A-Z]{2,3}-?(0[1-9]|1[0-9]|20)|[A-Z] ?[0-9]{3} [A-Z]{2,3}",
+            zone in 1..=9_u8,
+            passengers in 1..=9_u8,
+            blanks in " {1,3}",
+        ) {
+            prop_assert_eq!(parse(&format!("{vehicle}{blanks}{zone}"), 9), buy_to(zone, &vehicle, 1));
+            prop_assert_eq!(parse(&format!("{vehicle}{blanks}{zone}*{passengers}"), 9), buy_to(zone, &vehicle, passengers));
+            prop_assert_eq!(parse(&format!("{vehicle}*{passengers}"), 9), buy(&vehicle, passengers));
         }
     }
 }

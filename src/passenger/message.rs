@@ -7,6 +7,7 @@ use crate::{
     charge::Reason,
     language::Language,
     money::{Currency, Money},
+    transit::Zone,
 };
 
 /// What a ticket's SMS shows.
@@ -54,6 +55,18 @@ pub enum Message<'a> {
     },
     /// A part of a long SMS never came. Nothing was charged.
     Incomplete,
+    /// The ticket service was asked, and did not sell in time. Nothing was charged.
+    NotSold {
+        /// The vehicle, as the passenger named it.
+        vehicle: &'a str,
+    },
+    /// Bought again within the repeat window, to another zone. Nothing more was charged, and the ticket stays what it is.
+    OtherZone {
+        /// The vehicle code.
+        vehicle: &'a str,
+        /// The zone that was paid for.
+        zone: Zone,
+    },
     /// The charge came through after its ticket deadline and is given back (M11).
     RefundedLate {
         /// The vehicle code.
@@ -98,6 +111,10 @@ pub enum TextKey {
     NotChargedSendAgain,
     /// `incomplete`
     Incomplete,
+    /// `not_sold`
+    NotSold,
+    /// `other_zone`
+    OtherZone,
     /// `refunded_late`
     RefundedLate,
     /// `language_set`
@@ -125,6 +142,8 @@ impl TextKey {
             TextKey::NoTicket,
             TextKey::NotChargedSendAgain,
             TextKey::Incomplete,
+            TextKey::NotSold,
+            TextKey::OtherZone,
             TextKey::RefundedLate,
             TextKey::LanguageSet,
             TextKey::Help,
@@ -151,6 +170,7 @@ impl TextKey {
             }
             TextKey::TooManyPassengers => &[&["passengers_max"]],
             TextKey::RefundedLate => &[&["amount"]],
+            TextKey::OtherZone => &[&["zone"]],
             _ => &[],
         }
     }
@@ -185,6 +205,8 @@ impl TextKey {
                 TextKey::Declined(reason) => Message::Declined { reason, vehicle: named },
                 TextKey::NotChargedSendAgain => Message::NotChargedSendAgain { vehicle: named },
                 TextKey::Incomplete => Message::Incomplete,
+                TextKey::NotSold => Message::NotSold { vehicle: named },
+                TextKey::OtherZone => Message::OtherZone { vehicle, zone: Zone::LAST },
                 TextKey::RefundedLate => Message::RefundedLate { vehicle, amount },
                 TextKey::LanguageSet => Message::LanguageSet,
                 TextKey::NoTicket => Message::NoTicket,
@@ -206,6 +228,8 @@ impl fmt::Display for TextKey {
             TextKey::Declined(reason) => return write!(f, "declined_{reason}"),
             TextKey::NotChargedSendAgain => "not_charged_send_again",
             TextKey::Incomplete => "incomplete",
+            TextKey::NotSold => "not_sold",
+            TextKey::OtherZone => "other_zone",
             TextKey::RefundedLate => "refunded_late",
             TextKey::LanguageSet => "language_set",
             TextKey::NoTicket => "no_ticket",
@@ -227,6 +251,8 @@ impl Message<'_> {
             Message::Declined { reason, .. } => TextKey::Declined(*reason),
             Message::NotChargedSendAgain { .. } => TextKey::NotChargedSendAgain,
             Message::Incomplete => TextKey::Incomplete,
+            Message::NotSold { .. } => TextKey::NotSold,
+            Message::OtherZone { .. } => TextKey::OtherZone,
             Message::RefundedLate { .. } => TextKey::RefundedLate,
             Message::LanguageSet => TextKey::LanguageSet,
             Message::NoTicket => TextKey::NoTicket,
@@ -260,7 +286,11 @@ impl Message<'_> {
             ],
             Message::Processing { vehicle }
             | Message::Declined { vehicle, .. }
-            | Message::NotChargedSendAgain { vehicle } => vec![("vehicle", Value::from(*vehicle))],
+            | Message::NotChargedSendAgain { vehicle }
+            | Message::NotSold { vehicle } => vec![("vehicle", Value::from(*vehicle))],
+            Message::OtherZone { vehicle, zone } => {
+                vec![("vehicle", Value::from(*vehicle)), ("zone", Value::from(zone.number()))]
+            }
             Message::TooManyPassengers { passengers_max } => vec![("passengers_max", Value::from(*passengers_max))],
             Message::WrongCode | Message::Incomplete | Message::LanguageSet | Message::NoTicket | Message::Help => {
                 Vec::new()
@@ -312,9 +342,9 @@ mod tests {
         for key in TextKey::all() {
             assert!(key.samples().iter().all(|sample| sample.key() == key));
         }
-        assert_eq!(names.len(), 32);
+        assert_eq!(names.len(), 40);
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 32);
+        assert_eq!(names.len(), 40);
     }
 }

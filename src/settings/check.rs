@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{draft::Draft, origins::below};
 use crate::{
-    carrier::PrefixTable,
+    carrier::{PrefixTable, PurchaseMode},
     gateway::{Books, missing_tariffs},
 };
 
@@ -21,6 +21,7 @@ pub(super) fn check(draft: &mut Draft, books: Option<&Books>) {
     carriers(draft);
     if let Some(books) = books {
         tariffs(draft, books);
+        agencies(draft, books);
     }
 }
 
@@ -29,7 +30,10 @@ fn bounds(draft: &mut Draft) {
     let sections = [
         ("gateway", settings.gateway.problems()),
         ("ticketing", settings.ticketing.problems()),
+        ("mo_webhook", settings.mo_webhook.problems(settings.gateway.ticket_deadline_seconds)),
         ("api", settings.api.config.problems()),
+        ("facts", settings.facts.problems(settings.gateway.ticket_deadline())),
+        ("routing", settings.routing.problems()),
     ];
     for (section, problems) in sections {
         problems.iter().for_each(|problem| draft.problem_below(section, problem));
@@ -50,12 +54,15 @@ fn bounds(draft: &mut Draft) {
 }
 
 fn listeners(draft: &mut Draft) {
-    let (api, operations) = (draft.settings.api.listen, draft.settings.operations.listen);
+    let settings = &draft.settings;
+    let (api, callbacks, operations) = (settings.api.listen, settings.callbacks.listen, settings.operations.listen);
     if api == operations && api.port() != 0 {
-        draft.problem(
-            "operations.listen",
-            format!("{operations} is also api.listen; metrics have a listener of their own"),
-        );
+        let what = format!("{operations} is also api.listen; metrics have a listener of their own");
+        draft.problem("operations.listen", what);
+    }
+    if [api, operations].contains(&callbacks) && callbacks.port() != 0 {
+        let what = format!("{callbacks} is another listener's too; callbacks have a listener of their own");
+        draft.problem("callbacks.listen", what);
     }
 }
 
@@ -85,7 +92,16 @@ pub(super) fn carriers(draft: &mut Draft) {
     for (name, carrier) in &carriers {
         let key = format!("carriers.{name}");
         if !carrier.can_charge() {
-            draft.problem(&key, "it charges in no way; it needs a section smpp, camara or http");
+            draft.problem(&key, "it needs one section of smpp, camara and http that says how it charges; smpp may stand beside another, for messages");
+        }
+        if let Some(camara) = &carrier.camara {
+            camara.problems().iter().for_each(|problem| draft.problem_below(&below(&key, "camara"), problem));
+        }
+        if carrier.purchase == PurchaseMode::Webhook && draft.settings.mo_webhook.url.is_none() {
+            draft.problem(
+                below(&key, "purchase"),
+                "it is \"webhook\"; set mo_webhook.url to where the ticket service listens",
+            );
         }
         if let Some(smpp) = &carrier.smpp {
             let problems = if carrier.charges_by_smpp() { smpp.problems() } else { smpp.link_only_problems() };
@@ -113,10 +129,25 @@ pub(super) fn carriers(draft: &mut Draft) {
     for name in strangers {
         draft.problem(format!("eligibility.carriers.{name}"), "no carrier has this name");
     }
+    let is_caller = |name: &str| draft.settings.api.config.tokens.contains_key(name);
+    let strangers: Vec<String> =
+        draft.settings.eligibility.callers().filter(|name| !is_caller(name)).map(str::to_owned).collect();
+    for name in strangers {
+        draft.problem(format!("eligibility.callers.{name}"), "no caller of the API has this name");
+    }
     for (n, list) in draft.settings.numbers.lists.clone().iter().enumerate() {
         if let Some(name) = list.carrier.as_deref().filter(|name| !known(name)) {
             draft.problem(format!("numbers.lists[{n}].carrier"), format!("no carrier has the name {name:?}"));
         }
+    }
+}
+
+fn agencies(draft: &mut Draft, books: &Books) {
+    let is_known = |id: &str| books.catalogue.agency(id).is_some();
+    let strangers: Vec<String> =
+        draft.settings.eligibility.agencies().filter(|id| !is_known(id)).map(str::to_owned).collect();
+    for id in strangers {
+        draft.problem(format!("eligibility.agencies.{id}"), "no agency has this id");
     }
 }
 

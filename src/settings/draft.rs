@@ -10,7 +10,11 @@ use super::{
     origins::{ENVIRONMENT, Origins, below, folder_of},
     sections::ApiSettings,
 };
-use crate::{api::ApiConfig, charge::CarrierName};
+use crate::{
+    api::ApiConfig,
+    carrier::{HttpProfile, TlsConfig},
+    charge::CarrierName,
+};
 
 /// No section is read again more often: so many of its problems are told at once.
 const PROBLEMS_PER_SECTION_MAX: usize = 100;
@@ -98,7 +102,23 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
             }
         )*};
     }
-    sections!(store, operations, process, log, gateway, ticketing, keys, transit, numbers, facts, eligibility, texts);
+    sections!(
+        store,
+        callbacks,
+        operations,
+        process,
+        log,
+        gateway,
+        ticketing,
+        keys,
+        transit,
+        numbers,
+        facts,
+        routing,
+        eligibility,
+        texts,
+        mo_webhook
+    );
     if let Some(api) = written.remove("api") {
         read_api(draft, api);
     }
@@ -259,13 +279,49 @@ fn resolve_paths(draft: &mut Draft) {
     if let Some(file) = &mut settings.api.tokens_file {
         resolve("api.tokens_file".into(), file);
     }
+    for (n, file) in settings.mo_webhook.secret_files.iter_mut().enumerate() {
+        resolve(format!("mo_webhook.secret_files[{n}]"), file);
+    }
+    if let Some(file) = &mut settings.mo_webhook.authorities_file {
+        resolve("mo_webhook.authorities_file".into(), file);
+    }
     for (n, list) in settings.numbers.lists.iter_mut().enumerate() {
         resolve(format!("numbers.lists[{n}].file"), &mut list.file);
     }
     for (name, carrier) in &mut settings.carriers {
+        let key = format!("carriers.{name}");
         if let Some(smpp) = &mut carrier.smpp {
-            resolve(format!("carriers.{name}.smpp.password_file"), &mut smpp.password_file);
+            resolve(format!("{key}.smpp.password_file"), &mut smpp.password_file);
+            for (n, bind) in smpp.binds.iter_mut().enumerate() {
+                if let Some(file) = &mut bind.password_file {
+                    resolve(format!("{key}.smpp.binds[{n}].password_file"), file);
+                }
+            }
+            tls_files(&mut smpp.tls).for_each(|(file, path)| resolve(format!("{key}.smpp.tls.{file}"), path));
         }
+        if let Some(camara) = &mut carrier.camara {
+            resolve(format!("{key}.camara.token.client_secret_file"), &mut camara.token.client_secret_file);
+            for (n, file) in camara.callback_token_files.iter_mut().enumerate() {
+                resolve(format!("{key}.camara.callback_token_files[{n}]"), file);
+            }
+            tls_files(&mut camara.tls).for_each(|(file, path)| resolve(format!("{key}.camara.tls.{file}"), path));
+        }
+        if let Some(http) = &mut carrier.http {
+            profile_files(http).for_each(|(file, path)| resolve(format!("{key}.http.{file}"), path));
+        }
+    }
+    for (name, source) in &mut settings.facts.sources {
+        let key = format!("facts.sources.{name}");
+        if let Some(camara) = &mut source.camara {
+            resolve(format!("{key}.camara.token.client_secret_file"), &mut camara.token.client_secret_file);
+            tls_files(&mut camara.tls).for_each(|(file, path)| resolve(format!("{key}.camara.tls.{file}"), path));
+        }
+        if let Some(http) = &mut source.http {
+            profile_files(http).for_each(|(file, path)| resolve(format!("{key}.http.{file}"), path));
+        }
+    }
+    if let Some(look_up) = &mut settings.facts.look_up {
+        profile_files(&mut look_up.http).for_each(|(file, path)| resolve(format!("facts.look_up.http.{file}"), path));
     }
     if let Some(path) =
         settings.store.url.strip_prefix("sqlite://").filter(|path| !path.starts_with('/') && !path.is_empty())
@@ -275,6 +331,25 @@ fn resolve_paths(draft: &mut Draft) {
         settings.store.url = format!("sqlite://{}", path.display());
     }
     draft.settings = settings;
+}
+
+/// The files of a section about a profile, by their keys.
+fn profile_files(http: &mut HttpProfile) -> impl Iterator<Item = (String, &mut std::path::PathBuf)> {
+    let secrets = http.secret_files.iter_mut().map(|(secret, path)| (format!("secret_files.{secret}"), path));
+    let tls = tls_files(&mut http.tls).map(|(file, path)| (format!("tls.{file}"), path));
+    std::iter::once(("profile".to_owned(), &mut http.profile)).chain(secrets).chain(tls)
+}
+
+/// The files of a TLS section, by their keys.
+fn tls_files(tls: &mut Option<TlsConfig>) -> impl Iterator<Item = (&'static str, &mut std::path::PathBuf)> {
+    let files = tls.as_mut().map(|tls| {
+        [
+            ("authorities_file", &mut tls.authorities_file),
+            ("certificate_file", &mut tls.certificate_file),
+            ("key_file", &mut tls.key_file),
+        ]
+    });
+    files.into_iter().flatten().filter_map(|(key, path)| Some((key, path.as_mut()?)))
 }
 
 /// One file, its values marked with its name.

@@ -5,26 +5,35 @@ use std::{
     fs,
     io::Read,
     path::Path,
+    time::Duration,
 };
 
-use super::{draft::Draft, link_secrets};
+use zeroize::Zeroizing;
+
+use super::{LookUpMaterials, SourceMaterials, carrier_secrets, draft::Draft, fact_sources};
 use crate::{
     api::TokenConfig,
-    carrier::LinkSecrets,
+    carrier::{
+        CarrierSecrets,
+        web::{WebClient, WebClientConfig},
+    },
     charge::CarrierName,
     clock::Timestamp,
-    gateway::{Books, Secrets},
+    gateway::{Books, MoWebhook, Secrets, WebhookKey},
     passenger::{Texts, TextsError},
     subscriber::NumberLists,
     ticket::{
         Keyring,
         keyfile::{self, Secret},
     },
+    tls::TlsMaterials,
     transit::{Catalogue, CatalogueText},
 };
 
 /// No file that is read whole is longer, in bytes; number lists have a bound of their own.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The longest answer of the ticket service to a webhook that is read; only its status counts.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// What the files hold that the configuration names.
 #[derive(Debug)]
@@ -37,8 +46,14 @@ pub struct Materials {
     pub keyring: Keyring,
     /// The secrets behind MSISDN tags and short codes.
     pub secrets: Secrets,
-    /// What each carrier's links are made with.
-    pub links: BTreeMap<CarrierName, LinkSecrets>,
+    /// The way to the ticket service, if one is configured.
+    pub mo_webhook: Option<MoWebhook>,
+    /// What each carrier is reached with.
+    pub carriers: BTreeMap<CarrierName, CarrierSecrets>,
+    /// Who can be asked about subscribers, and what they are reached with.
+    pub sources: Vec<SourceMaterials>,
+    /// Who can be asked which carrier a number belongs to.
+    pub look_up: Option<LookUpMaterials>,
 }
 
 /// What of it could be read.
@@ -46,20 +61,30 @@ pub(super) struct Found {
     pub(super) books: Option<Books>,
     lists: Option<NumberLists>,
     keys: Option<(Keyring, Secrets)>,
-    links: BTreeMap<CarrierName, LinkSecrets>,
+    mo_webhook: Option<MoWebhook>,
+    carriers: BTreeMap<CarrierName, CarrierSecrets>,
+    sources: (Vec<SourceMaterials>, Option<LookUpMaterials>),
 }
 
 impl Found {
     pub(super) fn complete(self) -> Option<Materials> {
         let (keyring, secrets) = self.keys?;
-        Some(Materials { books: self.books?, lists: self.lists?, keyring, secrets, links: self.links })
+        let Found { books, lists, mo_webhook, carriers, sources: (sources, look_up), .. } = self;
+        Some(Materials { books: books?, lists: lists?, keyring, secrets, mo_webhook, carriers, sources, look_up })
     }
 }
 
 /// Reads everything, and notes in `draft` what is wrong with it.
 pub(super) fn read(draft: &mut Draft, now: Timestamp) -> Found {
     read_tokens(draft);
-    Found { books: books(draft), lists: lists(draft, now), keys: keys(draft, now), links: link_secrets::read(draft) }
+    Found {
+        books: books(draft),
+        lists: lists(draft, now),
+        keys: keys(draft, now),
+        mo_webhook: mo_webhook(draft),
+        carriers: carrier_secrets::read(draft),
+        sources: fact_sources::read(draft),
+    }
 }
 
 fn books(draft: &mut Draft) -> Option<Books> {
@@ -181,6 +206,43 @@ fn keys(draft: &mut Draft, now: Timestamp) -> Option<(Keyring, Secrets)> {
     only("msisdn-tag", msisdn_tags.len());
     let (short_code, msisdn_tag) = (short_codes.pop()?, msisdn_tags.pop()?);
     Some((keyring?, Secrets { msisdn_tag, short_code }))
+}
+
+/// The client and the keys for the ticket service; `None` if there is none, or if something is wrong with it.
+fn mo_webhook(draft: &mut Draft) -> Option<MoWebhook> {
+    let config = draft.settings.mo_webhook.clone();
+    if config.url.is_none() || !draft.is_sound("mo_webhook") {
+        return None;
+    }
+    let mut keys = Vec::new();
+    for (n, file) in config.secret_files.iter().enumerate() {
+        let read = read_text(file).map(Zeroizing::new);
+        let key = read.and_then(|text| {
+            text.trim_end().parse::<WebhookKey>().map_err(|error| format!("{}: {error}", file.display()))
+        });
+        match key {
+            Ok(key) => keys.push(key),
+            Err(what) => draft.problem(format!("mo_webhook.secret_files[{n}]"), what),
+        }
+    }
+    let authorities = match config.authorities_file.as_deref().map(read_text).transpose() {
+        Ok(authorities) => authorities.map(String::into_bytes),
+        Err(what) => {
+            draft.problem("mo_webhook.authorities_file", what);
+            return None;
+        }
+    };
+    let tls = authorities.map(|authorities| TlsMaterials { authorities: Some(authorities), identity: None });
+    let name = "ticket-service".parse().expect("a sound name");
+    let timeout = Duration::from_millis(config.timeout_ms);
+    let client = WebClientConfig { timeout, body_bytes_max: ANSWER_BYTES_MAX, ..WebClientConfig::new(name) };
+    match WebClient::new(client, tls.as_ref()) {
+        Ok(client) => MoWebhook::new(config, keys, client),
+        Err(error) => {
+            draft.problem("mo_webhook.authorities_file", error.to_string());
+            None
+        }
+    }
 }
 
 /// Adds the tokens of `api.tokens_file` to those of the section.

@@ -4,9 +4,10 @@
 //! passwords) and checks the parts against each other. Either all of it is sound, or every [`Problem`] is told, each with its
 //! file and key. `config/default.toml` shows every key.
 
+mod carrier_secrets;
 mod check;
 mod draft;
-mod link_secrets;
+mod fact_sources;
 mod materials;
 mod origins;
 mod problem;
@@ -14,12 +15,13 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-pub use link_secrets::read_password;
+pub use carrier_secrets::read_password;
+pub use fact_sources::{LookUpMaterials, SourceInterface, SourceMaterials};
 pub use materials::Materials;
 pub use problem::{Problem, Problems};
 pub use sections::{
-    ApiSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings, Settings, StoreSettings,
-    TextsSettings, TransitSettings,
+    ApiSettings, CallbacksSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings,
+    Settings, StoreSettings, TextsSettings, TransitSettings,
 };
 
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
@@ -90,7 +92,7 @@ pub struct OneCarrier {
 pub fn load_carrier(sources: &Sources, name: &CarrierName) -> Result<OneCarrier, Problems> {
     let mut draft = draft::read(sources)?;
     check::carriers(&mut draft);
-    let links = link_secrets::read(&mut draft).remove(name);
+    let links = carrier_secrets::read(&mut draft).remove(name).map(|secrets| secrets.links);
     let key = format!("carriers.{name}");
     let config = draft.settings.carriers.remove(name);
     if config.is_none() && draft.is_sound(&key) {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::ApiConfig,
-    carrier::CarrierConfig,
+    carrier::{CarrierConfig, RoutingSettings},
     charge::CarrierName,
     eligibility::Rules,
-    gateway::{GatewayConfig, TicketingConfig},
+    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
     store::GroupCommitConfig,
-    subscriber::{CacheSettings, NumberListsSettings},
+    subscriber::{FactsSettings, NumberListsSettings},
 };
 
 /// The whole configuration. Paths in it are absolute, or relative to the working directory: a path in a file was relative
@@ -22,6 +22,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The HTTP API.
     pub api: ApiSettings,
+    /// Carriers that call back.
+    pub callbacks: CallbacksSettings,
     /// Health and metrics.
     pub operations: OperationsSettings,
     /// The process as a whole.
@@ -38,12 +40,16 @@ pub struct Settings {
     pub transit: TransitSettings,
     /// Number lists.
     pub numbers: NumberListsSettings,
-    /// What is remembered of subscribers.
-    pub facts: CacheSettings,
+    /// What is remembered of subscribers, and who is asked.
+    pub facts: FactsSettings,
+    /// Which carrier a number belongs to.
+    pub routing: RoutingSettings,
     /// Who may pay.
     pub eligibility: Rules,
     /// What passengers are told.
     pub texts: TextsSettings,
+    /// Where messages are handed over that the ticket service decides about.
+    pub mo_webhook: MoWebhookConfig,
     /// The carriers, by name.
     pub carriers: BTreeMap<CarrierName, CarrierConfig>,
 }
@@ -70,6 +76,14 @@ pub struct ApiSettings {
     /// Who may call, and within which bounds.
     #[serde(flatten)]
     pub config: ApiConfig,
+}
+
+/// `[callbacks]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallbacksSettings {
+    /// Where carriers' callbacks come in, if a carrier is charged over HTTP. It has no TLS: a proxy in front has.
+    pub listen: SocketAddr,
 }
 
 /// `[operations]`
@@ -153,6 +167,12 @@ impl Default for ApiSettings {
             tokens_file: None,
             config: ApiConfig::default(),
         }
+    }
+}
+
+impl Default for CallbacksSettings {
+    fn default() -> CallbacksSettings {
+        CallbacksSettings { listen: SocketAddr::from(([127, 0, 0, 1], 8081)) }
     }
 }
 

@@ -9,10 +9,12 @@ use serde::de::DeserializeOwned;
 use super::{draft, *};
 use crate::{
     api::{ApiConfig, TokenConfig},
-    carrier::{CarrierConfig, SmppProfile, TariffConfig, TlvConfig},
-    eligibility::{FactRule, Limits, Rules, Velocity},
-    gateway::{GatewayConfig, TicketingConfig},
-    subscriber::{CacheSettings, NumberListSettings, NumberListsSettings},
+    carrier::{CarrierConfig, RoutingSettings, SmppProfile, TariffConfig, TlvConfig},
+    eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
+    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
+    subscriber::{
+        AskingSettings, CamaraFactsSettings, FactSourceSettings, FactsSettings, NumberListSettings, NumberListsSettings,
+    },
     ticket::keyfile::{self, NewKey},
 };
 
@@ -96,7 +98,7 @@ fn uncommented() -> String {
     };
     let mut lines: Vec<String> = annotated().lines().map(uncomment).collect();
     // The list is written as tables then.
-    lines.retain(|line| line != "lists = []");
+    lines.retain(|line| line != "lists = []" && line != "secret_files = []");
     lines.join("\n")
 }
 
@@ -160,6 +162,7 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
             .extend(fields.into_iter().filter(|field| at.get(field).is_none()).map(|field| format!("{place}.{field}")));
     };
     look("store", &shown["store"], fields_of::<StoreSettings>());
+    look("callbacks", &shown["callbacks"], fields_of::<CallbacksSettings>());
     look("operations", &shown["operations"], fields_of::<OperationsSettings>());
     look("process", &shown["process"], fields_of::<ProcessSettings>());
     look("log", &shown["log"], fields_of::<LogSettings>());
@@ -171,13 +174,28 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("keys", &shown["keys"], fields_of::<KeysSettings>());
     look("transit", &shown["transit"], fields_of::<TransitSettings>());
     look("texts", &shown["texts"], fields_of::<TextsSettings>());
-    look("facts", &shown["facts"], fields_of::<CacheSettings>());
+    look("facts", &shown["facts"], fields_of::<FactsSettings>());
+    let source = |name: &str| &shown["facts"]["sources"][name];
+    let mut of_source = fields_of::<FactSourceSettings>();
+    of_source.retain(|field| field != "http");
+    look("facts.sources.NAME", source("kcell-facts"), of_source);
+    let mut of_camara = fields_of::<CamaraFactsSettings>();
+    of_camara.retain(|field| field != "tls");
+    look("facts.sources.NAME.camara", &source("kcell-facts")["camara"], of_camara);
+    look("facts.sources.NAME", source("kcell-crm"), vec!["http".into()]);
+    look("facts.asking", &shown["facts"]["asking"], fields_of::<AskingSettings>());
+    look("routing", &shown["routing"], fields_of::<RoutingSettings>());
+    look("mo_webhook", &shown["mo_webhook"], fields_of::<MoWebhookConfig>());
     look("numbers", &shown["numbers"], fields_of::<NumberListsSettings>());
     look("numbers.lists", &shown["numbers"]["lists"][0], fields_of::<NumberListSettings>());
     look("eligibility", &shown["eligibility"], fields_of::<Rules>());
     look("eligibility.rules", &shown["eligibility"]["rules"][0], fields_of::<FactRule>());
     look("eligibility.limits", &shown["eligibility"]["limits"], fields_of::<Limits>());
     look("eligibility.limits.velocity", &shown["eligibility"]["limits"]["velocity"], fields_of::<Velocity>());
+    let agency = &shown["eligibility"]["agencies"]["green-bus"];
+    look("eligibility.agencies.NAME", agency, fields_of::<SalesLimit>());
+    let caller = &shown["eligibility"]["callers"]["ticket-service"];
+    look("eligibility.callers.NAME", caller, fields_of::<SalesLimit>());
     look("carriers.NAME", &shown["carriers"]["kcell"], fields_of::<CarrierConfig>());
     look("carriers.NAME.smpp", smpp, fields_of::<SmppProfile>());
     look("carriers.NAME.smpp.tariffs", &smpp["tariffs"][0], fields_of::<TariffConfig>());
@@ -213,7 +231,10 @@ fn difference(key: &str, wanted: &toml::Table, written: &toml::Table) -> Vec<Str
 fn the_examples_are_sound() {
     let folder = Folder::new();
     let beeline = load(&folder.sources(&[], &[]), NOW).expect("sound");
-    assert_eq!(beeline.materials.links["beeline".parse().as_ref().expect("a name")].password.as_str(), "secret");
+    assert_eq!(
+        beeline.materials.carriers["beeline".parse().as_ref().expect("a name")].links.password.as_str(),
+        "secret"
+    );
     let submission = root().join("config/examples/carriers/charged-at-submission.toml");
     let mut sources = folder.sources(&[], &[("CREDENTIALS_DIRECTORY", &folder.path().display().to_string())]);
     fs::write(folder.path().join("carriers_kcell"), "pass").expect("written");
@@ -338,11 +359,42 @@ fn a_fare_without_a_tariff_is_told() {
         "[carriers.beeline.smpp]\ntariffs = [{ amount = \"80\" }, { amount = \"160\" }]\n[gateway]\npassengers_max = 2";
     let problems = Folder::new().problems(text);
     assert!(!problems.is_empty());
-    for line in &problems {
-        assert!(line.starts_with("more.toml: carriers.beeline.smpp.tariffs: no tariff for "), "{line}");
-    }
+    let of_this = |line: &String| line.starts_with("more.toml: carriers.beeline.smpp.tariffs: no tariff for ");
+    let (last, told) = problems.split_last().expect("problems");
+    assert!(told.len() == 20 && told.iter().all(of_this), "{problems:#?}");
+    assert!(last.starts_with("more.toml: carriers.beeline.smpp.tariffs: and ") && last.ends_with(" more"), "{last}");
     assert!(problems.iter().any(|line| line.contains("(almaty, reduced, 1 passengers)")), "{problems:#?}");
     assert!(!problems.iter().any(|line| line.contains("(almaty, regular, ")), "{problems:#?}");
+}
+
+#[test]
+fn the_way_to_the_ticket_service_is_checked_whole_and_no_key_is_shown() {
+    let folder = Folder::new();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    assert_eq!(
+        folder.problems("carriers.beeline.purchase = \"webhook\""),
+        [
+            "more.toml: carriers.beeline.purchase: it is \"webhook\"; set mo_webhook.url to where the ticket service listens"
+        ]
+    );
+    let webhook = "[mo_webhook]\nurl = \"https://tickets.example/purchases\"\nsecret_files = [\"new\", \"old\"]\n";
+    write("new", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    write("old", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    write("authorities.pem", "none");
+    assert_eq!(
+        folder.problems(&format!("{webhook}authorities_file = \"authorities.pem\"")),
+        [
+            "more.toml: mo_webhook.authorities_file: certificate authorities: there is none",
+            "more.toml: mo_webhook.secret_files[1]: old: a webhook key begins with whsec_",
+        ]
+    );
+    write("old", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+    let late = folder.problems(&format!("{webhook}answer_seconds = 60"));
+    assert!(late.len() == 1 && late[0].starts_with("more.toml: mo_webhook.answer_seconds: 60 is not less"), "{late:?}");
+    write("more.toml", &format!("carriers.beeline.purchase = \"webhook\"\n{webhook}"));
+    let sound = load(&folder.sources(&["more.toml"], &[]), NOW).expect("a sound configuration");
+    assert!(sound.materials.mo_webhook.is_some());
+    assert!(!format!("{:?}", sound.materials.mo_webhook).contains("C2FVsBQ"));
 }
 
 #[test]
@@ -422,4 +474,64 @@ fn paths_are_where_they_are_written() {
     let settings = load(&folder.sources(&["inner/more.toml"], &[]), NOW).expect("sound").settings;
     assert_eq!(settings.texts.file, Some(folder.path().join("inner/texts.toml")));
     assert_eq!(settings.keys.directory, PathBuf::from(folder.path()).join("keys"));
+}
+
+#[test]
+fn sources_of_facts_are_read_with_their_secrets_and_what_is_wrong_with_them_is_told() {
+    let folder = Folder::new();
+    fs::write(folder.path().join("secret"), "s3cret\n").expect("written");
+    let profile = root().join("config/examples/profiles/facts.toml");
+    let http = format!("profile = {profile:?}\nsecret_files = {{ token = \"secret\" }}");
+    let camara = r#"
+        tenure_url = "https://api.example/kyc-tenure/v0.2"
+        token = { url = "https://api.example/token", client_id = "smsbus", client_secret_file = "secret" }
+    "#;
+    let sound = format!(
+        "[facts.sources.crm]\ncarrier = \"beeline\"\nasking.timeout_ms = 900\n[facts.sources.crm.http]\n{http}\n\
+         [facts.sources.camara]\ncarrier = \"beeline\"\n[facts.sources.camara.camara]\n{camara}\n\
+         [facts.look_up.http]\n{http}\n"
+    );
+    fs::write(folder.path().join("more.toml"), &sound).expect("written");
+    let materials = load(&folder.sources(&["more.toml"], &[]), NOW).expect("sound").materials;
+    let names: Vec<_> =
+        materials.sources.iter().map(|source| (source.name.as_str(), source.asking.timeout_ms)).collect();
+    assert_eq!(names, [("camara", 2_000), ("crm", 900)]);
+    let camara = match &materials.sources[0].interface {
+        SourceInterface::Camara(profile, secrets) => (profile.tenure_url.is_some(), secrets.client_secret.as_str()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(camara, (true, "s3cret"));
+    assert!(materials.look_up.is_some());
+
+    let cis = root().join("config/examples/profiles/cis.toml");
+    let unsound = format!(
+        r#"
+        facts.budget_ms = 20_000
+        facts.asking.questions_max = 0
+        facts.sources.a = {{ carrier = "tele2" }}
+        facts.sources.b = {{ carrier = "beeline" }}
+        facts.sources.c.carrier = "beeline"
+        facts.sources.c.camara.token = {{ url = "https://x.example", client_id = "x", client_secret_file = "none" }}
+        facts.look_up.http = {{ profile = {cis:?} }}
+        routing.numbers_max = 0
+        eligibility.agencies.nobody.daily_minor = 1
+        eligibility.callers.nobody.daily_minor = 1
+        "#
+    );
+    let problems = folder.problems(&unsound);
+    for expected in [
+        "more.toml: facts.budget_ms: 20000 is not between 10 and 15000",
+        "more.toml: facts.asking.questions_max: 0 is not between",
+        "more.toml: facts.sources.a.carrier: no carrier has the name \"tele2\"",
+        "more.toml: facts.sources.b: its carrier charges by SMPP, which answers no questions",
+        "more.toml: facts.sources.c.camara.sim_swap_url: name it, or tenure_url",
+        "more.toml: facts.look_up.http.secret_files.",
+        "more.toml: facts.look_up.http.profile: the profile has no [portability]",
+        "more.toml: routing.numbers_max: 0 is not between",
+        "more.toml: eligibility.agencies.nobody: no agency has this id",
+        "more.toml: eligibility.callers.nobody: no caller of the API has this name",
+    ] {
+        assert!(problems.iter().any(|line| line.starts_with(expected)), "{expected}\n{problems:#?}");
+    }
+    assert!(!problems.iter().any(|line| line.contains("s3cret")), "a secret was told");
 }

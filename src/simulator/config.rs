@@ -13,9 +13,9 @@ use thiserror::Error;
 
 mod validate;
 
-use validate::value;
+pub(super) use validate::value;
 
-use super::{faults::FaultRule, subscribers::Subscriber};
+use super::{faults::FaultRule, http::HttpConfig, subscribers::Subscriber};
 use crate::msisdn::Msisdn;
 
 /// A simulated carrier. Read from TOML with [`SimulatorConfig::from_toml`], or built from [`SimulatorConfig::default`]:
@@ -84,6 +84,8 @@ pub struct SimulatorConfig {
     pub seed: u64,
     /// Bounds on memory.
     pub limits: Limits,
+    /// The carrier's interfaces over HTTP; none of them by default.
+    pub http: HttpConfig,
 }
 
 /// A listener under TLS 1.2 or 1.3. Files are PEM, read at the start.
@@ -307,6 +309,7 @@ impl Default for SimulatorConfig {
             faults: Vec::new(),
             seed: 0,
             limits: Limits::default(),
+            http: HttpConfig::default(),
         }
     }
 }
@@ -340,7 +343,7 @@ impl Default for Limits {
 }
 
 /// A day, in milliseconds.
-const DAY_MS: u64 = 86_400_000;
+pub(super) const DAY_MS: u64 = 86_400_000;
 
 #[cfg(test)]
 mod tests;

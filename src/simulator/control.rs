@@ -2,10 +2,14 @@
 //!
 //! | call | does |
 //! |---|---|
-//! | `GET /ledger` | what the carrier took: `entries`, `count`, `total`, references `charged_twice` |
+//! | `GET /ledger` | what the carrier took: `entries`, `count`, `total`, references `charged_twice`; and gave back: `refunds` |
+//! | `GET /payments` | the payments that came over HTTP |
+//! | `GET /http` | the interfaces over HTTP and their addresses |
+//! | `POST /tokens/expire` | every access token is refused from now on |
 //! | `GET /inbox/{msisdn}` | the free messages on that phone |
 //! | `POST /mo` | `{"msisdn", "to", "text", "form"}`: sends a text and waits for its report |
-//! | `GET`, `PUT /subscribers/{msisdn}` | `{"balance_minor", "conditions"}` |
+//! | `GET`, `PUT /subscribers/{msisdn}` | `{"balance_minor", "conditions", "facts", "otp"}` |
+//! | `PUT /subscribers/{msisdn}/facts` | the facts alone |
 //! | `GET`, `POST`, `DELETE /faults` | the rules in force; one more; none |
 //! | `PUT /own-account` | `{"empty": true}` |
 //! | `GET /links` | the open connections |
@@ -35,6 +39,7 @@ use super::{
     config::MoForm,
     faults::{FaultRule, InvalidFault},
     handle::MoError,
+    http::{PaymentReport, SubscriberFacts},
     links::LinkReport,
     listeners::{Listener, ListenerReport},
     shared::Shared,
@@ -55,9 +60,13 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/ledger", get(ledger))
+        .route("/payments", get(payments))
+        .route("/http", get(interfaces))
+        .route("/tokens/expire", post(expire_tokens))
         .route("/inbox/{msisdn}", get(inbox))
         .route("/mo", post(send_mo))
         .route("/subscribers/{msisdn}", get(subscriber).put(set_subscriber))
+        .route("/subscribers/{msisdn}/facts", put(set_facts))
         .route("/faults", get(faults).post(set_fault).delete(clear_faults))
         .route("/own-account", put(set_own_account))
         .route("/links", get(links))
@@ -110,7 +119,22 @@ async fn ledger(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "count": ledger.entries().len(),
         "total": ledger.total(),
         "charged_twice": ledger.charged_twice(),
+        "refunds": ledger.refunds(),
+        "refunded": ledger.refunded(),
     }))
+}
+
+async fn payments(State(shared): State<Arc<Shared>>) -> Json<Vec<PaymentReport>> {
+    Json(shared.exchange().payments.reports())
+}
+
+async fn interfaces(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(json!(shared.http.addresses()))
+}
+
+async fn expire_tokens(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.exchange().tokens.clear();
+    StatusCode::NO_CONTENT
 }
 
 async fn inbox(State(shared): State<Arc<Shared>>, Path(msisdn): Path<String>) -> Result<Response, Failure> {
@@ -145,6 +169,16 @@ async fn set_subscriber(
 ) -> Result<StatusCode, Failure> {
     let (msisdn, subscriber) = (number(&msisdn)?, json_body(body)?);
     *shared.exchange().subscribers.get_mut(msisdn).map_err(|error: TooManySubscribers| full(&error))? = subscriber;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_facts(
+    State(shared): State<Arc<Shared>>,
+    Path(msisdn): Path<String>,
+    body: Body<SubscriberFacts>,
+) -> Result<StatusCode, Failure> {
+    let (msisdn, facts) = (number(&msisdn)?, json_body(body)?);
+    shared.exchange().subscribers.get_mut(msisdn).map_err(|error| full(&error))?.facts = facts;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -7,8 +7,9 @@ use jiff::tz::TimeZone;
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
-    config::{ChargingMoment, ConfigError, SimulatorConfig},
+    config::{ChargingMoment, ConfigError, DelayRange, SimulatorConfig},
     faults::{Fault, FaultBook, Strikes},
+    http::{Operation, Payments, Tokens},
     ledger::{Ledger, LedgerEntry},
     message::{Message, MessageKey, MessageState, Messages, Submission},
     phones::Phones,
@@ -46,6 +47,8 @@ pub(super) struct Exchange {
     pub(super) stats: Stats,
     pub(super) own_account_empty: bool,
     pub(super) phones: Phones,
+    pub(super) payments: Payments,
+    pub(super) tokens: Tokens,
     mo_reference: u16,
     rng: StdRng,
 }
@@ -73,6 +76,8 @@ impl Exchange {
             stats: Stats::default(),
             own_account_empty: false,
             phones: Phones::new(config.limits.subscribers_max, config.limits.inbox_messages_max),
+            payments: Payments::new(config.seed, config.http.limits.payments_max),
+            tokens: Tokens::new(config.seed, config.http.limits.tokens_max),
             mo_reference: 0,
             rng: StdRng::seed_from_u64(config.seed),
             config,
@@ -150,6 +155,18 @@ impl Exchange {
         drawn
     }
 
+    /// What goes wrong with a request over HTTP.
+    pub(super) fn draw_for_http(&mut self, operation: Operation, msisdn: Option<Msisdn>) -> Vec<Fault> {
+        let drawn = self.faults.draw_for_http(operation, msisdn, &mut self.rng);
+        self.stats.record_faults(&drawn);
+        drawn
+    }
+
+    /// A delay, drawn from the seed.
+    pub(super) fn draw_delay(&mut self, range: DelayRange) -> Duration {
+        range.draw(&mut self.rng)
+    }
+
     /// What the parts of the next MO have in common.
     pub(super) fn next_mo_reference(&mut self) -> u16 {
         self.mo_reference = self.mo_reference.wrapping_add(1);
@@ -211,7 +228,7 @@ impl Exchange {
             return Ok(());
         };
         // A charge that the ledger could not show must not be taken.
-        if self.ledger.entries().len() >= self.config.limits.ledger_entries_max {
+        if self.ledger.len() >= self.config.limits.ledger_entries_max {
             return Err(ChargeError::NoRoom);
         }
         let submission = &message.submission;
@@ -224,6 +241,8 @@ impl Exchange {
             at: now,
             msisdn: submission.to,
             amount: Money::kzt(price_minor),
+            interface: None,
+            request_reference: None,
             message_id: message.id.in_response(self.config.message_id),
             user_message_reference: submission.user_message_reference,
             reference: submission.reference,

@@ -1,6 +1,6 @@
 //! The handle on a running simulator.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -12,6 +12,7 @@ use super::{
     config::{ConfigError, MoForm, SimulatorConfig},
     control,
     faults::{FaultRule, InvalidFault},
+    http::{self, Front, Interface, PaymentReport, SubscriberFacts},
     ledger::Ledger,
     links::LinkReport,
     listeners::{self, Listener, ListenerReport},
@@ -125,10 +126,22 @@ impl Simulator {
             None => None,
         };
         let control_address = control.as_ref().map(|(_, address)| *address);
-        let shared = Arc::new(Shared::new(config, clock, listeners)?);
+        let mut doors = Vec::new();
+        for interface in Interface::ALL {
+            if let Some(address) = config.http.listen(interface) {
+                let (socket, address) = listen(address).await?;
+                doors.push((interface, address, socket));
+            }
+        }
+        let http_addresses = doors.iter().map(|(interface, address, _)| (*interface, *address)).collect();
+        let front = Front::new(&config.http, http_addresses)?;
+        let shared = Arc::new(Shared::new(config, clock, listeners, front)?);
         shared.time_configured_faults();
         for (index, socket) in sockets.into_iter().enumerate() {
             shared.spawn(listeners::listen(Arc::clone(&shared), index, socket));
+        }
+        for (interface, _, socket) in doors {
+            shared.spawn(http::listen(Arc::clone(&shared), interface, socket));
         }
         if let Some((socket, _)) = control {
             shared.spawn(control::serve(Arc::clone(&shared), socket));
@@ -167,6 +180,52 @@ impl Simulator {
     /// Where the HTTP control listens, if it does.
     pub fn control_address(&self) -> Option<SocketAddr> {
         self.control_address
+    }
+
+    /// Where an interface over HTTP listens, if it is there.
+    pub fn http_address(&self, interface: Interface) -> Option<SocketAddr> {
+        self.shared.http.address(interface)
+    }
+
+    /// Every interface over HTTP that is there, with its address.
+    pub fn http_addresses(&self) -> BTreeMap<Interface, SocketAddr> {
+        self.shared.http.addresses().clone()
+    }
+
+    /// The URL before the paths of an interface: scheme, address and base path, without a slash at the end. Paths follow as
+    /// in `docs/simulator.md`, for instance `/carrier-billing/v0.5/payments`.
+    pub fn http_url(&self, interface: Interface) -> Option<String> {
+        let scheme = if self.shared.config.http.tls.is_some() { "https" } else { "http" };
+        let base_path = self.shared.config.http.base_path(interface);
+        self.http_address(interface).map(|address| format!("{scheme}://{address}{base_path}"))
+    }
+
+    /// Every payment that came over HTTP, the oldest first.
+    pub fn payments(&self) -> Vec<PaymentReport> {
+        self.shared.exchange().payments.reports()
+    }
+
+    /// Those under one reference of the client (`referenceCode`, `txn_id`), the oldest first.
+    pub fn payments_for(&self, reference: &str) -> Vec<PaymentReport> {
+        self.payments().into_iter().filter(|payment| payment.reference == reference).collect()
+    }
+
+    /// What is told of a number where the carrier is asked for facts. Errors: the table of subscribers is full.
+    pub fn set_facts(&self, msisdn: Msisdn, facts: SubscriberFacts) -> Result<(), TooManySubscribers> {
+        self.shared.exchange().subscribers.get_mut(msisdn)?.facts = facts;
+        Ok(())
+    }
+
+    /// The code that this phone receives when a payment is reserved (CAMARA); with none, no code is asked for. Errors: the
+    /// table of subscribers is full.
+    pub fn set_otp(&self, msisdn: Msisdn, code: Option<&str>) -> Result<(), TooManySubscribers> {
+        self.shared.exchange().subscribers.get_mut(msisdn)?.otp = code.map(str::to_owned);
+        Ok(())
+    }
+
+    /// Every access token is refused from now on, as if it had expired.
+    pub fn expire_tokens(&self) {
+        self.shared.exchange().tokens.clear();
     }
 
     /// A connection to the SMSC without a socket, for simulations on tokio's paused clock.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::faults::Fault;
+use super::{faults::Fault, http::Interface};
 use crate::{clock::Timestamp, money::Money, msisdn::Msisdn};
 
 /// One charge that the carrier took. Appended, never changed.
@@ -17,17 +17,46 @@ pub struct LedgerEntry {
     pub msisdn: Msisdn,
     /// How much.
     pub amount: Money,
-    /// The message's id as the response wrote it, even where the client never saw that response.
+    /// The interface by which it was charged; none for SMPP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Interface>,
+    /// The message's or payment's id as the response wrote it, even where the client never saw that response.
     pub message_id: String,
     /// `user_message_reference` (TLV 0x0204), if the client sent one.
     pub user_message_reference: Option<u16>,
-    /// The client's reference (vendor TLV 0x1402), if it sent one.
+    /// The reference of a request over HTTP, as the client wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_reference: Option<String>,
+    /// The client's reference (vendor TLV 0x1402), if it sent one. Of a request over HTTP, the UUID that its reference is or
+    /// begins with.
     pub reference: Option<Uuid>,
-    /// The tariff that set the price.
+    /// The tariff that set the price; empty over HTTP, where the request does.
     pub tariff: String,
-    /// What the charged message said.
+    /// What the charged message said, or how the request describes what is paid.
     pub text: String,
     /// What else befell that message.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// Money that the carrier gave back. Appended, never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundEntry {
+    /// When it was given back.
+    pub at: Timestamp,
+    /// To whose balance.
+    pub msisdn: Msisdn,
+    /// How much.
+    pub amount: Money,
+    /// By which interface.
+    pub interface: Interface,
+    /// The carrier's id of the payment, as in [`LedgerEntry::message_id`].
+    pub payment_id: String,
+    /// The carrier's id of the refund.
+    pub refund_id: String,
+    /// The client's reference of the refund.
+    pub request_reference: String,
+    /// What else befell that request.
     #[serde(default)]
     pub faults: Vec<Fault>,
 }
@@ -36,6 +65,8 @@ pub struct LedgerEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     entries: Vec<LedgerEntry>,
+    #[serde(default)]
+    refunds: Vec<RefundEntry>,
 }
 
 impl Ledger {
@@ -44,14 +75,34 @@ impl Ledger {
         &self.entries
     }
 
-    /// Everything taken, from everybody.
-    pub fn total(&self) -> Money {
-        sum(self.entries.iter())
+    /// Every refund, the oldest first.
+    pub fn refunds(&self) -> &[RefundEntry] {
+        &self.refunds
     }
 
-    /// What was taken from one balance.
+    /// Everything taken, from everybody; what was given back is still in it.
+    pub fn total(&self) -> Money {
+        sum(self.entries.iter().map(|entry| entry.amount))
+    }
+
+    /// What was taken from one balance; what was given back is still in it.
     pub fn total_of(&self, msisdn: Msisdn) -> Money {
-        sum(self.entries.iter().filter(|entry| entry.msisdn == msisdn))
+        sum(self.entries_of(msisdn).map(|entry| entry.amount))
+    }
+
+    /// Everything given back, to everybody.
+    pub fn refunded(&self) -> Money {
+        sum(self.refunds.iter().map(|refund| refund.amount))
+    }
+
+    /// What was given back to one balance.
+    pub fn refunded_of(&self, msisdn: Msisdn) -> Money {
+        sum(self.refunds.iter().filter(|refund| refund.msisdn == msisdn).map(|refund| refund.amount))
+    }
+
+    /// The charges under one reference of a request over HTTP, as the client wrote it.
+    pub fn entries_for_request<'a>(&'a self, reference: &'a str) -> impl Iterator<Item = &'a LedgerEntry> {
+        self.entries.iter().filter(move |entry| entry.request_reference.as_deref() == Some(reference))
     }
 
     /// The charges of one number, the oldest first.
@@ -92,10 +143,19 @@ impl Ledger {
     pub(super) fn append(&mut self, entry: LedgerEntry) {
         self.entries.push(entry);
     }
+
+    pub(super) fn append_refund(&mut self, refund: RefundEntry) {
+        self.refunds.push(refund);
+    }
+
+    /// Charges and refunds.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + self.refunds.len()
+    }
 }
 
-fn sum<'a>(entries: impl Iterator<Item = &'a LedgerEntry>) -> Money {
-    Money::kzt(entries.fold(0_i64, |total, entry| total.saturating_add(entry.amount.minor)))
+fn sum(amounts: impl Iterator<Item = Money>) -> Money {
+    Money::kzt(amounts.fold(0_i64, |total, amount| total.saturating_add(amount.minor)))
 }
 
 #[cfg(test)]
@@ -107,6 +167,8 @@ mod tests {
             at: Timestamp::from_unix_seconds(0),
             msisdn: msisdn.parse().expect("a number"),
             amount: Money::kzt(minor),
+            interface: None,
+            request_reference: None,
             message_id: "1".into(),
             user_message_reference: None,
             reference: reference.map(Uuid::from_u128),

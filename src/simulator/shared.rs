@@ -14,6 +14,7 @@ use super::{
     config::{ConfigError, SimulatorConfig},
     exchange::Exchange,
     faults::{FaultRule, InvalidFault, RuleId},
+    http::Front,
     links::Links,
     listeners::Listener,
     rate::{Rate, percent},
@@ -36,12 +37,19 @@ pub(super) struct Shared {
     pub(super) tasks: TaskTracker,
     /// One permit for each MO or receipt that waits for an acknowledgement.
     pub(super) deliveries: Arc<Semaphore>,
+    /// What the HTTP interfaces share.
+    pub(super) http: Front,
     exchange: Mutex<Exchange>,
     clock: Clock,
 }
 
 impl Shared {
-    pub(super) fn new(config: SimulatorConfig, clock: Clock, listeners: Vec<Listener>) -> Result<Shared, ConfigError> {
+    pub(super) fn new(
+        config: SimulatorConfig,
+        clock: Clock,
+        listeners: Vec<Listener>,
+        http: Front,
+    ) -> Result<Shared, ConfigError> {
         let exchange = Exchange::new(config.clone())?;
         Ok(Shared {
             listeners,
@@ -52,15 +60,18 @@ impl Shared {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             deliveries: Arc::new(Semaphore::new(config.limits.deliveries_max)),
+            http,
             exchange: Mutex::new(exchange),
             clock,
             config,
         })
     }
 
-    /// The exchange, locked. Never held across an await.
+    /// The exchange, locked, with all that is due by now done. Never held across an await.
     pub(super) fn exchange(&self) -> MutexGuard<'_, Exchange> {
-        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut exchange = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+        exchange.expire_reservations(self.clock.now());
+        exchange
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -109,6 +120,7 @@ impl Shared {
                 self.config.limits.deliveries_max.saturating_sub(self.deliveries.available_permits()),
             ),
             messages_pending: count(exchange.messages.pending()),
+            http: self.http.stats(&exchange.stats.http),
             ..exchange.stats.clone()
         }
     }

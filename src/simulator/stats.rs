@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::faults::Fault;
+use super::{faults::Fault, http::HttpStats};
 use crate::clock::Timestamp;
 
 /// Counters since the start, and the last PDUs that broke the protocol.
@@ -68,6 +68,9 @@ pub struct Stats {
     pub malformed: u64,
     /// The last of them.
     pub malformed_last: VecDeque<Malformed>,
+    /// The interfaces over HTTP.
+    #[serde(default)]
+    pub http: HttpStats,
 }
 
 /// A PDU that broke the protocol.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::http::SubscriberFacts;
 use crate::msisdn::Msisdn;
 
 /// One subscriber.
@@ -15,6 +16,12 @@ pub struct Subscriber {
     /// What is special about this number; mostly nothing.
     #[serde(default)]
     pub conditions: BTreeSet<Condition>,
+    /// What the carrier tells of this number where it is asked; what is left out follows from the conditions.
+    #[serde(default, skip_serializing_if = "SubscriberFacts::is_empty")]
+    pub facts: SubscriberFacts,
+    /// The code that this phone receives when a payment is reserved; with one, a reservation waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp: Option<String>,
 }
 
 /// What may be special about a number.
@@ -127,12 +134,24 @@ impl Condition {
 impl Subscriber {
     /// With `balance_minor` and nothing special.
     pub const fn with_balance(balance_minor: i64) -> Subscriber {
-        Subscriber { balance_minor, conditions: BTreeSet::new() }
+        Subscriber { balance_minor, conditions: BTreeSet::new(), facts: SubscriberFacts::NONE, otp: None }
     }
 
     /// The same with one more condition.
     pub fn and(mut self, condition: Condition) -> Subscriber {
         self.conditions.insert(condition);
+        self
+    }
+
+    /// The same with these facts.
+    pub fn with_facts(mut self, facts: SubscriberFacts) -> Subscriber {
+        self.facts = facts;
+        self
+    }
+
+    /// The same with a code that reservations wait for.
+    pub fn with_otp(mut self, code: &str) -> Subscriber {
+        self.otp = Some(code.to_owned());
         self
     }
 

@@ -1,10 +1,12 @@
 use super::{
-    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeyGuard, Memory, Outcome, Owner, ParkedReceipt,
-    QueuedSms, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredTicket, TicketFilter, Write, overlap,
+    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, Memory, Outcome,
+    Owner, ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
+    StoredTicket, TicketFilter, Write, overlap,
 };
 use crate::{
-    charge::{CarrierName, Charge, Reference},
+    charge::{CarrierName, Charge, Home, Reference},
     clock::Timestamp,
+    eligibility::Facts,
     msisdn::Msisdn,
     passenger::Language,
     transit::VehicleCode,
@@ -127,6 +129,42 @@ impl Store {
         each!(self, backend => backend.spent(msisdn, since, doubt_since).await)
     }
 
+    /// What was sold in each quarter of an hour that began at or after `since`, by everybody who sold anything.
+    pub async fn sales(&self, since: Timestamp) -> Result<Vec<Sales>, StoreError> {
+        each!(self, backend => backend.sales(since).await)
+    }
+
+    /// Of what was sold since `since`, what is in doubt at this carrier with a ticket deadline before `doubt_since`: it counts
+    /// as sold no more (M14).
+    pub async fn overdue_sales(
+        &self,
+        carrier: &CarrierName,
+        since: Timestamp,
+        doubt_since: Timestamp,
+    ) -> Result<Vec<Sales>, StoreError> {
+        each!(self, backend => backend.overdue_sales(carrier, since, doubt_since).await)
+    }
+
+    /// What sources said of a number as a subscriber of this carrier.
+    pub async fn facts(&self, msisdn: Msisdn, carrier: &CarrierName) -> Result<Facts, StoreError> {
+        each!(self, backend => backend.facts(msisdn, carrier).await)
+    }
+
+    /// The facts observed last, newest first, at most `limit`.
+    pub async fn newest_facts(&self, limit: u32) -> Result<Vec<StoredFact>, StoreError> {
+        each!(self, backend => backend.newest_facts(limit).await)
+    }
+
+    /// Which carrier a number belongs to, if that was ever heard.
+    pub async fn home(&self, msisdn: Msisdn) -> Result<Option<Home>, StoreError> {
+        each!(self, backend => backend.home(msisdn).await)
+    }
+
+    /// How much is kept of subscribers.
+    pub async fn known_counts(&self) -> Result<KnownCounts, StoreError> {
+        each!(self, backend => backend.known_counts().await)
+    }
+
     /// What a carrier id names.
     pub async fn owner(&self, carrier: &CarrierName, carrier_id: &str) -> Result<Option<Owner>, StoreError> {
         each!(self, backend => backend.owner(carrier, carrier_id).await)
@@ -189,9 +227,20 @@ impl Store {
         each!(self, backend => backend.mos_watched().await)
     }
 
-    /// Messages from passengers that wait for an answer, but no parts, oldest first, at most `limit`: what a restart has to look at.
+    /// Messages from passengers that wait for an answer of ours, no parts and none that was handed over, oldest first, at most `limit`: what a restart has to look at.
     pub async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
         each!(self, backend => backend.unanswered_mos(limit).await)
+    }
+
+    /// One message from a passenger.
+    pub async fn mo(&self, id: Reference) -> Result<Option<KeptMo>, StoreError> {
+        each!(self, backend => backend.mo(id).await)
+    }
+
+    /// Messages from passengers that were handed over and wait for a charge, by [`KeptMo::answer_by`], the earliest first, at
+    /// most `limit`.
+    pub async fn mos_handed_over(&self, limit: u32) -> Result<Vec<KeptMo>, StoreError> {
+        each!(self, backend => backend.mos_handed_over(limit).await)
     }
 
     /// Pending messages of a carrier that are due at `now`: tickets first, then the longest due, at most `limit`.

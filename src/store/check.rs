@@ -1,8 +1,8 @@
 //! What must hold for a write by itself, whatever is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{JournalEntry, KeyGuard, Settlement, StoreError, Write};
+use super::{JournalEntry, KeyGuard, Settlement, StoreError, StoredFact, Write};
 use crate::charge::{Charge, Reference};
 
 /// A key has at most this many bytes.
@@ -10,7 +10,7 @@ const KEY_BYTES_MAX: usize = 255;
 
 impl Write {
     /// Errors: [`StoreError::Refused`] if the write contradicts itself: entries that do not add up to zero, parts that
-    /// speak of different charges, a version that goes back, a key that is too long, a part that is made of parts.
+    /// speak of different charges, a version that goes back, a key that is too long, a part that is made of parts, a fact or a home twice.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match self {
             Write::Open(opening) => {
@@ -22,9 +22,22 @@ impl Write {
             Write::JoinParts(joined) if joined.message.part.is_some() || joined.parts.is_empty() => {
                 Err(StoreError::Refused(format!("message {}: it is no message made of parts", joined.message.id)))
             }
+            Write::KeepFacts(facts) => {
+                let mut seen = BTreeSet::new();
+                let is_new = |fact: &StoredFact| seen.insert((fact.msisdn, fact.carrier.clone(), fact.name));
+                refuse_twice(facts.iter().all(is_new), "a fact")
+            }
+            Write::KeepHomes(homes) => {
+                let mut seen = BTreeSet::new();
+                refuse_twice(homes.iter().all(|home| seen.insert(home.msisdn)), "a number's home")
+            }
             _ => Ok(()),
         }
     }
+}
+
+fn refuse_twice(once: bool, what: &str) -> Result<(), StoreError> {
+    if once { Ok(()) } else { Err(StoreError::Refused(format!("{what} is in one write twice"))) }
 }
 
 impl Settlement {

@@ -107,6 +107,17 @@ pub struct IncomingSms {
     pub same_since: Timestamp,
 }
 
+/// A message from a passenger, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptMo {
+    /// The message.
+    pub message: IncomingSms,
+    /// The moment by which the ticket service must have asked for a charge, if the message was handed to it.
+    pub answer_by: Option<Timestamp>,
+    /// When it was answered, by a charge or without one. For a part: when it was closed.
+    pub answered_at: Option<Timestamp>,
+}
+
 /// How a message from a passenger may be taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,10 +12,12 @@ mod check;
 mod error;
 mod group_commit;
 mod kept;
+mod known;
 mod memory;
 mod overlap;
 mod parts;
 mod question;
+mod sales;
 mod slot;
 mod sqlite;
 mod write;
@@ -27,12 +29,14 @@ pub use backends::Store;
 pub use error::StoreError;
 pub use group_commit::{GroupCommit, GroupCommitConfig};
 pub use kept::{
-    IncomingSms, JournalEntry, MessageState, MoKind, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoredBreak,
-    StoredTicket,
+    IncomingSms, JournalEntry, KeptMo, MessageState, MoKind, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot,
+    StoredBreak, StoredTicket,
 };
+pub use known::{FORGOTTEN_MAX, Forgetting, KnownCounts, StoredFact};
 pub use memory::Memory;
 pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
+pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use write::{
     JoinedParts, KeyGuard, MessageProgress, MoAnswer, NewCarrierId, Opening, Outcome, Settlement, SlotChange,

@@ -29,6 +29,9 @@ enum Touch<'a> {
     Message(Reference),
     Serials(&'a VehicleCode, &'a str),
     Language(Msisdn),
+    /// All of them: what is kept of subscribers comes in few writes of many rows.
+    Facts,
+    Homes,
 }
 
 /// For each write in order: may it go with those before it? One that may not still holds back the later ones that touch
@@ -80,6 +83,7 @@ impl Write {
                 touches.push(Touch::Parts(joined.message.msisdn));
                 touches.extend(joined.parts.iter().copied().map(Touch::Mo));
             }
+            Write::HandOverMo { mo, .. } => touches.push(Touch::Mo(*mo)),
             Write::WatchMos { carrier, .. } => touches.push(Touch::Watch(carrier)),
             Write::AnswerMo(answer) => touch_answer(answer, touches),
             Write::Park(receipt) => {
@@ -93,6 +97,9 @@ impl Write {
             }
             Write::LeaseSerials { vehicle, day, .. } => touches.push(Touch::Serials(vehicle, day)),
             Write::SetLanguage { msisdn, .. } => touches.push(Touch::Language(*msisdn)),
+            Write::KeepFacts(_) => touches.push(Touch::Facts),
+            Write::KeepHomes(_) => touches.push(Touch::Homes),
+            Write::Forget(_) => touches.extend([Touch::Facts, Touch::Homes]),
         }
     }
 }

@@ -1,6 +1,9 @@
-use super::{IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredTicket};
+use super::{
+    Forgetting, IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredFact,
+    StoredTicket,
+};
 use crate::{
-    charge::{Break, CarrierName, Charge, Reference},
+    charge::{Break, CarrierName, Charge, Home, Reference},
     clock::Timestamp,
     ledger::Entry,
     msisdn::Msisdn,
@@ -11,7 +14,8 @@ use crate::{
 /// One business operation of a batch.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// A new charge, with its guards. Answered by [`Outcome::Opened`], [`Outcome::KeyKnown`] or [`Outcome::SlotHeld`].
+    /// A new charge, with its guards. Answered by [`Outcome::Opened`], [`Outcome::KeyKnown`] or [`Outcome::SlotHeld`]; by
+    /// [`Outcome::MoKnown`] if the message that it would answer has its answer, or was never kept.
     Open(Box<Opening>),
     /// The next state of a charge. Answered by [`Outcome::Settled`], [`Outcome::Stale`] or [`Outcome::EvidenceKnown`].
     Settle(Box<Settlement>),
@@ -42,6 +46,15 @@ pub enum Write {
     /// A message from a passenger is answered without a charge. Answered by [`Outcome::Done`], or by [`Outcome::MoKnown`] if it
     /// was answered before or was never kept.
     AnswerMo(MoAnswer),
+    /// A message from a passenger is handed to the ticket service: it waits for a charge until a moment, and whoever looks for
+    /// unanswered messages passes it over. Answered by [`Outcome::Done`], or by [`Outcome::MoKnown`] if it has its answer or was
+    /// never kept. Handed over before, it keeps its moment.
+    HandOverMo {
+        /// The message's [`IncomingSms::id`].
+        mo: Reference,
+        /// The moment by which a charge must have come.
+        answer_by: Timestamp,
+    },
     /// A receipt whose owner is looked for under the same lock under which it would be parked, so that a response that comes
     /// in at the same time cannot be missed. Answered by [`Outcome::Owned`] or [`Outcome::Parked`].
     Park(ParkedReceipt),
@@ -68,6 +81,14 @@ pub enum Write {
         /// The language.
         language: Language,
     },
+    /// What sources said of subscribers; of two statements about the same fact the one observed later stays. No fact of a
+    /// number at a carrier may be in it twice. Answered by [`Outcome::Done`].
+    KeepFacts(Vec<StoredFact>),
+    /// Which carriers numbers belong to; of two statements about the same number the one observed later stays. No number may be
+    /// in it twice. Answered by [`Outcome::Done`].
+    KeepHomes(Vec<Home>),
+    /// Old facts and homes go. Answered by [`Outcome::Done`].
+    Forget(Forgetting),
 }
 
 /// A new charge and all that must be durable with it.
@@ -79,7 +100,8 @@ pub struct Opening {
     pub guard: KeyGuard,
     /// The slot to claim. `None` for a charge that is declined from the start.
     pub slot: Option<SlotClaim>,
-    /// The message from a passenger that this charge answers; it counts as answered from now on.
+    /// The message from a passenger that this charge answers: it must have no answer yet, and has one from now on. So a message
+    /// is answered once, by a charge or without one.
     pub mo: Option<Reference>,
     /// What happened so far, in order.
     pub journal: Vec<JournalEntry>,

@@ -4,15 +4,13 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     clock::Timestamp,
     eligibility::{Fact, FactName, Facts},
     msisdn::Msisdn,
 };
 
-/// What was said of subscribers lately, in bounded memory. Lost at a restart: the next charge asks or is told again.
+/// What was said of subscribers lately, in bounded memory.
 ///
 /// It holds one carrier's facts per number: all of them speak of the contract between the two, and a number that moves
 /// to another carrier begins anew. When it is full, the number of which nothing was heard for longest goes.
@@ -23,8 +21,7 @@ pub struct FactCache {
 }
 
 /// How much is remembered, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheSettings {
     /// So many subscribers at most; one takes about 400 bytes. 0 remembers nothing.
     pub subscribers_max: usize,
@@ -42,7 +39,8 @@ impl Default for CacheSettings {
 impl CacheSettings {
     const TTL_SECONDS: u64 = 24 * 60 * 60;
 
-    fn ttl(&self, name: FactName) -> Duration {
+    /// For how long a fact is remembered.
+    pub fn ttl(&self, name: FactName) -> Duration {
         Duration::from_secs(self.ttl_seconds.get(&name).copied().unwrap_or(CacheSettings::TTL_SECONDS))
     }
 }
@@ -82,6 +80,11 @@ impl FactCache {
             }
         }
         facts
+    }
+
+    /// Whether anything is remembered of `msisdn` as a subscriber of `carrier`, however old.
+    pub fn knows(&self, msisdn: Msisdn, carrier: &str) -> bool {
+        self.lock().subscribers.get(&msisdn).is_some_and(|remembered| &*remembered.carrier == carrier)
     }
 
     /// Remembers a fact; which of several statements is kept: see [`Facts::add`]. A statement of another carrier

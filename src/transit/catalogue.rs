@@ -5,7 +5,7 @@ use std::{
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{CatalogueError, Plate, VehicleCode, fares::Fares, read};
+use super::{CatalogueError, NoFare, Plate, VehicleCode, VehicleName, Zone, fares::Fares, read};
 use crate::{clock::Timestamp, money::Money};
 
 /// All that can be ridden and what it costs. Sound: every reference in it leads somewhere.
@@ -28,11 +28,11 @@ pub struct CatalogueText<'a> {
     pub cities: &'a str,
     /// `agencies.csv`: `agency,name`.
     pub agencies: &'a str,
-    /// `routes.csv`: `city,route,agency,name,fare_class,cap_minutes,ring`.
+    /// `routes.csv`: `city,route,agency,name,fare_class,cap_minutes,ring`, and perhaps `zones`.
     pub routes: &'a str,
     /// `vehicles.csv`: `city,vehicle_code,state_plate,route`; the plate may be empty.
     pub vehicles: &'a str,
-    /// `fares.csv`: `city,fare_class,amount,currency,from`.
+    /// `fares.csv`: `city,fare_class,amount,currency,from`, and perhaps `zone`, which may be empty.
     pub fares: &'a str,
 }
 
@@ -84,6 +84,8 @@ pub struct Route {
     pub cap_minutes: u16,
     /// Whether it goes round without a terminus where everybody gets out.
     pub ring: bool,
+    /// Whether its fare depends on the zone, which the passenger then names.
+    pub zones: bool,
 }
 
 /// A bus.
@@ -135,24 +137,31 @@ impl Catalogue {
         self.plates.get(plate)
     }
 
-    /// The vehicle that a passenger means: by the code on the sticker, or else by the state plate.
-    pub fn find(&self, text: &str) -> Option<&Arc<Vehicle>> {
-        match text.parse::<VehicleCode>() {
-            Ok(code) => self.vehicle(&code),
-            Err(_) => self.vehicle_by_plate(&text.parse().ok()?),
+    /// The vehicle that somebody means.
+    pub fn named(&self, name: &VehicleName) -> Option<&Arc<Vehicle>> {
+        match name {
+            VehicleName::Code(code) => self.vehicle(code),
+            VehicleName::Plate(plate) => self.vehicle_by_plate(plate),
         }
     }
 
-    /// What one passenger of this class pays in this city on `date`, a date in the city's time zone: the newest fare
-    /// that is in force from then or earlier.
-    pub fn fare(&self, city: &str, fare_class: &str, date: Date) -> Option<Money> {
-        self.fares.get(city, fare_class, date)
+    /// What one passenger of this class pays in this city, to this zone if there are zones, on `date`, a date in the city's
+    /// time zone: the newest fare that is in force from then or earlier.
+    pub fn fare(&self, city: &str, fare_class: &str, zone: Option<Zone>, date: Date) -> Option<Money> {
+        self.fares.get(city, fare_class, zone, date)
     }
 
-    /// What one passenger pays in `vehicle` at the moment `at`.
-    pub fn fare_in(&self, vehicle: &Vehicle, at: Timestamp) -> Option<Money> {
-        let route = &vehicle.route;
-        self.fare(&route.city.id, &route.fare_class, at.date_in(&route.city.time_zone))
+    /// What one passenger of this class pays on `route` at the moment `at`. The zone must be named where the route has
+    /// zones, and only there. Errors: why nobody can pay this.
+    pub fn fare_on(&self, route: &Route, fare_class: &str, zone: Option<Zone>, at: Timestamp) -> Result<Money, NoFare> {
+        let city = &route.city;
+        match zone {
+            None if route.zones => return Err(NoFare::ZoneMissing),
+            Some(_) if !route.zones => return Err(NoFare::ZoneUnexpected),
+            Some(zone) if !self.fares.knows_zone(&city.id, fare_class, zone) => return Err(NoFare::UnknownZone),
+            _ => {}
+        }
+        self.fare(&city.id, fare_class, zone, at.date_in(&city.time_zone)).ok_or(NoFare::NotInForce)
     }
 
     /// The city with this id.

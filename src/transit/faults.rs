@@ -2,7 +2,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{PlateError, VehicleCodeError};
+use super::{PlateError, VehicleCodeError, ZoneError};
 use crate::money::MoneyError;
 
 /// Why a catalogue cannot be read: every fault, of which at most [`CatalogueError::FAULTS_MAX`] are kept. One per line.
@@ -82,6 +82,15 @@ pub enum FaultReason {
     /// Not a vehicle code.
     #[error(transparent)]
     VehicleCode(#[from] VehicleCodeError),
+    /// Not a zone.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
+    /// A route with zones whose fare class has no fare for any.
+    #[error("fares.csv has no fare for a zone in this fare class")]
+    NoFareForAnyZone,
+    /// A route without zones whose fare class has fares for zones only.
+    #[error("fares.csv has fares for zones only in this fare class")]
+    FaresForZonesOnly,
     /// Not a state plate.
     #[error(transparent)]
     Plate(#[from] PlateError),

@@ -12,8 +12,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod vehicle_code;
+mod vehicle_name;
+mod zone;
 
 pub use catalogue::{Agency, Catalogue, CatalogueText, City, CityName, Route, Vehicle};
+pub use fares::NoFare;
 pub use faults::{CatalogueError, Fault, FaultReason};
 pub use plate::{Plate, PlateError, latin_look_alike};
 pub use vehicle_code::{VehicleCode, VehicleCodeError};
+pub use vehicle_name::{VehicleName, VehicleNameError};
+pub use zone::{Zone, ZoneError};

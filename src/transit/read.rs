@@ -9,6 +9,7 @@ use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     Agency, Catalogue, CatalogueError, CatalogueText, City, CityName, FaultReason, Plate, Route, Vehicle, VehicleCode,
+    Zone,
     fares::Fares,
     faults::Faults,
     table::{Row, Table},
@@ -20,13 +21,14 @@ const NAME_BYTES_MAX: usize = 200;
 pub(super) fn read(text: &CatalogueText<'_>) -> Result<Catalogue, CatalogueError> {
     let faults = &mut Faults::default();
     let cities =
-        Table::open("cities.csv", &["city", "name_kk", "name_ru", "name_en", "time_zone"], text.cities, faults);
-    let agencies = Table::open("agencies.csv", &["agency", "name"], text.agencies, faults);
-    let fares = Table::open("fares.csv", &["city", "fare_class", "amount", "currency", "from"], text.fares, faults);
+        Table::open("cities.csv", &["city", "name_kk", "name_ru", "name_en", "time_zone"], &[], text.cities, faults);
+    let agencies = Table::open("agencies.csv", &["agency", "name"], &[], text.agencies, faults);
+    let layout = ["city", "fare_class", "amount", "currency", "from"];
+    let fares = Table::open("fares.csv", &layout, &["zone"], text.fares, faults);
     let layout = ["city", "route", "agency", "name", "fare_class", "cap_minutes", "ring"];
-    let routes = Table::open("routes.csv", &layout, text.routes, faults);
-    let vehicles =
-        Table::open("vehicles.csv", &["city", "vehicle_code", "state_plate", "route"], text.vehicles, faults);
+    let routes = Table::open("routes.csv", &layout, &["zones"], text.routes, faults);
+    let layout = ["city", "vehicle_code", "state_plate", "route"];
+    let vehicles = Table::open("vehicles.csv", &layout, &[], text.vehicles, faults);
     // With the columns of one file wrong, whatever refers to it would seem wrong too.
     faults.none()?;
     let mut reading = Reading::default();
@@ -62,9 +64,9 @@ struct Reading {
     vehicles: BTreeMap<VehicleCode, (usize, Arc<Vehicle>)>,
     plates: HashMap<Plate, (usize, Arc<Vehicle>)>,
     fares: Fares,
-    fare_lines: HashMap<(String, String, Date), usize>,
-    /// The city and fare class of every line of fares, a faulty one too.
-    fare_classes: BTreeSet<(String, String)>,
+    fare_lines: HashMap<(String, String, Option<Zone>, Date), usize>,
+    /// The city and fare class of every line of fares, a faulty one too, and whether it is for a zone.
+    fare_classes: BTreeSet<(String, String, bool)>,
 }
 
 impl Reading {
@@ -90,16 +92,21 @@ impl Reading {
     fn fare(&mut self, row: &Row<'_>, faults: &mut Faults) -> Option<()> {
         let city = row.read("city", faults, |text| refer(&self.cities, text, "cities.csv", "city"));
         let fare_class = row.read("fare_class", faults, |text| id(text, Route::FARE_CLASS_BYTES_MAX));
-        self.fare_classes.insert((row.text("city").to_owned(), row.text("fare_class").to_owned()));
+        let is_zoned = !row.text("zone").is_empty();
+        self.fare_classes.insert((row.text("city").to_owned(), row.text("fare_class").to_owned(), is_zoned));
+        let zone = row.read("zone", faults, |text| match text {
+            "" => Ok(None),
+            text => Ok(Some(text.parse::<Zone>()?)),
+        });
         let currency = row.read("currency", faults, |text| Ok(text.parse::<Currency>()?));
         let amount = row.read("amount", faults, |text| fare_amount(text, currency.unwrap_or(Currency::Kzt)));
         let from = row.read("from", faults, date);
-        let (city, fare_class, from, amount) =
-            (city??.id.clone(), fare_class?, from?, amount.filter(|_| currency.is_some())?);
-        if self.fares.add(&city, &fare_class, from, amount) {
-            self.fare_lines.insert((city, fare_class, from), row.line);
+        let (city, fare_class, zone, from, amount) =
+            (city??.id.clone(), fare_class?, zone?, from?, amount.filter(|_| currency.is_some())?);
+        if self.fares.add(&city, &fare_class, zone, from, amount) {
+            self.fare_lines.insert((city, fare_class, zone, from), row.line);
         } else {
-            let first = self.fare_lines.get(&(city, fare_class, from)).copied().unwrap_or(row.line);
+            let first = self.fare_lines.get(&(city, fare_class, zone, from)).copied().unwrap_or(row.line);
             row.fault("from", FaultReason::Repeated(first), faults);
         }
         Some(())
@@ -112,8 +119,11 @@ impl Reading {
         let name = row.read("name", faults, name);
         let cap_minutes = row.read("cap_minutes", faults, minutes);
         let ring = row.read("ring", faults, yes_or_no);
-        // A city that is not there is one fault, not two.
-        let fare_class = city.as_ref().and_then(|_| row.read("fare_class", faults, |text| self.fare_class(row, text)));
+        let zones = row.read("zones", faults, |text| if text.is_empty() { Ok(false) } else { yes_or_no(text) });
+        // A city that is not there is one fault, not two; nor are two made of zones that are neither yes nor no.
+        let fare_class = city
+            .as_ref()
+            .and_then(|_| row.read("fare_class", faults, |text| self.fare_class(row.text("city"), text, zones)));
         let id = id?;
         let build = || {
             Some(Route {
@@ -124,6 +134,7 @@ impl Reading {
                 fare_class: fare_class?,
                 cap_minutes: cap_minutes?,
                 ring: ring?,
+                zones: zones?,
             })
         };
         let route = build();
@@ -156,10 +167,14 @@ impl Reading {
         Some(())
     }
 
-    fn fare_class(&self, row: &Row<'_>, text: &str) -> Result<String, FaultReason> {
-        let is_known = self.fare_classes.contains(&(row.text("city").to_owned(), text.to_owned()));
-        let unknown = FaultReason::Unknown { file: "fares.csv", what: "fare class in this city" };
-        if is_known { Ok(text.to_owned()) } else { Err(unknown) }
+    fn fare_class(&self, city: &str, text: &str, zones: Option<bool>) -> Result<String, FaultReason> {
+        let is_known = |zoned| self.fare_classes.contains(&(city.to_owned(), text.to_owned(), zoned));
+        match (is_known(false), is_known(true), zones) {
+            (false, false, _) => Err(FaultReason::Unknown { file: "fares.csv", what: "fare class in this city" }),
+            (false, true, Some(false)) => Err(FaultReason::FaresForZonesOnly),
+            (true, false, Some(true)) => Err(FaultReason::NoFareForAnyZone),
+            _ => Ok(text.to_owned()),
+        }
     }
 
     fn into_catalogue(self) -> Catalogue {

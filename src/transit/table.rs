@@ -22,10 +22,12 @@ pub(super) struct Row<'a> {
 const LINES_MAX: usize = 1_000_000;
 
 impl<'a> Table<'a> {
-    /// The table of `text`, if its first line names exactly the columns of `layout`, in any order.
+    /// The table of `text`, if its first line names exactly the columns of `layout`, in any order, and perhaps some of
+    /// `optional`: an older file has not got them, and then they are empty.
     pub(super) fn open(
         file: &'static str,
         layout: &[&'static str],
+        optional: &[&'static str],
         text: &'a str,
         faults: &mut Faults,
     ) -> Option<Table<'a>> {
@@ -47,22 +49,26 @@ impl<'a> Table<'a> {
         let names = names.map_err(|reason| complain(None, reason)).ok()?;
         let mut sound = true;
         for (nth, name) in names.iter().enumerate() {
-            let reason = match layout.contains(&name.as_ref()) {
+            let reason = match layout.contains(&name.as_ref()) || optional.contains(&name.as_ref()) {
                 true if !names.iter().take(nth).any(|earlier| earlier == name) => continue,
                 true => FaultReason::RepeatedColumn,
-                false => FaultReason::UnknownColumn(layout.join(", ")),
+                false => FaultReason::UnknownColumn([layout, optional].concat().join(", ")),
             };
             complain(Some(&name.chars().take(32).collect::<String>()), reason);
             sound = false;
         }
-        let mut columns = Vec::with_capacity(layout.len());
-        for column in layout {
+        let mut columns = Vec::with_capacity(layout.len() + optional.len());
+        for column in layout.iter().chain(optional) {
             match names.iter().position(|name| name == column) {
                 Some(field) => columns.push((*column, field)),
-                None => complain(Some(column), FaultReason::MissingColumn),
+                None if optional.contains(column) => {}
+                None => {
+                    complain(Some(column), FaultReason::MissingColumn);
+                    sound = false;
+                }
             }
         }
-        (sound && columns.len() == layout.len()).then_some(Table { file, columns, lines })
+        sound.then_some(Table { file, columns, lines })
     }
 
     /// Hands every line that has all its fields to `read`.
@@ -81,7 +87,7 @@ impl<'a> Table<'a> {
 }
 
 impl Row<'_> {
-    /// The text of a column of the layout.
+    /// The text of a column of the layout; empty if it is an optional one that the file has not got.
     pub(super) fn text(&self, column: &'static str) -> &str {
         let field =
             self.columns.iter().find(|(name, _)| *name == column).and_then(|(_, field)| self.fields.get(*field));

@@ -24,6 +24,10 @@ fn moment(text: &str) -> Timestamp {
     text.parse().expect("a moment")
 }
 
+fn named<'a>(catalogue: &'a Catalogue, text: &str) -> Option<&'a std::sync::Arc<Vehicle>> {
+    catalogue.named(&text.parse().ok()?)
+}
+
 fn faults(text: CatalogueText<'_>) -> Vec<String> {
     match Catalogue::read(&text) {
         Ok(_) => Vec::new(),
@@ -32,26 +36,28 @@ fn faults(text: CatalogueText<'_>) -> Vec<String> {
 }
 
 #[test]
-fn the_shipped_catalogue_has_the_public_fares_and_three_vehicles_in_every_city() {
+fn the_shipped_catalogue_has_the_public_fares_and_vehicles_in_every_city() {
     let catalogue = Catalogue::read(&SHIPPED).expect("a sound catalogue");
     let today = date(2026, 3, 1);
-    let tenge = |city, class| catalogue.fare(city, class, today).map(Money::major);
-    for (city, regular, express, reduced) in [
-        ("aktobe", "80", None, Some("40")),
-        ("almaty", "80", None, Some("40")),
-        ("astana", "90", Some("180"), None),
-        ("kyzyl", "90", Some("180"), None),
-        ("shym", "70", None, None),
-        ("taldyk", "80", None, Some("40")),
-        ("uralsk", "80", None, Some("40")),
+    let tenge = |city, class| catalogue.fare(city, class, None, today).map(Money::major);
+    for (city, regular, express, reduced, vehicles) in [
+        ("aktobe", "80", None, Some("40"), 3),
+        ("almaty", "80", None, Some("40"), 3),
+        ("astana", "90", Some("180"), None, 4),
+        ("kyzyl", "90", Some("180"), None, 3),
+        ("shym", "70", None, None, 3),
+        ("taldyk", "80", None, Some("40"), 3),
+        ("uralsk", "80", None, Some("40"), 3),
     ] {
         assert_eq!(tenge(city, "regular").as_deref(), Some(regular), "{city}");
         assert_eq!(tenge(city, "express").as_deref(), express, "{city}");
         assert_eq!(tenge(city, "reduced").as_deref(), reduced, "{city}");
-        assert_eq!(catalogue.vehicles().filter(|vehicle| vehicle.route.city.id == city).count(), 3, "{city}");
+        assert_eq!(catalogue.vehicles().filter(|vehicle| vehicle.route.city.id == city).count(), vehicles, "{city}");
     }
     assert_eq!(catalogue.cities().count(), 7);
-    let bus = catalogue.find("1234").expect("the bus on the sticker");
+    let zones = (1..=4).filter_map(|zone| catalogue.fare("astana", "suburb", zone.try_into().ok(), today));
+    assert_eq!(zones.map(Money::major).collect::<Vec<_>>(), ["90", "200", "300", "400"]);
+    let bus = named(&catalogue, "1234").expect("the bus on the sticker");
     assert_eq!((bus.route.city.name.en.as_str(), bus.route.id.as_str()), ("Almaty", "92"));
 }
 
@@ -60,10 +66,10 @@ fn a_vehicle_is_found_by_code_and_by_plate_on_any_keyboard() {
     let catalogue = Catalogue::read(&SMALL).expect("a sound catalogue");
     let code = "1234".parse().expect("a code");
     for text in ["1234", "123ABC02", "123 авс 02"] {
-        assert_eq!(catalogue.find(text).map(|vehicle| vehicle.code), Some(code), "{text}");
+        assert_eq!(named(&catalogue, text).map(|vehicle| vehicle.code), Some(code), "{text}");
     }
     for text in ["01234", "1235", "123ABC03", "", "автобус"] {
-        assert!(catalogue.find(text).is_none(), "{text}");
+        assert!(named(&catalogue, text).is_none(), "{text}");
     }
     assert_eq!(catalogue.route("almaty", "92").map(|route| route.name.as_str()), Some("А, Б"));
     assert_eq!(catalogue.agency("park-1").map(|agency| agency.name.as_str()), Some("Парк"));
@@ -73,11 +79,67 @@ fn a_vehicle_is_found_by_code_and_by_plate_on_any_keyboard() {
 #[test]
 fn a_new_fare_begins_at_midnight_of_the_city() {
     let catalogue = Catalogue::read(&SMALL).expect("a sound catalogue");
-    let bus = catalogue.find("1234").expect("a vehicle");
+    let bus = named(&catalogue, "1234").expect("a vehicle");
     // That night the clocks went back from midnight to 23:00: March began at 19:00 UTC.
-    assert_eq!(catalogue.fare_in(bus, moment("2024-02-29T18:59:59Z")), Some(Money::kzt(8_000)));
-    assert_eq!(catalogue.fare_in(bus, moment("2024-02-29T19:00:00Z")), Some(Money::kzt(9_050)));
-    assert_eq!(catalogue.fare_in(bus, moment("2019-12-31T12:00:00Z")), None);
+    let fare = |at| catalogue.fare_on(&bus.route, "regular", None, moment(at));
+    assert_eq!(fare("2024-02-29T18:59:59Z"), Ok(Money::kzt(8_000)));
+    assert_eq!(fare("2024-02-29T19:00:00Z"), Ok(Money::kzt(9_050)));
+    assert_eq!(fare("2019-12-31T12:00:00Z"), Err(NoFare::NotInForce));
+}
+
+const ZONES: CatalogueText<'static> = CatalogueText {
+    routes: "city,route,agency,name,fare_class,cap_minutes,ring,zones\n\
+             almaty,92,park-1,А,regular,90,no,\nalmaty,300,park-1,А,suburb,90,no,yes\n",
+    vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,,92\nalmaty,3000,,300\n",
+    fares: "city,fare_class,zone,amount,currency,from\n\
+            almaty,regular,,80,KZT,2020-01-01\n\
+            almaty,suburb,1,90,KZT,2020-01-01\nalmaty,suburb,2,200,KZT,2020-01-01\nalmaty,suburb,2,250,KZT,2024-01-01\n\
+            almaty,suburb,3,300,KZT,2024-01-01\n",
+    ..SMALL
+};
+
+#[test]
+fn a_route_with_zones_has_a_fare_for_each_and_none_without() {
+    let catalogue = Catalogue::read(&ZONES).expect("a sound catalogue");
+    let [city_bus, suburb_bus] = ["1234", "3000"].map(|code| named(&catalogue, code).expect("a vehicle").route.clone());
+    let fare = |route, zone: Option<u8>, at| {
+        let route: &Route = route;
+        let zone = zone.map(|zone| zone.try_into().expect("a zone"));
+        catalogue.fare_on(route, &route.fare_class, zone, moment(at)).map(Money::major)
+    };
+    let (before, after) = ("2023-06-01T00:00:00Z", "2025-06-01T00:00:00Z");
+    assert_eq!(fare(&city_bus, None, after), Ok("80".into()));
+    assert_eq!(fare(&city_bus, Some(1), after), Err(NoFare::ZoneUnexpected));
+    assert_eq!(fare(&suburb_bus, Some(1), after), Ok("90".into()));
+    assert_eq!(fare(&suburb_bus, Some(2), before), Ok("200".into()));
+    assert_eq!(fare(&suburb_bus, Some(2), after), Ok("250".into()));
+    assert_eq!(fare(&suburb_bus, Some(3), before), Err(NoFare::NotInForce));
+    assert_eq!(fare(&suburb_bus, Some(4), after), Err(NoFare::UnknownZone));
+    assert_eq!(fare(&suburb_bus, None, after), Err(NoFare::ZoneMissing));
+}
+
+#[test]
+fn zones_of_routes_and_fares_must_fit_each_other() {
+    let routes = "city,route,agency,name,fare_class,cap_minutes,ring,zones\n\
+                  almaty,92,park-1,А,regular,90,no,yes\nalmaty,300,park-1,А,suburb,90,no,no\n\
+                  almaty,301,park-1,А,suburb,90,no,maybe\n";
+    assert_eq!(
+        faults(CatalogueText { routes, vehicles: SMALL.vehicles, ..ZONES }),
+        [
+            "routes.csv, line 2, fare_class: fares.csv has no fare for a zone in this fare class",
+            "routes.csv, line 3, fare_class: fares.csv has fares for zones only in this fare class",
+            "routes.csv, line 4, zones: yes or no is expected",
+        ]
+    );
+    let fares = "city,fare_class,zone,amount,currency,from\nalmaty,regular,,80,KZT,2020-01-01\n\
+                 almaty,suburb,0,80,KZT,2020-01-01\nalmaty,suburb,1,80,KZT,2020-01-01\nalmaty,suburb,1,90,KZT,2020-01-01\n";
+    assert_eq!(
+        faults(CatalogueText { fares, ..ZONES }),
+        [
+            "fares.csv, line 3, zone: a zone is a number from 1 to 9",
+            "fares.csv, line 5, from: this is already on line 4",
+        ]
+    );
 }
 
 #[test]
@@ -151,7 +213,8 @@ fn every_field_is_checked_and_a_line_names_all_its_faults() {
         "routes.csv, line 4: the line has more fields than there are columns",
         "routes.csv, line 5: a quoted field does not end before a comma or the end of its line",
         "vehicles.csv, line 2, vehicle_code: a vehicle code has one to eight digits",
-        "vehicles.csv, line 2, state_plate: a state plate has 4 to 10 letters and digits, at least one of them a letter",
+        "vehicles.csv, line 2, state_plate: a state plate is written as 123 ABC 02 or 123 AB 02 with a region from 01 to 20, \
+         or in the old way as A 123 BCD or A 123 BC",
         "vehicles.csv, line 2, route: routes.csv has no such route in this city",
     ];
     assert_eq!(found, expected);

@@ -23,7 +23,8 @@ const WALLS: [(&str, &[&str]); 15] = [
     // The protocol knows nothing of charges.
     ("smpp", &["pace", "tls"]),
     ("store", &["pure"]),
-    ("subscriber", &["pure"]),
+    // It asks carriers, and keeps what they say.
+    ("subscriber", &["carrier", "store", "pace", "pure"]),
     ("carrier", &["smpp", "pace", "tls", "pure"]),
     ("gateway", &["carrier", "subscriber", "store", "pure"]),
     ("api", &["gateway", "carrier", "subscriber", "store", "pure"]),

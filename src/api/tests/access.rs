@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::Method;
 
-use super::world::{ANNA, World, fare, token};
+use super::world::{ANNA, Setting, World, fare, token};
 use crate::api::{Role, auth::Access, routes};
 
 #[tokio::test]
@@ -104,4 +104,24 @@ async fn a_trace_of_the_caller_is_taken_up() {
     let traceparent = format!("00-{id}-00f067aa0ba902b7-01");
     let answer = world.call(Method::GET, "/nowhere").header("traceparent", &traceparent).send().await;
     assert_eq!(answer.json()["trace_id"], id);
+}
+
+#[tokio::test]
+async fn a_caller_who_asks_for_more_charges_a_second_than_agreed_is_told_when_to_go_on() {
+    let mut setting = Setting::default();
+    let caller = setting.api.tokens.get_mut("ticketing").expect("the ticket service");
+    caller.charges_per_second = Some(2.try_into().expect("more than nothing"));
+    let world = World::with(setting).await;
+    let mut answers = Vec::new();
+    for key in ["1", "2", "3", "4"] {
+        answers.push(world.buy(key, &fare(&format!("+7705111222{key}"))).send().await);
+    }
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!((1..=2).contains(&refused.len()), "{answers:?}");
+    assert_eq!(refused[0].problem(), (429, "too_many_requests".into()));
+    assert_eq!(refused[0].header("retry-after"), "1");
+    // Reading is not selling, and another caller has a rate of its own.
+    assert_eq!(world.get("/v1/keys").send().await.status, 200);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(world.buy("4", &fare("+77051112224")).send().await.status.is_success());
 }

@@ -14,7 +14,7 @@ use crate::{
     charge::Reason,
 };
 
-const CODES: [Code; 19] = [
+const CODES: [Code; 23] = [
     Code::BadRequest,
     Code::IdempotencyKeyMissing,
     Code::Unauthenticated,
@@ -25,10 +25,14 @@ const CODES: [Code; 19] = [
     Code::Timeout,
     Code::Conflict,
     Code::IdempotencyKeyConflict,
+    Code::MoAnswered,
     Code::PayloadTooLarge,
     Code::UnsupportedMediaType,
     Code::Impossible(Reason::UnknownVehicle),
     Code::Impossible(Reason::FareNotFound),
+    Code::Impossible(Reason::ZoneMissing),
+    Code::Impossible(Reason::ZoneUnexpected),
+    Code::Impossible(Reason::UnknownZone),
     Code::Impossible(Reason::NoRoute),
     Code::TooManyRequests,
     Code::Internal,

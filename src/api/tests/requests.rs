@@ -59,7 +59,7 @@ async fn what_is_wrong_with_a_body_is_named_by_its_place() {
         "pointer": "/passengers"
       },
       {
-        "detail": "unknown field `tip`, expected one of `msisdn`, `vehicle`, `passengers`, `fare_class`, `trip`, `language`",
+        "detail": "unknown field `tip`, expected one of `msisdn`, `vehicle`, `passengers`, `fare_class`, `trip`, `language`, `zone`",
         "pointer": "/tip"
       },
       {

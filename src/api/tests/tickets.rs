@@ -99,6 +99,7 @@ async fn eligibility_says_why_with_every_rule() {
     {
       "allowed": false,
       "carrier": "beeline",
+      "carrier_by": "prefix",
       "findings": [
         {
           "basis": {
@@ -119,7 +120,12 @@ async fn eligibility_says_why_with_every_rule() {
             "when_unknown": "allow"
           },
           "declines": false,
-          "rule": "corporate_number"
+          "rule": "corporate_number",
+          "silent": [
+            {
+              "why": "not_configured"
+            }
+          ]
         },
         {
           "basis": {
@@ -132,7 +138,12 @@ async fn eligibility_says_why_with_every_rule() {
             "when_unknown": "allow"
           },
           "declines": false,
-          "rule": "credit_debt"
+          "rule": "credit_debt",
+          "silent": [
+            {
+              "why": "not_configured"
+            }
+          ]
         },
         {
           "basis": {
@@ -145,7 +156,12 @@ async fn eligibility_says_why_with_every_rule() {
             "when_unknown": "allow"
           },
           "declines": false,
-          "rule": "no_top_up_since_activation"
+          "rule": "no_top_up_since_activation",
+          "silent": [
+            {
+              "why": "not_configured"
+            }
+          ]
         },
         {
           "basis": {
@@ -158,7 +174,12 @@ async fn eligibility_says_why_with_every_rule() {
             "when_unknown": "allow"
           },
           "declines": false,
-          "rule": "initial_balance_unused"
+          "rule": "initial_balance_unused",
+          "silent": [
+            {
+              "why": "not_configured"
+            }
+          ]
         },
         {
           "basis": {
@@ -171,7 +192,12 @@ async fn eligibility_says_why_with_every_rule() {
             "when_unknown": "allow"
           },
           "declines": false,
-          "rule": "recent_sim_swap"
+          "rule": "recent_sim_swap",
+          "silent": [
+            {
+              "why": "not_configured"
+            }
+          ]
         }
       ],
       "judged_at": "[time]",

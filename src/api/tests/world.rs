@@ -17,7 +17,7 @@ use super::super::{
     routes::{self, Api},
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, LinkSecrets, SmppCarrier},
+    carrier::{Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings},
     charge::{CarrierName, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
@@ -273,7 +273,7 @@ pub(super) fn token(role: Role) -> String {
 fn tokens() -> BTreeMap<String, TokenConfig> {
     let caller = |role: Role| {
         let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(token(role))).parse().expect("a hash");
-        (role.code().to_owned(), TokenConfig { sha256, roles: [role].into() })
+        (role.code().to_owned(), TokenConfig { sha256, roles: [role].into(), charges_per_second: None })
     };
     Role::ALL.map(caller).into()
 }
@@ -281,9 +281,12 @@ fn tokens() -> BTreeMap<String, TokenConfig> {
 async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
     let name: CarrierName = "beeline".parse().expect("a name");
     let config = carrier_config(simulator);
-    let (carrier, events) =
-        SmppCarrier::open(name.clone(), config, &LinkSecrets::password(&setting.simulator.password))
-            .expect("a sound profile");
+    let (carrier, events) = Carrier::open(
+        name.clone(),
+        config,
+        &CarrierSecrets { links: LinkSecrets::password(&setting.simulator.password), ..CarrierSecrets::default() },
+    )
+    .expect("a sound profile");
     let store = Store::Memory(Memory::default());
     let clock = Clock::System;
     let (from, until) = (Timestamp::from_unix_seconds(1_700_000_000), setting.keys_end);
@@ -294,12 +297,14 @@ async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
         clock,
         writer: GroupCommit::start(store.clone(), GroupCommitConfig::default()),
         store,
-        carriers: vec![Carrier::Smpp(carrier)],
+        carriers: vec![carrier],
         books: Books { catalogue: catalogue(), rules: Rules::default(), texts: Texts::shipped() },
         subscribers,
+        routing: RoutingSettings::default(),
         ticketing: TicketingConfig::default(),
         keyring: Keyring::new(vec![key]).expect("a keyring"),
         secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
+        mo_webhook: None,
     };
     Gateway::start(parts, vec![(name, events)]).await.expect("parts that fit")
 }
@@ -342,9 +347,11 @@ fn catalogue() -> Catalogue {
     Catalogue::read(&CatalogueText {
         cities: "city,name_kk,name_ru,name_en,time_zone\nalmaty,Алматы,Алматы,Almaty,Asia/Almaty\n",
         agencies: "agency,name\ngreen,Green Bus\n",
-        routes: "city,route,agency,name,fare_class,cap_minutes,ring\nalmaty,92,green,A - B,regular,90,no\n",
-        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\n",
-        fares: "city,fare_class,amount,currency,from\nalmaty,regular,80,KZT,2020-01-01\n",
+        routes: "city,route,agency,name,fare_class,cap_minutes,ring,zones\nalmaty,92,green,A - B,regular,90,no,no\n\
+                 almaty,300,green,A - C,suburb,90,no,yes\n",
+        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\nalmaty,3000,,300\n",
+        fares: "city,fare_class,zone,amount,currency,from\nalmaty,regular,,80,KZT,2020-01-01\n\
+                almaty,suburb,1,80,KZT,2020-01-01\nalmaty,suburb,2,160,KZT,2020-01-01\n",
     })
     .expect("a catalogue")
 }

@@ -93,6 +93,12 @@ impl FactReading {
 }
 
 impl Profile {
+    /// The facts that `subscriber` reads; none if the profile does not have it.
+    pub fn facts(&self) -> Vec<FactName> {
+        let operation = self.operation(Operation::Subscriber);
+        operation.into_iter().flat_map(|operation| operation.facts.iter().map(|fact| fact.name)).collect()
+    }
+
     /// What an answer to `subscriber` says. An answer that echoes another number says nothing.
     pub fn read_subscriber(&self, context: &Context<'_>, status: StatusCode, body: &[u8]) -> SubscriberReading {
         let Some(operation) = self.operation(Operation::Subscriber) else {

@@ -135,6 +135,7 @@ impl Sample {
             passengers: values.passengers,
             amount: values.amount,
             trip: None,
+            zone: None,
             channel: Channel::Api { caller: "ticket-service".into() },
             language: Language::Ru,
             extends: None,

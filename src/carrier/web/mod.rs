@@ -5,14 +5,16 @@
 //!
 //! Nothing here knows of charges: an adapter builds the request and reads the answer.
 
+mod address;
 mod client;
 mod gate;
 mod outcome;
 mod slots;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod token;
 
+pub use address::{WebAddress, WebAddressError};
 pub use client::{WebClient, WebClientConfig, WebRequest};
 pub use gate::{Gate, GateConfig};
 pub use outcome::{Answer, Lost, NotSent, Outcome};

@@ -21,10 +21,22 @@ pub struct WebSlot {
     given_at: Instant,
     /// The circuit breaker waits for what becomes of this request.
     trial: bool,
+    /// What becomes of it says nothing of the carrier's health.
+    question: bool,
     held: bool,
 }
 
 impl WebSlot {
+    /// It is for a question, which leaves the circuit breaker and its trial to charges: a carrier may answer the one and not the
+    /// other.
+    pub fn for_question(mut self) -> WebSlot {
+        self.question = true;
+        if std::mem::take(&mut self.trial) {
+            self.slots.leave_trial();
+        }
+        self
+    }
+
     /// Gives the place back, with what became of the request: the carrier's health, mood and latency are known by that.
     pub fn settle(mut self, outcome: &Outcome) {
         self.held = false;
@@ -248,7 +260,7 @@ impl Slots {
         queue.contract.take();
         queue.throttle.take(now);
         let trial = queue.breaker.take();
-        WebSlot { slots: Arc::clone(self), given_at: now, trial, held: true }
+        WebSlot { slots: Arc::clone(self), given_at: now, trial, question: false, held: true }
     }
 
     fn give_back(self: &Arc<Slots>, slot: &WebSlot) {
@@ -262,11 +274,19 @@ impl Slots {
         self.serve();
     }
 
+    fn leave_trial(self: &Arc<Slots>) {
+        self.lock().breaker.give_back();
+        self.serve();
+    }
+
     fn settle(self: &Arc<Slots>, slot: &WebSlot, outcome: &Outcome) {
         let now = now();
         let mut queue = self.lock();
         queue.free += 1;
-        queue.weigh(slot.given_at, outcome, now);
+        queue.listen_to_mood(slot.given_at, outcome, now);
+        if !slot.question {
+            queue.weigh(slot.given_at, outcome, now);
+        }
         drop(queue);
         self.returned.notify_waiters();
         self.serve();
@@ -335,24 +355,27 @@ impl Queue {
         }
     }
 
-    /// What an outcome says of the carrier's health and mood. Each failure counts that leaves money in doubt, and each that shows
+    /// What an outcome says of the carrier's health. Each failure counts that leaves money in doubt, and each that shows
     /// that the carrier cannot be reached.
     fn weigh(&mut self, given_at: Instant, outcome: &Outcome, now: Instant) {
         self.reachable = !matches!(outcome, Outcome::NotSent(_));
-        let Outcome::Answer(answer) = outcome else {
-            self.breaker.failed(now);
-            return;
-        };
+        match outcome {
+            Outcome::Answer(answer) if answer.status < 500 => {
+                self.breaker.answered();
+                self.latency.measured(now.saturating_duration_since(given_at));
+            }
+            _ => {
+                self.breaker.failed(now);
+            }
+        }
+    }
+
+    fn listen_to_mood(&mut self, given_at: Instant, outcome: &Outcome, now: Instant) {
+        let Outcome::Answer(answer) = outcome else { return };
         if matches!(answer.status, 429 | 503) {
             self.throttle.throttled(given_at, now);
             let until = answer.retry_after().map(|wait| now + wait);
             self.hold_until = self.hold_until.max(until);
-        }
-        if answer.status >= 500 {
-            self.breaker.failed(now);
-        } else {
-            self.breaker.answered();
-            self.latency.measured(now.saturating_duration_since(given_at));
         }
     }
 

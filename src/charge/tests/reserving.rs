@@ -98,7 +98,52 @@ fn a_confirmation_that_was_not_sent_leaves_the_reservation_and_is_looked_after()
         let (charge, effects) = run(confirming(), [(3, evidence(1, not_made))]);
         assert_eq!((charge.state, &last(&charge).state), (State::Processing, &AttemptState::Accepted));
         assert!(!effects.contains(&Effect::TryAgain));
-        assert!(charge.due_at().is_some_and(|at| at < charge.terms.ticket_deadline));
+        let due = charge.due_at().expect("a question");
+        assert!(due < charge.terms.ticket_deadline);
+        let done = step(&charge, Event::Tick, due).expect("a tick");
+        assert_eq!(done.effects, [Effect::Query { attempt: 1 }]);
+        let (_, effects) = run(done.next, [(20, queried(reserved()))]);
+        assert_eq!(asks(&effects), [&Effect::Confirm { attempt: 1 }]);
+    }
+}
+
+#[test]
+fn a_confirmation_that_was_taken_is_waited_for_and_cancelled_only_when_it_is_too_late() {
+    let (charge, _) = run(confirming(), [(3, evidence(1, accepted()))]);
+    let (charge, effects) = run(charge, [(8, queried(reserved()))]);
+    assert_eq!((charge.state, asks(&effects)), (State::Processing, vec![]));
+    let (_, effects) = run(charge, [(61, Event::Tick), (62, queried(reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+}
+
+#[test]
+fn a_cancellation_that_cannot_be_sent_is_not_tried_at_every_look() {
+    let late = run(prepared(), [(2, evidence(1, otp_needed())), (61, Event::Tick)]).0;
+    let (charge, _) = run(late, [(62, evidence(1, Finding::NotSent))]);
+    assert!(charge.due_at().is_some_and(|due| due > at(62)));
+    let (charge, effects) = run(charge, [(63, Event::Tick)]);
+    assert_eq!(asks(&effects), [] as [&Effect; 0]);
+    let (_, effects) = run(charge, [(80, queried(reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+}
+
+proptest! {
+    /// M9 in two steps: what does not contradict the outcome ends the same in every order.
+    #[test]
+    fn m09_evidence_of_a_reservation_commutes(
+        outcome in prop_oneof![Just(charged()), Just(Finding::Cancelled), Just(rejected(Retry::Never))],
+        others in subsequence(vec![otp_needed(), reserved(), Finding::Accepted { carrier_id: None }, doubtful(Doubt::Timeout)], 0..=4),
+        shift in 0..5_usize,
+    ) {
+        let mut all = others;
+        all.push(outcome);
+        let run_all = |list: &[Finding]| run(prepared(), list.iter().map(|f| (5, evidence(1, f.clone())))).0;
+        let expected = run_all(&all);
+        let length = all.len();
+        all.rotate_left(shift % length);
+        let rotated = run_all(&all);
+        prop_assert_eq!(rotated.state.code(), expected.state.code());
+        prop_assert_eq!(rotated.attempts[0].state.code(), expected.attempts[0].state.code());
     }
 }
 

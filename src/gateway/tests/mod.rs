@@ -2,7 +2,11 @@
 
 mod crashes;
 mod evidence;
+mod facts;
 mod ids;
+#[cfg(feature = "failpoints")]
+mod kill_points;
+mod limits;
 mod links;
 mod long_texts;
 mod messages_in_parts;
@@ -14,4 +18,7 @@ mod relay;
 mod responses;
 mod slots;
 mod stopping;
+mod ticket_service;
+mod webhook;
 pub(crate) mod world;
+mod zones;

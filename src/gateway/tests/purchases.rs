@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::world::{Setting, World, msisdn};
 use crate::{
-    carrier::LinkSecrets,
+    carrier::{CarrierSecrets, LinkSecrets},
     charge::{Charge, LateSuccess, Reason, State},
     gateway::{GatewayConfig, PurchaseError, Purchased},
     simulator::{ChargingMoment, Condition, DelayRange, Fault, FaultRule, Subscriber},
@@ -273,7 +273,8 @@ fn who_would_be_served_too_late_at_the_new_rate_is_told_at_once() {
     let carrier = world.gateway().carrier("beeline").expect("a carrier").clone();
     let mut config = carrier.config().clone();
     config.smpp.as_mut().expect("an SMSC").tps = 1;
-    carrier.reload(&config, &LinkSecrets::password("any")).expect("a profile");
+    let links = LinkSecrets::password("any");
+    carrier.reload(&config, &CarrierSecrets { links, ..CarrierSecrets::default() }).expect("a profile");
     let numbers: Vec<String> = (0..12).map(|n| format!("+7705{n:07}")).collect();
     let began = Instant::now();
     for number in &numbers {

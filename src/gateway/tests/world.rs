@@ -15,12 +15,16 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 
 use super::relay::{Delivery, Relay};
 use crate::{
-    carrier::{Carrier, CarrierConfig, LinkSecrets, SmppCarrier},
+    carrier::{
+        Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings,
+        web::{WebClient, WebClientConfig},
+    },
     charge::{CarrierName, Channel, Charge, Reference, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
     gateway::{
-        Books, Gateway, GatewayConfig, Parts, Purchase, PurchaseError, Purchased, Resolution, Secrets, TicketingConfig,
+        Books, Gateway, GatewayConfig, MoWebhook, MoWebhookConfig, Parts, Purchase, PurchaseError, Purchased,
+        Resolution, Secrets, TicketingConfig,
     },
     msisdn::Msisdn,
     passenger::Texts,
@@ -28,7 +32,7 @@ use crate::{
         Charging, ChargingMoment, DelayRange, Fault, FaultRule, MoReport, Simulator, SimulatorConfig, Traffic,
     },
     store::{ChargeFilter, GroupCommit, GroupCommitConfig, KeyGuard, Memory, Store},
-    subscriber::{CacheSettings, FactCache, NumberLists, NumberListsSettings, Subscribers},
+    subscriber::{FactsSettings, Keeper, LookUp, NumberLists, NumberListsSettings, Source, Subscribers},
     ticket::{Keyring, MsisdnTagKey, SigningKey, short_code::ShortCodeMaster},
     transit::{Catalogue, CatalogueText},
 };
@@ -46,6 +50,9 @@ pub(crate) struct Setting {
     pub(crate) simulator: SimulatorConfig,
     pub(crate) rules: Rules,
     pub(crate) lists: NumberListsSettings,
+    pub(crate) facts: FactsSettings,
+    /// Who can be asked about subscribers.
+    pub(crate) asked: fn(&Simulator) -> (Vec<Source>, Option<LookUp>),
     /// Lines added to the carrier's profile.
     pub(crate) profile: String,
     /// SQLite in a temporary folder instead of the model in memory.
@@ -54,7 +61,13 @@ pub(crate) struct Setting {
     pub(crate) clock: Clock,
     /// A wire that can be cut, and on which a test can put messages of its own.
     pub(crate) relayed: bool,
+    /// Where the ticket service listens; the carrier hands its messages over then.
+    pub(crate) mo_webhook: MoWebhookConfig,
 }
+
+/// What requests to the ticket service are signed with.
+pub(crate) const WEBHOOK_KEYS: [&str; 2] =
+    ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"];
 
 impl Default for Setting {
     fn default() -> Setting {
@@ -75,10 +88,13 @@ impl Default for Setting {
             },
             rules: Rules::default(),
             lists: NumberListsSettings::default(),
+            facts: FactsSettings::default(),
+            asked: |_| (Vec::new(), None),
             profile: String::new(),
             sqlite: false,
             clock: Clock::System,
             relayed: false,
+            mo_webhook: MoWebhookConfig::default(),
         }
     }
 }
@@ -131,27 +147,47 @@ impl World {
             Store::Memory(self.memory.clone())
         };
         let name: CarrierName = CARRIER.parse().expect("a name");
-        let (carrier, events) = SmppCarrier::open(
+        let (carrier, events) = Carrier::open(
             name.clone(),
             self.carrier_config(),
-            &LinkSecrets::password(&self.setting.simulator.password),
+            &CarrierSecrets {
+                links: LinkSecrets::password(&self.setting.simulator.password),
+                ..CarrierSecrets::default()
+            },
         )
         .expect("a profile");
         let clock = self.setting.clock.clone();
         let lists = NumberLists::load(&self.setting.lists, clock.now()).expect("lists");
+        let writer = GroupCommit::start(store.clone(), GroupCommitConfig::default());
+        let facts = &self.setting.facts;
+        let keeper = facts.keeper(&RoutingSettings::default());
+        let keeper = Keeper::start(store.clone(), writer.clone(), clock.clone(), keeper);
+        let asked = (self.setting.asked)(&self.simulator);
+        let subscribers = Subscribers::open(lists, facts, asked, (store.clone(), keeper));
         let parts = Parts {
             config: self.setting.gateway.clone(),
             clock,
-            writer: GroupCommit::start(store.clone(), GroupCommitConfig::default()),
+            writer,
             store,
-            carriers: vec![Carrier::Smpp(carrier)],
+            carriers: vec![carrier],
             books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
-            subscribers: Subscribers::new(lists, FactCache::new(CacheSettings::default())),
+            subscribers,
+            routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
             keyring: keyring(),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
+            mo_webhook: self.webhook(),
         };
         Gateway::start(parts, vec![(name, events)]).await.expect("a gateway")
+    }
+
+    fn webhook(&self) -> Option<MoWebhook> {
+        let config = self.setting.mo_webhook.clone();
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let name = "ticket-service".parse().expect("a name");
+        let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
+        let keys = WEBHOOK_KEYS.map(|key| key.parse().expect("a key"));
+        MoWebhook::new(config, keys.into(), WebClient::new(client, None).expect("a client"))
     }
 
     fn carrier_config(&self) -> CarrierConfig {
@@ -160,11 +196,13 @@ impl World {
             ChargingMoment::Delivery => "delivery",
         };
         let Setting { simulator, profile, .. } = &self.setting;
+        let purchase = if self.setting.mo_webhook.url.is_some() { "webhook" } else { "direct" };
         let text = format!(
             r#"
             short_number = "{SHORT_NUMBER}"
             prefixes = [705, 706, 771, 776, 777]
             test_numbers = ["+77059999999"]
+            purchase = "{purchase}"
             [smpp]
             address = "{}"
             system_id = "{}"
@@ -217,7 +255,7 @@ impl World {
     }
 
     /// Work of the gateway's own process.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.process.as_ref().expect("the gateway runs").runtime.spawn(work)
     }
 
@@ -303,6 +341,7 @@ impl World {
             msisdn: msisdn(number),
             vehicle: vehicle.parse().expect("a code"),
             passengers,
+            zone: None,
             fare_class: None,
             trip: None,
             channel: Channel::Api { caller: "ticket-service".into() },
@@ -480,9 +519,13 @@ pub(crate) fn catalogue() -> Catalogue {
     Catalogue::read(&CatalogueText {
         cities: "city,name_kk,name_ru,name_en,time_zone\nalmaty,Алматы,Алматы,Almaty,Asia/Almaty\n",
         agencies: "agency,name\ngreen,Green Bus\n",
-        routes: "city,route,agency,name,fare_class,cap_minutes,ring\nalmaty,92,green,A - B,regular,90,no\n",
-        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\n",
-        fares: "city,fare_class,amount,currency,from\nalmaty,regular,80,KZT,2020-01-01\n",
+        routes: "city,route,agency,name,fare_class,cap_minutes,ring,zones\nalmaty,92,green,A - B,regular,90,no,no\n\
+                 almaty,300,green,A - C,suburb,90,no,yes\n",
+        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\n\
+                   almaty,3000,300 AB 02,300\n",
+        fares: "city,fare_class,zone,amount,currency,from\nalmaty,regular,,80,KZT,2020-01-01\n\
+                almaty,suburb,1,80,KZT,2020-01-01\nalmaty,suburb,2,160,KZT,2020-01-01\n\
+                almaty,suburb,3,240,KZT,2020-01-01\n",
     })
     .expect("a catalogue")
 }

@@ -13,6 +13,13 @@ fn the_example_shows_every_key_and_is_valid() {
     for table in ["redelivery", "limits"] {
         assert_eq!(all[table].as_table().map(toml::Table::len), shown[table].as_table().map(toml::Table::len));
     }
+    let keys = |table: &toml::Table, inner: &str| {
+        let inner = table["http"].get(inner).unwrap_or(&table["http"]);
+        inner.as_table().expect("a table").keys().cloned().collect::<Vec<_>>()
+    };
+    for inner in ["", "camara", "oneapi", "cis", "facts", "callbacks", "limits"] {
+        assert_eq!(keys(&all, inner), keys(&shown, inner), "http.{inner}");
+    }
 }
 
 #[test]
@@ -35,6 +42,26 @@ fn what_cannot_work_is_refused_by_its_key() {
         ("subscribers = { '12' = { balance_minor = 1 } }", "phone number"),
         ("faults = [{ probability = 1.5, fault = { kind = 'nack' } }]", "faults"),
         ("limits = { messages_kept_max = 1 }", "messages_kept_max"),
+        ("http = { camra = {} }", "camra"),
+        ("http = { carrier = '' }", "http.carrier"),
+        ("http = { reservation_ms = 0 }", "http.reservation_ms"),
+        ("http = { amount_min_minor = 10, amount_max_minor = 9 }", "http.amount_max_minor"),
+        ("http = { requests_per_s_max = 0 }", "http.requests_per_s_max"),
+        ("http = { camara = { base_path = 'open/' } }", "http.camara.base_path"),
+        ("http = { camara = { token_lifetime_s = 0 } }", "http.camara.token_lifetime_s"),
+        ("http = { camara = { otp_tries_max = 0 } }", "http.camara.otp_tries_max"),
+        ("http = { camara = { answers = 'maybe' } }", "maybe"),
+        ("http = { oneapi = { username = 'a:b' } }", "http.oneapi.username"),
+        ("http = { cis = { secret = '' } }", "http.cis.secret"),
+        ("http = { cis = { notify_url = 'ftp://x' } }", "http.cis.notify_url"),
+        ("http = { facts = { token = 'a b' } }", "http.facts.token"),
+        ("http = { callbacks = { tries_max = 0 } }", "http.callbacks.tries_max"),
+        ("http = { callbacks = { origin = 'here' } }", "http.callbacks.origin"),
+        ("http = { limits = { payments_max = 0 } }", "http.limits"),
+        ("subscribers = { '77010000001' = { balance_minor = 1, facts = { debt = 1 } } }", "debt"),
+        ("faults = [{ fault = { kind = 'http_error_after', status = 200 } }]", "faults"),
+        ("faults = [{ operation = 'charge', fault = { kind = 'nack' } }]", "faults"),
+        ("faults = [{ operation = 'charge', fault = { kind = 'http_lost' } }]", "faults"),
     ] {
         let error = SimulatorConfig::from_toml(text).expect_err(text).to_string();
         assert!(error.contains(key), "{text}: {error}");

@@ -39,6 +39,7 @@ impl SimulatorConfig {
         self.zone()?;
         self.redelivery.validate()?;
         self.limits.validate()?;
+        self.http.validate()?;
         if self.window_max == 0 {
             return Err(value("window_max", "must be at least 1"));
         }
@@ -122,7 +123,7 @@ const LISTENERS_MAX: usize = 16;
 /// No bound may be set above this.
 const LIMIT_MAX: usize = 100_000_000;
 
-pub(super) fn value(key: &'static str, problem: impl ToString) -> ConfigError {
+pub(in crate::simulator) fn value(key: &'static str, problem: impl ToString) -> ConfigError {
     ConfigError::Value { key, problem: problem.to_string() }
 }
 

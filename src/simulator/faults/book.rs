@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt};
 
 use super::{Fault, FaultRule, InvalidFault, Strikes};
-use crate::msisdn::Msisdn;
+use crate::{msisdn::Msisdn, simulator::http::Operation};
 
 /// Rules at a time.
 pub(super) const RULES_MAX: usize = 10_000;
@@ -69,14 +69,35 @@ impl FaultBook {
         self.draw(strikes, None, rng)
     }
 
+    /// The faults that strike a request over HTTP; a number that it does not say is nobody's.
+    pub(in crate::simulator) fn draw_for_http(
+        &mut self,
+        operation: Operation,
+        msisdn: Option<Msisdn>,
+        rng: &mut impl Rng,
+    ) -> Vec<Fault> {
+        self.draw_where(rng, |rule| {
+            let second_step = matches!(operation, Operation::Confirm | Operation::Cancel);
+            rule.fault.strikes() == Strikes::Http
+                && rule.operation.is_none_or(|only| only == operation)
+                && rule.msisdn.is_none_or(|only| Some(only) == msisdn)
+                && (rule.fault != Fault::HttpLost || second_step)
+        })
+    }
+
     fn draw(&mut self, strikes: Strikes, message: Option<(Msisdn, bool)>, rng: &mut impl Rng) -> Vec<Fault> {
-        let mut drawn = Vec::new();
-        for (_, rule) in &mut self.rules {
-            let fits = rule.fault.strikes() == strikes
+        self.draw_where(rng, |rule| {
+            rule.fault.strikes() == strikes
                 && message.is_none_or(|(msisdn, charged)| {
                     rule.msisdn.is_none_or(|only| only == msisdn) && rule.traffic.includes(charged)
-                });
-            if fits && rng.random_bool(rule.probability) {
+                })
+        })
+    }
+
+    fn draw_where(&mut self, rng: &mut impl Rng, fits: impl Fn(&FaultRule) -> bool) -> Vec<Fault> {
+        let mut drawn = Vec::new();
+        for (_, rule) in &mut self.rules {
+            if fits(rule) && rng.random_bool(rule.probability) {
                 rule.times = rule.times.map(|left| left.saturating_sub(1));
                 drawn.push(rule.fault);
             }

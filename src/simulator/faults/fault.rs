@@ -211,6 +211,83 @@ pub enum Fault {
     },
     /// A PDU that does not decode, for instance for an over-long field, is answered by an `unbind` (case 32).
     UnbindOnMalformed,
+    // --- A request over HTTP: nothing is done ---
+    /// No answer for `ms` milliseconds, then the connection is reset. Nothing is done.
+    HttpTimeOutBefore {
+        /// How long the client is let wait.
+        ms: u64,
+    },
+    /// The connection is reset; nothing is done.
+    HttpResetBefore,
+    /// Answered with this 5xx; nothing is done.
+    HttpErrorBefore {
+        /// 500 to 599.
+        status: u16,
+    },
+    /// Answered 429 with a `Retry-After`; nothing is done.
+    HttpThrottle {
+        /// The `Retry-After`, in seconds.
+        retry_after_s: u32,
+    },
+    /// Answered 302 with its own address as `Location`; nothing is done.
+    HttpRedirect,
+    /// Refused as somebody else's subscriber; nothing is done.
+    HttpNotOurSubscriber,
+    /// The access token, or whatever proves who asks, is refused as expired, and a token is good for nothing from then on;
+    /// nothing is done.
+    HttpTokenExpired,
+    /// A confirm or a cancel is answered as if it were done, and is not.
+    HttpLost,
+    // --- A request over HTTP: done, and its answer spoilt ---
+    /// Done only after `ms` milliseconds, also when the client has given up by then; answered after that.
+    HttpLate {
+        /// How late.
+        ms: u64,
+    },
+    /// Done at once, and answered `ms` milliseconds late.
+    HttpSlow {
+        /// How late.
+        ms: u64,
+    },
+    /// Done; no answer for `ms` milliseconds, then the connection is reset.
+    HttpTimeOutAfter {
+        /// How long the client is let wait.
+        ms: u64,
+    },
+    /// Done, and the connection is reset without an answer.
+    HttpResetAfter,
+    /// Done, and answered with this 5xx.
+    HttpErrorAfter {
+        /// 500 to 599.
+        status: u16,
+    },
+    /// Refused as a repetition of what was asked before.
+    HttpDuplicate {
+        /// Whether it is done all the same.
+        charged: bool,
+    },
+    /// Done, and answered with octets that mean nothing.
+    HttpGarbage,
+    /// Done, and answered with a body of so many bytes.
+    HttpOversized {
+        /// Its length; at most 256 MiB.
+        bytes: u32,
+    },
+    /// Done, and answered rightly, but as `text/html`.
+    HttpWrongContentType,
+    /// Done, and the answer breaks off in the middle of its body.
+    HttpTruncated,
+    // --- Callbacks over HTTP, drawn when the request is read ---
+    /// The callback comes before the answer to the request.
+    HttpCallbackFirst,
+    /// The callback comes twice, under the same id.
+    HttpCallbackTwice,
+    /// The callback never comes.
+    HttpCallbackLost,
+    /// The callback shows a token that the client never gave, and is not sent again.
+    HttpCallbackWrongToken,
+    /// A callback for a payment that is not the client's comes first.
+    HttpCallbackUnknown,
 }
 
 /// What a fault strikes.
@@ -222,6 +299,7 @@ pub(in crate::simulator) enum Strikes {
     LinkLoss,
     EnquireLink,
     Malformed,
+    Http,
 }
 
 impl Fault {
@@ -235,6 +313,15 @@ impl Fault {
                 | Fault::Nack
                 | Fault::DropLinkBeforeCharge
                 | Fault::SystemError { charged: false }
+                | Fault::HttpTimeOutBefore { .. }
+                | Fault::HttpResetBefore
+                | Fault::HttpErrorBefore { .. }
+                | Fault::HttpThrottle { .. }
+                | Fault::HttpRedirect
+                | Fault::HttpNotOurSubscriber
+                | Fault::HttpTokenExpired
+                | Fault::HttpLost
+                | Fault::HttpDuplicate { charged: false }
         )
     }
 
@@ -272,6 +359,29 @@ impl Fault {
             Fault::StaleBind { .. } => Strikes::LinkLoss,
             Fault::IgnoreEnquireLink | Fault::NackEnquireLink | Fault::LateEnquireLink { .. } => Strikes::EnquireLink,
             Fault::UnbindOnMalformed => Strikes::Malformed,
+            Fault::HttpTimeOutBefore { .. }
+            | Fault::HttpResetBefore
+            | Fault::HttpErrorBefore { .. }
+            | Fault::HttpThrottle { .. }
+            | Fault::HttpRedirect
+            | Fault::HttpNotOurSubscriber
+            | Fault::HttpTokenExpired
+            | Fault::HttpLost
+            | Fault::HttpLate { .. }
+            | Fault::HttpSlow { .. }
+            | Fault::HttpTimeOutAfter { .. }
+            | Fault::HttpResetAfter
+            | Fault::HttpErrorAfter { .. }
+            | Fault::HttpDuplicate { .. }
+            | Fault::HttpGarbage
+            | Fault::HttpOversized { .. }
+            | Fault::HttpWrongContentType
+            | Fault::HttpTruncated
+            | Fault::HttpCallbackFirst
+            | Fault::HttpCallbackTwice
+            | Fault::HttpCallbackLost
+            | Fault::HttpCallbackWrongToken
+            | Fault::HttpCallbackUnknown => Strikes::Http,
             _ => Strikes::Submission,
         }
     }
@@ -295,7 +405,11 @@ impl Fault {
             | Fault::SilentAfterBind { ms }
             | Fault::ResetAfterBind { ms }
             | Fault::StaleBind { ms }
-            | Fault::LateEnquireLink { ms } => Some(ms),
+            | Fault::LateEnquireLink { ms }
+            | Fault::HttpTimeOutBefore { ms }
+            | Fault::HttpLate { ms }
+            | Fault::HttpSlow { ms }
+            | Fault::HttpTimeOutAfter { ms } => Some(ms),
             _ => None,
         }
     }

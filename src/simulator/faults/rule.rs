@@ -5,18 +5,22 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Strikes, book::RULES_MAX};
-use crate::msisdn::Msisdn;
+use crate::{msisdn::Msisdn, simulator::http::Operation};
 
-/// When a fault happens. Every rule that fits a message, a bind or a link is drawn for it; several may strike at once.
+/// When a fault happens. Every rule that fits a message, a bind, a link or a request is drawn for it; several may strike at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
-    /// Only messages to (or, for an MO, from) this number; none means any. Faults of binds and links take none.
+    /// Only messages to (or, for an MO, from) this number, or requests about it; none means any. Faults of binds and links
+    /// take none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub msisdn: Option<Msisdn>,
     /// Only charged, or only free, messages.
     #[serde(default)]
     pub traffic: Traffic,
+    /// Only requests over HTTP that ask for this; none means any. Only faults of HTTP take one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
     /// From 0 to 1, drawn by the simulator's seed.
     #[serde(default = "certain")]
     pub probability: f64,
@@ -46,7 +50,15 @@ pub enum Traffic {
 impl FaultRule {
     /// Always, for every message and every number, until cleared.
     pub const fn always(fault: Fault) -> FaultRule {
-        FaultRule { msisdn: None, traffic: Traffic::Any, probability: 1.0, times: None, for_ms: None, fault }
+        FaultRule {
+            msisdn: None,
+            traffic: Traffic::Any,
+            operation: None,
+            probability: 1.0,
+            times: None,
+            for_ms: None,
+            fault,
+        }
     }
 
     /// The next `times` messages, binds or links.
@@ -70,6 +82,12 @@ impl FaultRule {
         self
     }
 
+    /// The same rule for requests over HTTP that ask for `operation` only.
+    pub const fn on(mut self, operation: Operation) -> FaultRule {
+        self.operation = Some(operation);
+        self
+    }
+
     /// The same rule, in force for so long only, to the millisecond.
     pub fn lasting(mut self, span: Duration) -> FaultRule {
         self.for_ms = Some(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
@@ -87,10 +105,22 @@ impl FaultRule {
         if let Some(ms) = [self.for_ms, self.fault.ms()].into_iter().flatten().find(|ms| *ms > DAY_MS) {
             return Err(InvalidFault::Delay(ms));
         }
-        if self.msisdn.is_some() && !matches!(self.fault.strikes(), Strikes::Submission | Strikes::Mo) {
+        if self.msisdn.is_some() && !matches!(self.fault.strikes(), Strikes::Submission | Strikes::Mo | Strikes::Http) {
             return Err(InvalidFault::NoNumber);
         }
+        if self.operation.is_some() && self.fault.strikes() != Strikes::Http {
+            return Err(InvalidFault::NoOperation);
+        }
         match self.fault {
+            Fault::HttpErrorBefore { status } | Fault::HttpErrorAfter { status } if !(500..=599).contains(&status) => {
+                Err(InvalidFault::HttpStatus(status))
+            }
+            Fault::HttpOversized { bytes } if bytes == 0 || bytes > OVERSIZED_MAX => {
+                Err(InvalidFault::Oversized(bytes))
+            }
+            Fault::HttpLost if !matches!(self.operation, None | Some(Operation::Confirm | Operation::Cancel)) => {
+                Err(InvalidFault::Lost)
+            }
             Fault::Refuse { status: 0, .. } | Fault::RefuseBind { status: 0 } => Err(InvalidFault::Status),
             Fault::BadLength { command_length } if (16..=65_536).contains(&command_length) => {
                 Err(InvalidFault::Length(command_length))
@@ -125,6 +155,18 @@ pub enum InvalidFault {
     /// A fault of binds or links with a number.
     #[error("a fault of binds and links strikes no single number: leave msisdn out")]
     NoNumber,
+    /// A fault of SMPP with an operation of HTTP.
+    #[error("only faults of HTTP strike an operation: leave operation out")]
+    NoOperation,
+    /// Not an error of the server.
+    #[error("an HTTP error is a status from 500 to 599, not {0}")]
+    HttpStatus(u16),
+    /// Nothing, or more than a test could want.
+    #[error("an oversized body has 1 to {OVERSIZED_MAX} bytes, not {0}")]
+    Oversized(u32),
+    /// Only the second of two steps can be lost.
+    #[error("only a confirm or a cancel can be lost")]
+    Lost,
     /// A refusal with `ESME_ROK`.
     #[error("a refusal needs a status other than 0")]
     Status,
@@ -137,6 +179,7 @@ pub enum InvalidFault {
 }
 
 const DAY_MS: u64 = 86_400_000;
+const OVERSIZED_MAX: u32 = 256 * 1024 * 1024;
 
 const fn certain() -> f64 {
     1.0

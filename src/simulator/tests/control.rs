@@ -14,7 +14,7 @@ struct Control {
 impl Control {
     async fn of(simulator: &Simulator) -> Control {
         let address = simulator.control_address().expect("the control is on");
-        Control { client: Client::new(), base: format!("http://{address}") }
+        Control { client: client(), base: format!("http://{address}") }
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {

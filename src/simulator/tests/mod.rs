@@ -7,6 +7,7 @@ mod control;
 mod deliveries;
 mod exchange;
 mod faults;
+mod http;
 mod links;
 mod listeners;
 mod mos;
@@ -63,6 +64,19 @@ async fn start(config: SimulatorConfig) -> Simulator {
     Simulator::start(config).await.expect("the simulator starts")
 }
 
+/// A client of plain HTTP. It brings its TLS along, as the process has no provider of its own.
+fn client() -> reqwest::Client {
+    client_that_trusts(None)
+}
+
+/// The same, for servers with a certificate of these roots.
+fn client_that_trusts(roots: Option<&std::path::Path>) -> reqwest::Client {
+    let mut trust = tls::client_config(roots).expect("the roots are good");
+    trust.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.tls_backend_preconfigured(trust).build().expect("a client")
+}
+
 /// The names that serde lists when it meets an unknown one.
 fn names_of<T: serde::de::DeserializeOwned + std::fmt::Debug>(unknown: &str) -> Vec<String> {
     let error = serde_json::from_str::<T>(unknown).expect_err("nothing is called so").to_string();
@@ -74,7 +88,7 @@ fn names_of<T: serde::de::DeserializeOwned + std::fmt::Debug>(unknown: &str) -> 
 fn every_fault_and_every_weather_is_in_the_docs() {
     let docs = include_str!("../../../docs/simulator.md");
     let (faults, weathers) = (names_of::<Fault>(r#"{"kind":"meteor"}"#), names_of::<Weather>("\"hail\""));
-    assert!(faults.len() > 60 && weathers.len() == Weather::ALL.len(), "{faults:?} {weathers:?}");
+    assert!(faults.len() > 80 && weathers.len() == Weather::ALL.len(), "{faults:?} {weathers:?}");
     for name in faults.iter().chain(&weathers) {
         assert!(docs.contains(&format!("`{name}`")), "docs/simulator.md does not mention {name}");
     }

@@ -61,6 +61,7 @@ pub(in crate::store) fn charge_of(n: u8, subscriber: u8, bus: u8, second: u64) -
         fare_class: "standard".into(),
         passengers: 1,
         amount: FARE,
+        zone: None,
         trip: None,
         channel: Channel::Api { caller: "ticket-service".into() },
         language: Language::Ru,

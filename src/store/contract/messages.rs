@@ -2,8 +2,8 @@ use super::fixture::*;
 use crate::{
     passenger::Language,
     store::{
-        IncomingSms, MessageProgress, MessageState, MoAnswer, Opening, Outcome, OutgoingSms, Owner, QueuedSms, Store,
-        StoreError, Write,
+        IncomingSms, KeptMo, MessageProgress, MessageState, MoAnswer, Opening, Outcome, OutgoingSms, Owner, QueuedSms,
+        Store, StoreError, Write,
     },
 };
 
@@ -66,6 +66,61 @@ pub(super) async fn an_opening_answers_its_mo(store: Store) {
     assert_eq!(commit(&store, repeat).await, Outcome::Done);
     assert_eq!(store.unanswered_mos(9).await.unwrap(), []);
     assert!(store.message(sms(2, 1, 5).id).await.unwrap().is_some());
+}
+
+pub(super) async fn an_mo_is_answered_by_a_charge_or_without_one_and_never_by_both(store: Store) {
+    for (n, text) in [(1, "first"), (2, "second")] {
+        commit(&store, Write::KeepMo(mo(n, text, 0))).await;
+    }
+    commit(&store, Write::AnswerMo(answer(1, vec![sms(1, 1, 5)]))).await;
+    let late = Opening { mo: Some(reference(1)), ..opening_with_slot(&charge_at(3, 6)) };
+    let known = Outcome::MoKnown { id: reference(1) };
+    assert_eq!(commit(&store, Write::Open(Box::new(late.clone()))).await, known);
+    assert_eq!(store.charge(late.charge.reference).await.unwrap(), None);
+    assert_eq!(store.key(&late.guard).await.unwrap(), None);
+    assert_eq!(store.slot(msisdn(3), &vehicle(3)).await.unwrap(), None);
+
+    let in_time = Opening { mo: Some(reference(2)), ..opening_with_slot(&charge_at(4, 6)) };
+    let write = Write::Open(Box::new(in_time.clone()));
+    assert_eq!(commit(&store, write.clone()).await, Outcome::Opened { superseded: None });
+    let answered = commit(&store, Write::AnswerMo(answer(2, vec![sms(2, 1, 7)]))).await;
+    assert_eq!(answered, Outcome::MoKnown { id: reference(2) });
+    assert_eq!(store.message(sms(2, 1, 7).id).await.unwrap(), None);
+    // The same key again finds its charge, and another key finds the message answered.
+    assert!(matches!(commit(&store, write).await, Outcome::KeyKnown { same_body: true, .. }));
+    let other = Opening { mo: Some(reference(2)), ..opening_with_slot(&charge_at(5, 6)) };
+    assert_eq!(commit(&store, Write::Open(Box::new(other))).await, Outcome::MoKnown { id: reference(2) });
+    // Who has no message to answer supersedes nobody.
+    let unkept = Opening { mo: Some(reference(9)), ..opening_with_slot(&charge_of(6, 4, 4, 900)) };
+    assert_eq!(commit(&store, Write::Open(Box::new(unkept))).await, Outcome::MoKnown { id: reference(9) });
+    assert_eq!(store.charge(in_time.charge.reference).await.unwrap(), Some(in_time.charge));
+}
+
+pub(super) async fn an_mo_that_is_handed_over_waits_apart_until_it_is_answered(store: Store) {
+    for (n, text) in [(1, "first"), (2, "second"), (3, "third")] {
+        commit(&store, Write::KeepMo(mo(n, text, n.into()))).await;
+    }
+    let hand_over = |n, second| Write::HandOverMo { mo: reference(n), answer_by: at(second) };
+    assert_eq!(commit(&store, hand_over(1, 40)).await, Outcome::Done);
+    assert_eq!(commit(&store, hand_over(2, 30)).await, Outcome::Done);
+    assert_eq!(commit(&store, hand_over(1, 90)).await, Outcome::Done, "it keeps its moment");
+    assert_eq!(store.unanswered_mos(9).await.unwrap(), [mo(3, "third", 3)]);
+    let kept =
+        |n, text, second| KeptMo { message: mo(n, text, n.into()), answer_by: Some(at(second)), answered_at: None };
+    let (first, second) = (kept(1, "first", 40), kept(2, "second", 30));
+    assert_eq!(store.mos_handed_over(9).await.unwrap(), [second.clone(), first.clone()]);
+    assert_eq!(store.mos_handed_over(1).await.unwrap(), [second]);
+    assert_eq!(store.mo(reference(1)).await.unwrap(), Some(first.clone()));
+
+    open(&store, Opening { mo: Some(reference(2)), ..opening(&charge_at(4, 5)) }).await;
+    assert_eq!(commit(&store, Write::AnswerMo(answer(1, Vec::new()))).await, Outcome::Done);
+    assert_eq!(store.mos_handed_over(9).await.unwrap(), []);
+    assert_eq!(store.mo(reference(1)).await.unwrap(), Some(KeptMo { answered_at: Some(at(5)), ..first }));
+    for answered in [1, 2, 9] {
+        let known = Outcome::MoKnown { id: reference(answered) };
+        assert_eq!(commit(&store, hand_over(answered, 99)).await, known);
+    }
+    assert_eq!(store.mo(reference(9)).await.unwrap(), None);
 }
 
 pub(super) async fn an_answer_to_an_mo_that_was_never_kept_writes_nothing(store: Store) {

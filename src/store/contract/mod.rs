@@ -2,6 +2,7 @@
 
 mod batches;
 pub(super) mod fixture;
+mod known;
 mod messages;
 mod openings;
 mod parts;
@@ -82,6 +83,8 @@ on_every_backend! {
         an_mo_is_kept_once_within_the_window,
         an_answer_and_its_messages_are_written_once,
         an_opening_answers_its_mo,
+        an_mo_is_answered_by_a_charge_or_without_one_and_never_by_both,
+        an_mo_that_is_handed_over_waits_apart_until_it_is_answered,
         an_answer_to_an_mo_that_was_never_kept_writes_nothing,
         tickets_are_due_before_other_messages_and_the_longest_due_first,
         a_message_is_due_at_its_own_carrier_and_not_before_its_time,
@@ -115,6 +118,13 @@ on_every_backend! {
         messages_of_a_passenger_are_counted_since_a_moment,
         what_is_not_kept_is_not_found,
         the_store_beats;
+    known:
+        of_two_statements_about_a_fact_the_one_observed_later_stays,
+        of_two_statements_about_a_home_the_one_observed_later_stays,
+        what_is_known_is_forgotten_by_age_and_by_number_the_oldest_first,
+        m14_what_is_sold_is_what_is_taken_open_or_in_doubt,
+        m14_what_is_sold_is_summed_by_the_quarter_in_which_it_was_asked_for,
+        m14_a_doubt_past_its_deadline_and_lag_is_told_apart;
     batches:
         each_write_of_a_batch_gets_its_own_answer,
         two_writes_of_one_charge_cannot_share_a_batch,

@@ -1,15 +1,22 @@
 //! Random batches on the model and on SQLite: the same answers, and the same to be read afterwards.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
-use super::{fixture::*, sqlite_in};
+use super::{
+    fixture::*,
+    known::{home, stored_fact},
+    sqlite_in,
+};
 use crate::{
-    charge::{Charge, Event, Reason, Reference},
+    charge::{Charge, Event, HomeSource, Reason, Reference},
+    eligibility::{FactName, FactValue},
     passenger::{Language, MoPart},
     store::{
-        ChargeFilter, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer, MoKind,
-        NewCarrierId, Opening, OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter, Write,
-        overlap,
+        ChargeFilter, Forgetting, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer,
+        MoKind, NewCarrierId, Opening, OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter,
+        Write, overlap,
     },
 };
 
@@ -62,6 +69,9 @@ enum Plan {
     Watch {
         carrier: u8,
     },
+    HandOver {
+        mo: u8,
+    },
     Answer {
         mo: u8,
         sms: u8,
@@ -87,6 +97,21 @@ enum Plan {
         subscriber: u8,
         english: bool,
     },
+    Fact {
+        subscriber: u8,
+        name: u8,
+        age: u64,
+        holds: bool,
+    },
+    Home {
+        subscriber: u8,
+        carrier: u8,
+        age: u64,
+    },
+    Forget {
+        age: u64,
+        oldest: u32,
+    },
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -107,12 +132,18 @@ fn plan() -> impl Strategy<Value = Plan> {
         4 => (0..9_u8, 0..2_u8, 1..3_u8).prop_map(|(id, text, number)| Plan::KeepPart { id, text, number }),
         2 => (9..14_u8, (0..9_u8, 0..9_u8)).prop_map(|(id, parts)| Plan::Join { id, parts }),
         1 => (0..2_u8).prop_map(|carrier| Plan::Watch { carrier }),
+        2 => (0..14_u8).prop_map(|mo| Plan::HandOver { mo }),
         2 => (0..14_u8, 0..9_u8, any::<bool>()).prop_map(|(mo, sms, asks_again)| Plan::Answer { mo, sms, asks_again }),
         3 => (0..4_u8, some(0..4)).prop_map(|(id, carrier_id)| Plan::Park { id, carrier_id }),
         1 => (0..4_u8).prop_map(|id| Plan::Unpark { id }),
         2 => (0..9_u8, 0..5_u8, some(0..4)).prop_map(|(sms, to, id)| Plan::Move { sms, to, id }),
         1 => (0..BUSES, 0..u32::MAX / 2).prop_map(|(bus, count)| Plan::Lease { bus, count }),
         1 => (0..SUBSCRIBERS, any::<bool>()).prop_map(|(subscriber, english)| Plan::Language { subscriber, english }),
+        2 => (0..SUBSCRIBERS, 0..5_u8, 0..20_u64, any::<bool>())
+            .prop_map(|(subscriber, name, age, holds)| Plan::Fact { subscriber, name, age, holds }),
+        2 => (0..SUBSCRIBERS, 0..3_u8, 0..20_u64)
+            .prop_map(|(subscriber, carrier, age)| Plan::Home { subscriber, carrier, age }),
+        1 => (0..30_u64, 0..3_u32).prop_map(|(age, oldest)| Plan::Forget { age, oldest }),
     ]
 }
 
@@ -186,6 +217,7 @@ async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
             let carrier = ["beeline", "kcell"][usize::from(carrier)].parse().unwrap();
             Write::WatchMos { carrier, at: at(second) }
         }
+        Plan::HandOver { mo } => Write::HandOverMo { mo: reference(mo), answer_by: at(second + 20) },
         Plan::Answer { mo, sms, asks_again } => Write::AnswerMo(answer(mo, sms, asks_again)),
         Plan::Park { id, carrier_id } => {
             let carrier_id = carrier_id.map(|id| name("id", id));
@@ -210,6 +242,21 @@ async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
             let language = if english { Language::En } else { Language::Kk };
             Write::SetLanguage { msisdn: msisdn(subscriber), language }
         }
+        Plan::Fact { subscriber, name, age, holds } => {
+            let value = if holds { FactValue::True } else { FactValue::False };
+            let name = FactName::ALL[usize::from(name)];
+            Write::KeepFacts(vec![stored_fact(subscriber, name, value, second.saturating_sub(age))])
+        }
+        Plan::Home { subscriber, carrier, age } => {
+            let carrier = [None, Some("beeline"), Some("kcell")][usize::from(carrier)];
+            Write::KeepHomes(vec![home(subscriber, carrier, HomeSource::LookUp, second.saturating_sub(age))])
+        }
+        Plan::Forget { age, oldest } => Write::Forget(Forgetting {
+            facts_before: at(second.saturating_sub(age)),
+            facts_oldest: oldest,
+            homes_before: at(second.saturating_sub(age)),
+            homes_oldest: oldest,
+        }),
     })
 }
 
@@ -237,6 +284,7 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.open_charges(Some(reference(1)), 99).await.unwrap()),
         format!("{:?}", store.in_doubt().await.unwrap()),
         format!("{:?}", store.unanswered_mos(99).await.unwrap()),
+        format!("{:?}", store.mos_handed_over(99).await.unwrap()),
         format!("{:?}", store.numbers_with_open_parts(99).await.unwrap()),
         format!("{:?}", store.open_parts(msisdn(0)).await.unwrap()),
         format!("{:?}", store.mos_watched().await.unwrap()),
@@ -244,8 +292,13 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.balances().await.unwrap()),
         format!("{:?}", store.breaks(99).await.unwrap()),
         format!("{:?}", store.parked(&carrier(), msisdn(1), 99).await.unwrap()),
+        format!("{:?}", store.sales(T0.minus(Duration::from_secs(900))).await.unwrap()),
+        format!("{:?}", store.overdue_sales(&carrier(), at(3), at(second)).await.unwrap()),
+        format!("{:?}", store.newest_facts(99).await.unwrap()),
+        format!("{:?}", store.known_counts().await.unwrap()),
     ];
     for n in 0..CHARGES {
+        all.push(format!("{:?}", store.mo(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.journal(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.ticket(reference(n)).await.unwrap()));
         all.push(format!("{:?}", store.messages_of(reference(n)).await.unwrap()));
@@ -257,6 +310,8 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         all.push(format!("{:?}", store.spent(msisdn(n), at(3), at(second)).await.unwrap()));
         all.push(format!("{:?}", store.open_charges_of(msisdn(n), 99).await.unwrap()));
         all.push(format!("{:?}", store.language(msisdn(n)).await.unwrap()));
+        all.push(format!("{:?}", store.facts(msisdn(n), &carrier()).await.unwrap()));
+        all.push(format!("{:?}", store.home(msisdn(n)).await.unwrap()));
         all.push(format!("{:?}", store.messages_since(msisdn(n), at(3)).await.unwrap()));
         for filter in [TicketFilter::Active, TicketFilter::Past] {
             all.push(format!("{:?}", store.tickets(msisdn(n), filter, at(second), 99).await.unwrap()));

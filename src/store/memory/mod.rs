@@ -1,5 +1,6 @@
 //! The model of the real stores: the same answers from plain maps, nothing durable, no thread and no wait.
 
+mod known;
 mod reads;
 mod writes;
 
@@ -9,12 +10,13 @@ use std::{
 };
 
 use super::{
-    IncomingSms, JournalEntry, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket,
-    Write,
+    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Write,
+    sales::SalesChanges,
 };
 use crate::{
-    charge::{CarrierName, Charge, Reference},
+    charge::{CarrierName, Charge, Home, Reference},
     clock::Timestamp,
+    eligibility::{Fact, FactName},
     ledger::{Account, Entry},
     msisdn::Msisdn,
     passenger::Language,
@@ -71,6 +73,9 @@ struct State {
     /// The next serial of a vehicle's day.
     serials: BTreeMap<(VehicleCode, String), u32>,
     languages: BTreeMap<Msisdn, Language>,
+    sales: SalesChanges,
+    facts: BTreeMap<(Msisdn, CarrierName, FactName), Fact>,
+    homes: BTreeMap<Msisdn, Home>,
     breaks: Vec<StoredBreak>,
     commits_to_fail: u32,
     closed: bool,
@@ -81,13 +86,6 @@ struct KeptKey {
     reference: Reference,
     body_sha256: [u8; 32],
     repeat: bool,
-}
-
-#[derive(Debug)]
-struct KeptMo {
-    message: IncomingSms,
-    /// For a part: when it was closed.
-    answered_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

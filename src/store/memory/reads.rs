@@ -7,8 +7,8 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-        Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeyGuard, MessageState, Owner, ParkedReceipt,
-        QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
+        Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, MessageState, Owner,
+        ParkedReceipt, QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
     },
     transit::VehicleCode,
 };
@@ -155,14 +155,25 @@ impl Memory {
 
     pub(in crate::store) async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
         let state = self.state();
-        let whole = open_mos(&state).filter(|mo| mo.part.is_none());
-        Ok(first(limit, whole))
+        let ours = open_mos(&state).filter(|mo| mo.message.part.is_none() && mo.answer_by.is_none());
+        Ok(first(limit, ours.map(|mo| &mo.message)))
+    }
+
+    pub(in crate::store) async fn mo(&self, id: Reference) -> Result<Option<KeptMo>, StoreError> {
+        Ok(self.state().mos.get(&id).cloned())
+    }
+
+    pub(in crate::store) async fn mos_handed_over(&self, limit: u32) -> Result<Vec<KeptMo>, StoreError> {
+        let state = self.state();
+        let mut waiting: Vec<&KeptMo> = open_mos(&state).filter(|mo| mo.answer_by.is_some()).collect();
+        waiting.sort_by_key(|mo| (mo.answer_by, mo.message.id));
+        Ok(first(limit, waiting.into_iter()))
     }
 
     pub(in crate::store) async fn numbers_with_open_parts(&self, limit: u32) -> Result<Vec<Msisdn>, StoreError> {
         let state = self.state();
         let mut oldest = BTreeMap::new();
-        for part in open_mos(&state).filter(|mo| mo.part.is_some()) {
+        for part in open_mos(&state).map(|mo| &mo.message).filter(|mo| mo.part.is_some()) {
             oldest.entry(part.msisdn).or_insert(part.received_at);
         }
         let mut numbers: Vec<(Timestamp, Msisdn)> = oldest.into_iter().map(|(number, at)| (at, number)).collect();
@@ -172,7 +183,8 @@ impl Memory {
 
     pub(in crate::store) async fn open_parts(&self, msisdn: Msisdn) -> Result<Vec<IncomingSms>, StoreError> {
         let state = self.state();
-        Ok(open_mos(&state).filter(|mo| mo.part.is_some() && mo.msisdn == msisdn).cloned().collect())
+        let messages = open_mos(&state).map(|mo| &mo.message);
+        Ok(messages.filter(|mo| mo.part.is_some() && mo.msisdn == msisdn).cloned().collect())
     }
 
     pub(in crate::store) async fn mos_watched(&self) -> Result<Vec<(CarrierName, Timestamp)>, StoreError> {
@@ -259,10 +271,9 @@ fn first<'a, T: Clone + 'a>(limit: u32, items: impl Iterator<Item = &'a T>) -> V
 }
 
 /// Messages and parts that are neither answered nor closed, the oldest first.
-fn open_mos(state: &State) -> impl Iterator<Item = &IncomingSms> {
-    let open = state.mos.values().filter(|mo| mo.answered_at.is_none());
-    let mut open: Vec<&IncomingSms> = open.map(|mo| &mo.message).collect();
-    open.sort_by_key(|mo| (mo.received_at, mo.id));
+fn open_mos(state: &State) -> impl Iterator<Item = &KeptMo> {
+    let mut open: Vec<&KeptMo> = state.mos.values().filter(|mo| mo.answered_at.is_none()).collect();
+    open.sort_by_key(|mo| (mo.message.received_at, mo.message.id));
     open.into_iter()
 }
 

@@ -1,13 +1,15 @@
 use std::{io, sync::Arc};
 
-use super::{KeptKey, KeptMo, State};
+use super::{KeptKey, State};
 use crate::{
     charge::{Charge, Reference},
     clock::Timestamp,
     store::{
-        IncomingSms, JoinedParts, JournalEntry, KeyGuard, MessageProgress, MessageState, MoAnswer, Opening, Outcome,
-        OutgoingSms, Owner, ParkedReceipt, QueuedSms, Settlement, Slot, SlotChange, StoreError, StoredBreak, Write,
+        IncomingSms, JoinedParts, JournalEntry, KeptMo, KeyGuard, MessageProgress, MessageState, MoAnswer, Opening,
+        Outcome, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Settlement, Slot, SlotChange, StoreError, StoredBreak,
+        Write,
         parts::{self, KeptPart},
+        sales::{add_opening, add_settlement},
         slot::{Claimed, claim, supersede},
     },
 };
@@ -59,6 +61,8 @@ impl State {
                 self.refuse_known_messages(&answer.messages)?;
                 Ok(Outcome::Done.into())
             }
+            Write::HandOverMo { mo, .. } if self.is_answered(*mo) => Ok(Outcome::MoKnown { id: *mo }.into()),
+            Write::HandOverMo { .. } => Ok(Outcome::Done.into()),
             Write::Park(receipt) => Ok(self.judge_receipt(receipt).into()),
             Write::MoveMessage(progress) => {
                 let learned = progress.carrier_id.as_ref().map(|(carrier, id)| (carrier.as_str(), id.as_str()));
@@ -71,7 +75,12 @@ impl State {
                     None => Err(StoreError::Refused(format!("the serials of {day} are used up"))),
                 }
             }
-            Write::WatchMos { .. } | Write::Unpark { .. } | Write::SetLanguage { .. } => Ok(Outcome::Done.into()),
+            Write::WatchMos { .. }
+            | Write::Unpark { .. }
+            | Write::SetLanguage { .. }
+            | Write::KeepFacts(_)
+            | Write::KeepHomes(_)
+            | Write::Forget(_) => Ok(Outcome::Done.into()),
         }
     }
 
@@ -79,6 +88,11 @@ impl State {
         let charge = &opening.charge;
         if let Some(known) = self.judge_key(&opening.guard) {
             return Ok(known.into());
+        }
+        if let Some(mo) = opening.mo
+            && self.is_answered(mo)
+        {
+            return Ok(Outcome::MoKnown { id: mo }.into());
         }
         let mut superseded = None;
         if let Some(wish) = &opening.slot
@@ -227,11 +241,14 @@ impl State {
             }
             (Write::KeepMo(message), Outcome::MoKept | Outcome::PartKept { .. }) => {
                 self.fingerprints.insert(message.fingerprint, (message.id, message.kept_at));
-                self.mos.insert(message.id, KeptMo { message: message.clone(), answered_at: None });
+                self.keep_mo(message);
             }
             (Write::JoinParts(JoinedParts { parts, message }), Outcome::MoKept) => {
                 parts.iter().for_each(|part| self.mark_answered(*part, message.kept_at));
-                self.mos.insert(message.id, KeptMo { message: message.clone(), answered_at: None });
+                self.keep_mo(message);
+            }
+            (Write::HandOverMo { mo, answer_by }, Outcome::Done) => {
+                self.mos.entry(*mo).and_modify(|mo| mo.answer_by = mo.answer_by.or(Some(*answer_by)));
             }
             (Write::WatchMos { carrier, at }, _) => {
                 self.mos_watched.insert(carrier.clone(), *at);
@@ -250,6 +267,9 @@ impl State {
             (Write::SetLanguage { msisdn, language }, _) => {
                 self.languages.insert(*msisdn, *language);
             }
+            (Write::KeepFacts(facts), _) => self.keep_facts(facts),
+            (Write::KeepHomes(homes), _) => self.keep_homes(homes),
+            (Write::Forget(forgetting), _) => self.forget(forgetting),
             _ => {}
         }
     }
@@ -267,6 +287,7 @@ impl State {
             });
             self.charges.insert(old.reference, old.clone());
         }
+        add_opening(&mut self.sales, opening);
         self.keep_key(&opening.guard, charge.reference, false);
         if let Some(wish) = &opening.slot {
             let slot = Slot { reference: charge.reference, passengers: wish.passengers, held_until: wish.held_until };
@@ -281,6 +302,7 @@ impl State {
     fn settle(&mut self, settlement: &Settlement) {
         let charge = &settlement.charge;
         let (reference, at) = (charge.reference, settlement.journal.at);
+        add_settlement(&mut self.sales, settlement);
         if let Some(id) = settlement.journal.evidence_id() {
             self.evidence.insert((reference, id.to_owned()));
         }
@@ -336,6 +358,11 @@ impl State {
             self.fingerprints.retain(|_, (id, _)| *id != answer.mo);
         }
         self.mark_answered(answer.mo, answer.at);
+    }
+
+    fn keep_mo(&mut self, message: &IncomingSms) {
+        let kept = KeptMo { message: message.clone(), answer_by: None, answered_at: None };
+        self.mos.insert(message.id, kept);
     }
 
     fn mark_answered(&mut self, id: Reference, at: Timestamp) {

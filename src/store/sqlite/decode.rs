@@ -11,7 +11,7 @@ use crate::{
     msisdn::Msisdn,
     passenger::MoPart,
     store::{
-        Balance, IncomingSms, MessageState, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
+        Balance, IncomingSms, KeptMo, MessageState, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
         StoredBreak, StoredTicket,
     },
 };
@@ -60,7 +60,8 @@ pub(super) fn msisdn(row: &SqliteRow, column: usize, table: &'static str) -> Res
     Msisdn::from_e164(digits).map_err(|error| corrupt(table, &digits.to_string(), error))
 }
 
-fn money(row: &SqliteRow, column: usize, table: &'static str) -> Result<Money, StoreError> {
+/// minor, currency.
+pub(super) fn money(row: &SqliteRow, column: usize, table: &'static str) -> Result<Money, StoreError> {
     let currency: Currency = word(row, column + 1, table)?;
     Ok(Money::new(row.try_get(column)?, currency))
 }
@@ -140,6 +141,11 @@ pub(super) fn incoming(row: &SqliteRow, from: usize) -> Result<IncomingSms, Stor
     })
 }
 
+/// The columns of [`incoming`], answer_by, answered_at.
+pub(super) fn kept_mo(row: &SqliteRow) -> Result<KeptMo, StoreError> {
+    Ok(KeptMo { message: incoming(row, 0)?, answer_by: maybe_moment(row, 14)?, answered_at: maybe_moment(row, 15)? })
+}
+
 /// id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at.
 pub(super) fn queued(row: &SqliteRow) -> Result<QueuedSms, StoreError> {
     let about = match row.try_get::<Option<&[u8]>, _>(1)? {
@@ -176,6 +182,6 @@ pub(super) fn stored_break(row: &SqliteRow) -> Result<StoredBreak, StoreError> {
     })
 }
 
-fn corrupt(table: &'static str, row: &str, error: impl std::fmt::Display) -> StoreError {
+pub(super) fn corrupt(table: &'static str, row: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt { table, row: row.chars().take(80).collect(), why: error.to_string() }
 }

@@ -52,12 +52,12 @@ pub(super) async fn judge(db: &mut SqliteConnection, batch: &[Write]) -> Result<
     let mut verdicts = Verdicts { outcomes, superseded: Vec::new(), needless_answers: HashSet::new() };
     verdicts.judge_settlements(select_set(db, OBJECTIONS, &guards.settlements).await?)?;
     verdicts.judge_keys(select_set(db, KNOWN_KEYS, &guards.keys).await?, batch)?;
+    verdicts.collect_needless(select_set(db, NEEDLESS_ANSWERS, &guards.answers).await?, batch)?;
     verdicts.judge_claims(select_set(db, HELD_SLOTS, &guards.claims).await?, batch)?;
     verdicts.judge_parts(select_set(db, PARTS_BESIDE, &guards.parts).await?, batch)?;
     verdicts.judge_mos(select_set(db, KNOWN_MOS, &guards.mos).await?)?;
     verdicts.judge_receipts(select_set(db, OWNERS, &guards.receipts).await?)?;
     verdicts.collect_parked(select_set(db, PARKED, &guards.learned).await?)?;
-    verdicts.collect_needless(select_set(db, NEEDLESS_ANSWERS, &guards.answers).await?, batch)?;
     verdicts.lease(db, batch).await?;
     Ok(verdicts)
 }
@@ -74,9 +74,13 @@ fn if_nothing_objects(write: &Write) -> Outcome {
         Write::LeaseSerials { .. } => Outcome::Leased { first: 0 },
         Write::RecordRepeat { .. }
         | Write::AnswerMo(_)
+        | Write::HandOverMo { .. }
         | Write::WatchMos { .. }
         | Write::Unpark { .. }
-        | Write::SetLanguage { .. } => Outcome::Done,
+        | Write::SetLanguage { .. }
+        | Write::KeepFacts(_)
+        | Write::KeepHomes(_)
+        | Write::Forget(_) => Outcome::Done,
     }
 }
 
@@ -158,6 +162,7 @@ impl<'a> Guards<'a> {
             }
             Write::JoinParts(joined) => self.answers.extend(joined.parts.iter().map(|mo| AnswerGuard { i, mo: *mo })),
             Write::AnswerMo(answer) => self.answers.push(AnswerGuard { i, mo: answer.mo }),
+            Write::HandOverMo { mo, .. } => self.answers.push(AnswerGuard { i, mo: *mo }),
             Write::Park(receipt) => {
                 let carrier = &receipt.carrier;
                 self.receipts.extend(receipt.carrier_id.iter().map(|id| IdQuestion::new(i, carrier, id)));
@@ -166,13 +171,20 @@ impl<'a> Guards<'a> {
                 let learned = progress.carrier_id.iter();
                 self.learned.extend(learned.map(|(carrier, id)| IdQuestion::new(i, carrier, id)));
             }
-            Write::WatchMos { .. } | Write::Unpark { .. } | Write::LeaseSerials { .. } | Write::SetLanguage { .. } => {}
+            Write::WatchMos { .. }
+            | Write::Unpark { .. }
+            | Write::LeaseSerials { .. }
+            | Write::SetLanguage { .. }
+            | Write::KeepFacts(_)
+            | Write::KeepHomes(_)
+            | Write::Forget(_) => {}
         }
     }
 
     fn add_opening(&mut self, i: usize, opening: &'a Opening) {
         let order = &opening.charge.order;
         self.add_key(i, &opening.guard);
+        self.answers.extend(opening.mo.map(|mo| AnswerGuard { i, mo }));
         if opening.slot.is_some() {
             self.claims.push(ClaimGuard { i, msisdn: order.msisdn.e164(), vehicle: &order.vehicle });
         }
@@ -341,10 +353,17 @@ impl Verdicts {
         Ok(())
     }
 
+    /// Before the slots are looked at: who has no message to answer wants none. After the keys: what they know outranks this.
     fn collect_needless(&mut self, rows: Vec<SqliteRow>, batch: &[Write]) -> Result<(), StoreError> {
         for row in rows {
             match batch.get(place(&row)?) {
                 Some(Write::AnswerMo(answer)) => *self.at(&row)? = Outcome::MoKnown { id: answer.mo },
+                Some(Write::HandOverMo { mo, .. }) => *self.at(&row)? = Outcome::MoKnown { id: *mo },
+                Some(Write::Open(opening)) => {
+                    if let (Some(id), outcome @ Outcome::Opened { .. }) = (opening.mo, self.at(&row)?) {
+                        *outcome = Outcome::MoKnown { id };
+                    }
+                }
                 Some(Write::JoinParts(joined)) => *self.at(&row)? = Outcome::MoKnown { id: joined.message.id },
                 _ => {}
             }

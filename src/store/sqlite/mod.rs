@@ -2,6 +2,7 @@
 
 mod decode;
 mod judge;
+mod known;
 mod reads;
 mod rows;
 mod statements;

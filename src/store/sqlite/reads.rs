@@ -12,8 +12,8 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-        Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeyGuard, Owner, ParkedReceipt, QueuedSms,
-        Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
+        Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, Owner, ParkedReceipt,
+        QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
     },
     transit::VehicleCode,
 };
@@ -243,9 +243,31 @@ impl Sqlite {
         let query = sqlx::query(
             "SELECT id, carrier, msisdn, destination, text, fingerprint, received_at, same_since, kind,
                     coalesce(kept_at, received_at), part_reference, part_wide, part_total, part_number
-             FROM mos WHERE answered_at IS NULL AND part_number IS NULL ORDER BY received_at, id LIMIT ?1",
+             FROM mos WHERE answered_at IS NULL AND part_number IS NULL AND answer_by IS NULL
+             ORDER BY received_at, id LIMIT ?1",
         );
         all(query.bind(limit).fetch_all(&self.readers).await?, |row| decode::incoming(row, 0))
+    }
+
+    pub(in crate::store) async fn mo(&self, id: Reference) -> Result<Option<KeptMo>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, carrier, msisdn, destination, text, fingerprint, received_at, same_since, kind,
+                    coalesce(kept_at, received_at), part_reference, part_wide, part_total, part_number,
+                    answer_by, answered_at
+             FROM mos WHERE id = ?1",
+        );
+        one(query.bind(bytes(&id)).fetch_optional(&self.readers).await?, decode::kept_mo)
+    }
+
+    pub(in crate::store) async fn mos_handed_over(&self, limit: u32) -> Result<Vec<KeptMo>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, carrier, msisdn, destination, text, fingerprint, received_at, same_since, kind,
+                    coalesce(kept_at, received_at), part_reference, part_wide, part_total, part_number,
+                    answer_by, answered_at
+             FROM mos INDEXED BY mos_handed_over
+             WHERE answered_at IS NULL AND answer_by IS NOT NULL ORDER BY answer_by, id LIMIT ?1",
+        );
+        all(query.bind(limit).fetch_all(&self.readers).await?, decode::kept_mo)
     }
 
     pub(in crate::store) async fn numbers_with_open_parts(&self, limit: u32) -> Result<Vec<Msisdn>, StoreError> {

@@ -3,16 +3,17 @@
 use super::{
     judge::{Superseded, Verdicts},
     tables::{
-        AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FingerprintRow, HeldRow, Hex, JournalRow, KeyRow,
-        LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow, ReleasedRow, SlotRow,
-        TicketRow, WatchRow, WithBodies,
+        AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FingerprintRow, HeldRow, Hex, HomeRow,
+        JournalRow, KeyRow, LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow,
+        ReleasedRow, SlotRow, TicketRow, WatchRow, WithBodies,
     },
 };
 use crate::{
     charge::{Charge, Reference},
     store::{
-        IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement, SlotChange,
-        Write,
+        Forgetting, IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement,
+        SlotChange, Write,
+        sales::{SalesChanges, add_opening, add_settlement},
     },
 };
 
@@ -38,12 +39,18 @@ pub(super) struct Rows<'a> {
     pub(super) fingerprints: Vec<FingerprintRow<'a>>,
     pub(super) watched: Vec<WatchRow<'a>>,
     pub(super) answered: Vec<MomentRow>,
+    /// Messages that are handed over, and until when they wait.
+    pub(super) handed_over: Vec<MomentRow>,
     /// Messages whose text is a new message from now on.
     pub(super) asked_again: Vec<Reference>,
     pub(super) parked: WithBodies<ParkedRow<'a>>,
     pub(super) unparked: Vec<&'a str>,
     pub(super) breaks: Vec<BreakRow>,
     pub(super) languages: Vec<LanguageRow>,
+    pub(super) sales: SalesChanges,
+    pub(super) facts: Vec<FactRow<'a>>,
+    pub(super) homes: Vec<HomeRow<'a>>,
+    pub(super) forgotten: Vec<Forgetting>,
 }
 
 impl<'a> Rows<'a> {
@@ -66,6 +73,9 @@ impl<'a> Rows<'a> {
                     rows.watched.push(WatchRow { carrier: carrier.as_str(), at: at.unix_ms() });
                 }
                 (Write::AnswerMo(answer), Outcome::Done) => rows.answer(answer),
+                (Write::HandOverMo { mo, answer_by }, Outcome::Done) => {
+                    rows.handed_over.push(MomentRow::new(*mo, *answer_by));
+                }
                 (Write::Park(receipt), Outcome::Parked) => {
                     rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
                 }
@@ -74,6 +84,9 @@ impl<'a> Rows<'a> {
                 (Write::SetLanguage { msisdn, language }, _) => {
                     rows.languages.push(LanguageRow { msisdn: msisdn.e164(), language: *language });
                 }
+                (Write::KeepFacts(facts), _) => rows.facts.extend(facts.iter().map(FactRow::new)),
+                (Write::KeepHomes(homes), _) => rows.homes.extend(homes.iter().map(HomeRow::new)),
+                (Write::Forget(forgetting), _) => rows.forgotten.push(*forgetting),
                 _ => {}
             }
         }
@@ -88,6 +101,7 @@ impl<'a> Rows<'a> {
     fn open(&mut self, opening: &'a Opening) {
         let charge = &opening.charge;
         let order = &charge.order;
+        add_opening(&mut self.sales, opening);
         self.opened.push(charge, |body| OpenedRow::new(charge, body));
         self.keys.push(KeyRow::new(&opening.guard, charge.reference, false, order.received_at));
         self.slots.extend(opening.slot.iter().map(|wish| SlotRow {
@@ -106,6 +120,7 @@ impl<'a> Rows<'a> {
     fn settle(&mut self, settlement: &'a Settlement) {
         let charge = &settlement.charge;
         let (reference, at) = (charge.reference, settlement.journal.at);
+        add_settlement(&mut self.sales, settlement);
         self.changed.push(charge, |body| ChangedRow::new(settlement.from_version, charge, body));
         self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow { reference, id }));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));

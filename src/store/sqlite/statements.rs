@@ -5,9 +5,13 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{
     rows::Rows,
+    tables::SalesRow,
     writer::{write_bodies, write_set},
 };
-use crate::store::StoreError;
+use crate::{
+    clock::Timestamp,
+    store::{FORGOTTEN_MAX, Forgetting, StoreError},
+};
 
 impl Rows<'_> {
     /// Writes everything inside the transaction that is open. Charges come first, because others refer to them.
@@ -31,6 +35,7 @@ impl Rows<'_> {
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
         write_set(db, REVOKE_TICKETS, &self.revoked).await?;
         write_set(db, ANSWER_MOS, &self.answered).await?;
+        write_set(db, HAND_OVER_MOS, &self.handed_over).await?;
         write_set(db, ASK_AGAIN, &self.asked_again).await?;
         write_set(db, QUEUE_MESSAGES, &self.messages).await?;
         write_set(db, MOVE_MESSAGES, &self.moved).await?;
@@ -41,8 +46,30 @@ impl Rows<'_> {
         write_set(db, UNPARK, &self.unparked).await?;
         write_set(db, KEEP_BREAKS, &self.breaks).await?;
         write_set(db, SET_LANGUAGES, &self.languages).await?;
+        write_set(db, ADD_SALES, &SalesRow::all(&self.sales)).await?;
+        write_set(db, KEEP_FACTS, &self.facts).await?;
+        write_set(db, KEEP_HOMES, &self.homes).await?;
+        for forgetting in &self.forgotten {
+            forget(db, forgetting).await?;
+        }
         Ok(())
     }
+}
+
+/// The oldest go first, and never so many that others wait long for the writer.
+async fn forget(db: &mut SqliteConnection, forgetting: &Forgetting) -> Result<(), StoreError> {
+    let Forgetting { facts_before, facts_oldest, homes_before, homes_oldest } = *forgetting;
+    for (sql, before, rows_max) in [
+        (FORGET_FACTS, facts_before, FORGOTTEN_MAX),
+        (FORGET_FACTS, Timestamp::MAX, facts_oldest.min(FORGOTTEN_MAX)),
+        (FORGET_HOMES, homes_before, FORGOTTEN_MAX),
+        (FORGET_HOMES, Timestamp::MAX, homes_oldest.min(FORGOTTEN_MAX)),
+    ] {
+        if rows_max > 0 {
+            sqlx::query(sql).bind(before.unix_ms()).bind(rows_max).execute(&mut *db).await?;
+        }
+    }
+    Ok(())
 }
 
 const OPEN_CHARGES: &str = "
@@ -136,6 +163,11 @@ UPDATE mos SET answered_at = new.value->>'at'
 FROM jsonb_each(?1) AS new
 WHERE mos.id = unhex(new.value->>'id', '-') AND mos.answered_at IS NULL";
 
+const HAND_OVER_MOS: &str = "
+UPDATE mos SET answer_by = new.value->>'at'
+FROM jsonb_each(?1) AS new
+WHERE mos.id = unhex(new.value->>'id', '-') AND mos.answer_by IS NULL";
+
 const ASK_AGAIN: &str = "
 DELETE FROM mo_fingerprints
 WHERE (fingerprint, mo) IN (
@@ -194,6 +226,42 @@ SELECT value->>'msisdn', value->>'language' FROM jsonb_each(?1)
 WHERE true
 ON CONFLICT (msisdn) DO UPDATE SET language = excluded.language";
 
+const ADD_SALES: &str = "
+INSERT INTO sales (kind, name, quarter, currency, minor)
+SELECT value->>'kind', value->>'name', value->>'quarter', value->>'currency', value->>'minor' FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (quarter, kind, name, currency) DO UPDATE SET minor = minor + excluded.minor";
+
+const KEEP_FACTS: &str = "
+INSERT INTO facts (msisdn, carrier, name, value, source, observed_at)
+SELECT value->>'msisdn', value->>'carrier', value->>'name', value->>'value', value->>'source', value->>'observed_at'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (msisdn, carrier, name) DO UPDATE
+SET value = excluded.value, source = excluded.source, observed_at = excluded.observed_at
+WHERE excluded.observed_at >= observed_at";
+
+const KEEP_HOMES: &str = "
+INSERT INTO homes (msisdn, carrier, refused_by, source, observed_at)
+SELECT value->>'msisdn', value->>'carrier', value->>'refused_by', value->>'source', value->>'observed_at'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (msisdn) DO UPDATE
+SET carrier = excluded.carrier, refused_by = excluded.refused_by, source = excluded.source,
+    observed_at = excluded.observed_at
+WHERE excluded.observed_at >= observed_at";
+
+const FORGET_FACTS: &str = "
+DELETE FROM facts WHERE (msisdn, carrier, name) IN (
+    SELECT msisdn, carrier, name FROM facts INDEXED BY facts_by_age WHERE observed_at < ?1
+    ORDER BY observed_at, msisdn, carrier, name LIMIT ?2
+)";
+
+const FORGET_HOMES: &str = "
+DELETE FROM homes WHERE msisdn IN (
+    SELECT msisdn FROM homes INDEXED BY homes_by_age WHERE observed_at < ?1 ORDER BY observed_at, msisdn LIMIT ?2
+)";
+
 #[cfg(test)]
 pub(super) const ALL: &[&str] = &[
     OPEN_CHARGES,
@@ -210,6 +278,7 @@ pub(super) const ALL: &[&str] = &[
     KEEP_TICKETS,
     REVOKE_TICKETS,
     ANSWER_MOS,
+    HAND_OVER_MOS,
     ASK_AGAIN,
     QUEUE_MESSAGES,
     MOVE_MESSAGES,
@@ -220,4 +289,9 @@ pub(super) const ALL: &[&str] = &[
     UNPARK,
     KEEP_BREAKS,
     SET_LANGUAGES,
+    ADD_SALES,
+    KEEP_FACTS,
+    KEEP_HOMES,
+    FORGET_FACTS,
+    FORGET_HOMES,
 ];

@@ -3,12 +3,13 @@
 use serde::{Serialize, Serializer};
 
 use crate::{
-    charge::{Attempt, Charge, Reference},
+    charge::{Attempt, CarrierName, Charge, Home, Reference},
     clock::Timestamp,
+    eligibility::{FactName, FactSource, FactValue},
     ledger::{Account, Entry},
     msisdn::Msisdn,
     passenger::Language,
-    store::{IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredTicket},
+    store::{IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, sales::SalesChanges},
     transit::VehicleCode,
 };
 
@@ -396,4 +397,73 @@ pub(super) struct BreakRow {
 pub(super) struct LanguageRow {
     pub(super) msisdn: u64,
     pub(super) language: Language,
+}
+
+#[derive(Serialize)]
+pub(super) struct FactRow<'a> {
+    pub(super) msisdn: u64,
+    pub(super) carrier: &'a str,
+    pub(super) name: FactName,
+    pub(super) value: FactValue,
+    pub(super) source: &'a FactSource,
+    pub(super) observed_at: i64,
+}
+
+impl<'a> FactRow<'a> {
+    pub(super) fn new(stored: &'a StoredFact) -> FactRow<'a> {
+        FactRow {
+            msisdn: stored.msisdn.e164(),
+            carrier: stored.carrier.as_str(),
+            name: stored.name,
+            value: stored.fact.value,
+            source: &stored.fact.source,
+            observed_at: stored.fact.observed_at.unix_ms(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct HomeRow<'a> {
+    pub(super) msisdn: u64,
+    pub(super) carrier: Option<&'a str>,
+    pub(super) refused_by: Option<&'a str>,
+    pub(super) source: &'static str,
+    pub(super) observed_at: i64,
+}
+
+impl<'a> HomeRow<'a> {
+    pub(super) fn new(home: &'a Home) -> HomeRow<'a> {
+        HomeRow {
+            msisdn: home.msisdn.e164(),
+            carrier: home.carrier.as_ref().map(CarrierName::as_str),
+            refused_by: home.refused_by.as_ref().map(CarrierName::as_str),
+            source: home.source.code(),
+            observed_at: home.observed_at.unix_ms(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct SalesRow<'a> {
+    pub(super) kind: &'static str,
+    pub(super) name: &'a str,
+    pub(super) quarter: i64,
+    pub(super) currency: &'static str,
+    pub(super) minor: i64,
+}
+
+impl SalesRow<'_> {
+    /// What changes at all.
+    pub(super) fn all(changes: &SalesChanges) -> Vec<SalesRow<'_>> {
+        let changed = changes.iter().filter(|(_, minor)| **minor != 0);
+        changed
+            .map(|((seller, quarter, currency), minor)| SalesRow {
+                kind: seller.kind(),
+                name: seller.name(),
+                quarter: quarter.unix_ms(),
+                currency: currency.code(),
+                minor: *minor,
+            })
+            .collect()
+    }
 }

@@ -1,0 +1,432 @@
+//! A carrier that charges over CAMARA: the requests that move money.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use metrics::counter;
+use reqwest::header::{ACCEPT, HeaderValue};
+use tokio::sync::Semaphore;
+use tracing::{error, warn};
+use zeroize::Zeroizing;
+
+use super::{
+    event,
+    meaning::{Meanings, Operation},
+    message::{self, Payment, below},
+    profile::CamaraProfile,
+    secrets::CamaraSecrets,
+};
+use crate::{
+    carrier::{
+        Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency,
+        smpp::finding_code,
+        web::{
+            Answer, Gate, GateConfig, Lost, NotSent, Outcome, TokenConfig, TokenSource, WebClient, WebClientConfig,
+            WebRequest, WebSlot,
+        },
+    },
+    charge::{Attempt, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource, Finding, Reference},
+    money::{Currency, Money},
+};
+
+/// Validations that are remembered; the oldest are forgotten first.
+const VALIDATIONS_MAX: usize = 10_000;
+/// Questions at once. They use the contract's rate as charges do: with thousands in doubt, passengers who wait now would wait for
+/// all of them.
+const QUESTIONS_MAX: usize = 8;
+/// A page of a list is longer than any other answer.
+const BODY_BYTES_MAX: usize = 512 * 1_024;
+
+/// A carrier that charges over CAMARA. Clones share its connections, token and send slots.
+#[derive(Clone)]
+pub struct CamaraCarrier(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    name: CarrierName,
+    currency: Currency,
+    profile: CamaraProfile,
+    pub(super) meanings: Meanings,
+    client: WebClient,
+    tokens: TokenSource,
+    pub(super) gate: Gate,
+    callback_tokens: ArcSwap<Vec<Zeroizing<String>>>,
+    validations: Mutex<Validations>,
+    pub(super) questions: Semaphore,
+}
+
+/// How the subscriber is to agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// By a one-time password, which we pass on.
+    Password {
+        /// What the carrier tells the validation by.
+        authorization_id: String,
+    },
+    /// On a page of the carrier's. It tells the carrier, and the carrier tells us.
+    Page {
+        /// Its address.
+        url: String,
+    },
+}
+
+impl fmt::Debug for CamaraCarrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CamaraCarrier({})", self.0.name)
+    }
+}
+
+impl CamaraCarrier {
+    /// Ready to charge; nothing is sent yet. Needs a tokio runtime.
+    ///
+    /// Errors: a configuration that cannot work, named by its key.
+    pub fn open(
+        name: CarrierName,
+        currency: Currency,
+        profile: CamaraProfile,
+        secrets: &CamaraSecrets,
+    ) -> Result<CamaraCarrier, SetupError> {
+        let wrong =
+            |problem: String| SetupError::Config { carrier: name.clone(), problem: format!("camara.{problem}") };
+        if let Some(problem) = profile.problems().into_iter().next() {
+            return Err(wrong(problem));
+        }
+        if profile.sink.is_some() && !secrets.callback_tokens.iter().any(|token| is_token(token)) {
+            return Err(wrong("callback_token_files: no token in them that fits a header".into()));
+        }
+        let client = WebClientConfig {
+            connect_timeout: Duration::from_millis(profile.connect_timeout_ms),
+            timeout: profile.response_timeout(),
+            idle_timeout: Duration::from_millis(profile.idle_timeout_ms),
+            body_bytes_max: BODY_BYTES_MAX,
+            server_name: profile.tls.as_ref().and_then(|tls| tls.server_name.clone()),
+            ..WebClientConfig::new(name.clone())
+        };
+        let client = WebClient::new(client, secrets.tls.as_ref()).map_err(|error| wrong(format!("tls: {error}")))?;
+        let token = TokenConfig {
+            url: (*profile.token.url).clone(),
+            client_id: profile.token.client_id.clone(),
+            authentication: profile.token.authentication,
+            scope: profile.token.scope.clone(),
+            refresh_ahead: Duration::from_millis(profile.token.refresh_ahead_ms),
+        };
+        let gate = GateConfig {
+            concurrency: profile.concurrency,
+            breaker: profile.breaker.clone(),
+            ..GateConfig::new(profile.tps)
+        };
+        Ok(CamaraCarrier(Arc::new(Inner {
+            meanings: Meanings::new(&profile),
+            tokens: TokenSource::new(client.clone(), token, secrets.client_secret.clone()),
+            client,
+            gate: Gate::new(name.clone(), &gate),
+            callback_tokens: ArcSwap::from_pointee(secrets.callback_tokens.clone()),
+            validations: Mutex::default(),
+            questions: Semaphore::new(QUESTIONS_MAX),
+            name,
+            currency,
+            profile,
+        })))
+    }
+
+    /// Puts in force what of a new configuration can be without a restart: the secret for the next token, the callback tokens and
+    /// the rate at once, certificates from the next connection on.
+    ///
+    /// Errors: what cannot be used, named by its key; it stays as it was.
+    pub fn reload(&self, profile: &CamaraProfile, secrets: &CamaraSecrets) -> Result<(), SetupError> {
+        self.0.client.replace_tls(secrets.tls.as_ref()).map_err(|error| SetupError::Config {
+            carrier: self.0.name.clone(),
+            problem: format!("camara.tls: {error}"),
+        })?;
+        self.0.tokens.set_secret(secrets.client_secret.clone());
+        self.0.callback_tokens.store(Arc::new(secrets.callback_tokens.clone()));
+        self.0.gate.set_tps(profile.tps);
+        Ok(())
+    }
+
+    /// The name in the configuration.
+    pub fn name(&self) -> &CarrierName {
+        &self.0.name
+    }
+
+    /// How it was configured.
+    pub fn profile(&self) -> &CamaraProfile {
+        &self.0.profile
+    }
+
+    /// What the contract says, to be copied into each attempt.
+    pub fn contract(&self) -> Contract {
+        self.0.profile.contract()
+    }
+
+    /// How it stands now.
+    pub fn standing(&self) -> Standing {
+        self.0.gate.standing()
+    }
+
+    /// How long it takes to know that the money was taken, nearly always, as measured: in two steps that is three answers.
+    pub fn expected_answer(&self) -> Duration {
+        let answers = if self.0.profile.two_step { 3 } else { 1 };
+        (self.0.gate.expected_answer() * answers).min(self.0.profile.response_timeout())
+    }
+
+    /// Sends nothing new from now on, or goes on.
+    pub fn set_paused(&self, paused: bool) {
+        self.0.gate.set_paused(paused);
+    }
+
+    /// Whether this amount can be charged: any in the carrier's currency. An amount of nothing, as a test number's, is charged
+    /// without a request: the specification has no payment of nothing.
+    pub fn has_tariff(&self, amount: Money) -> bool {
+        amount.currency == self.0.currency && amount.minor >= 0
+    }
+
+    /// What the attempt with this number is to be told by: the charge's reference and the number.
+    pub fn wire_reference(&self, charge: Reference, attempt: u16) -> String {
+        event::wire_reference(charge, attempt)
+    }
+
+    /// A send slot, if a request may go this instant.
+    pub fn try_reserve(&self) -> Option<WebSlot> {
+        self.0.gate.try_reserve()
+    }
+
+    /// Waits for a send slot within `patience`. Errors: there was none, or there will be none.
+    pub async fn reserve(&self, patience: Duration, urgency: Urgency) -> Result<WebSlot, NoSlot> {
+        self.0.gate.reserve(patience, urgency).await
+    }
+
+    /// Sends nothing new, and waits for what is under way.
+    pub async fn shut_down(&self) {
+        // With a token to be got first, a request can take two time-outs.
+        self.0.gate.shut_down(self.0.profile.response_timeout() * 2).await;
+    }
+
+    /// Takes the money, or reserves it, for an attempt that must be durable (M1): `createPayment` or `preparePayment`. Always
+    /// ends: with an answer, or with doubt.
+    pub async fn charge(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt) -> Evidence {
+        let number = attempt.number;
+        if charge.order.amount.minor == 0 {
+            let finding = Finding::Charged { carrier_id: None, amount: Some(charge.order.amount) };
+            return Evidence { id: format!("free:{number}"), attempt: number, source: EvidenceSource::Link, finding };
+        }
+        let tokens = self.0.callback_tokens.load_full();
+        let token = tokens.first().map(|token| token.as_str());
+        let body = message::create_payment(&self.0.profile, token, charge, attempt);
+        let segments: &[&str] = if attempt.has_two_steps() { &["payments", "prepare"] } else { &["payments"] };
+        let operation = if attempt.has_two_steps() { "prepare" } else { "charge" };
+        let outcome = self.post(operation, segments, body, &attempt.wire_reference).await;
+        slot.settle(&outcome);
+        let evidence = match &outcome {
+            Outcome::NotSent(why) => {
+                self.log_not_sent(why);
+                let id = format!("link:{number}:{}", why.code());
+                Evidence { id, attempt: number, source: EvidenceSource::Link, finding: Finding::NotSent }
+            }
+            Outcome::Lost(why) => {
+                let (id, finding) = (format!("link:{number}:{}", why.code()), Finding::Doubtful { cause: doubt(why) });
+                Evidence { id, attempt: number, source: EvidenceSource::Link, finding }
+            }
+            Outcome::Answer(answer) => {
+                let finding = self.of_taking(answer, charge, attempt);
+                let id = format!("response:{number}:{}", answer.status);
+                Evidence { id, attempt: number, source: EvidenceSource::Response, finding }
+            }
+        };
+        let finding = finding_code(&evidence.finding);
+        counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => finding)
+            .increment(1);
+        evidence
+    }
+
+    /// Has the carrier take what it holds (`confirmPayment`), for an attempt that must be durable as asked for (M1). The answer
+    /// says nothing of the money, so the payment is retrieved at once: a ticket may hang on it.
+    pub async fn confirm(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt) -> Finding {
+        self.second_step(slot, charge, attempt, Operation::Confirm).await
+    }
+
+    /// Has the carrier give up what it holds (`cancelPayment`), for an attempt that must be durable as asked for (M1).
+    pub async fn cancel(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt) -> Finding {
+        self.second_step(slot, charge, attempt, Operation::Cancel).await
+    }
+
+    /// Passes on the one-time password that the subscriber has entered (`validatePayment`). [`Finding::OtpNeeded`] if it was not
+    /// right; [`Finding::Nothing`] where it could not be passed on.
+    pub async fn validate(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt, otp: &str) -> Finding {
+        let Some(payment_id) = &attempt.carrier_id else { return Finding::Nothing };
+        let Some(Validation::Password { authorization_id }) = self.validation(attempt) else {
+            warn!(carrier = %self.0.name, charge = %charge.reference, "nothing is known that a password could be passed on with");
+            return Finding::Nothing;
+        };
+        let body = message::validate_payment(&authorization_id, otp);
+        let outcome = self.post("validate", &["payments", payment_id, "validate"], body, &attempt.wire_reference).await;
+        slot.settle(&outcome);
+        let Outcome::Answer(answer) = outcome else { return Finding::Nothing };
+        if is_success(answer.status) {
+            return self.after_validation(charge, attempt).await;
+        }
+        match self.0.meanings.of_error(Operation::Validate, answer.status, &answer.body) {
+            finding @ Finding::OtpNeeded { .. } => finding,
+            finding @ Finding::Rejected { retry: crate::charge::Retry::Never, .. } => finding,
+            // It was validated before.
+            Finding::Doubtful { cause: Doubt::Duplicate } => self.after_validation(charge, attempt).await,
+            // What went wrong with the password says nothing of what the carrier holds.
+            _ => Finding::Nothing,
+        }
+    }
+
+    /// How the subscriber is to agree to this attempt, where the carrier asked for that. Kept in memory only: no later answer
+    /// repeats it.
+    pub fn validation(&self, attempt: &Attempt) -> Option<Validation> {
+        self.validations().known.get(attempt.carrier_id.as_ref()?).cloned()
+    }
+
+    /// Reads an event, and whether it is to be believed at all. Errors: it is not; nothing may come of it.
+    pub fn callback(&self, request: &CallbackRequest<'_>) -> Result<Callback, Refusal> {
+        event::read(&self.0.name, &self.0.callback_tokens.load(), &self.0.meanings, request)
+    }
+
+    async fn second_step(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt, operation: Operation) -> Finding {
+        let Some(payment_id) = &attempt.carrier_id else { return Finding::NotSent };
+        let step = if operation == Operation::Confirm { "confirm" } else { "cancel" };
+        let body = message::phone_number(charge.order.msisdn);
+        let outcome = self.post(step, &["payments", payment_id, step], body, &attempt.wire_reference).await;
+        slot.settle(&outcome);
+        match &outcome {
+            Outcome::NotSent(why) => {
+                self.log_not_sent(why);
+                Finding::NotSent
+            }
+            Outcome::Lost(why) => Finding::Doubtful { cause: doubt(why) },
+            Outcome::Answer(answer) if is_success(answer.status) => self.after_second_step(charge, attempt).await,
+            Outcome::Answer(answer) => match self.0.meanings.of_error(operation, answer.status, &answer.body) {
+                // Confirmed or cancelled before: which, the payment tells.
+                Finding::Doubtful { cause: Doubt::Duplicate } => self.after_second_step(charge, attempt).await,
+                finding => finding,
+            },
+        }
+    }
+
+    /// What a payment says after a second step that the carrier took. While it says nothing final, the outcome is still to come:
+    /// that it is reserved was so before.
+    async fn after_second_step(&self, charge: &Charge, attempt: &Attempt) -> Finding {
+        match self.glance(charge, attempt).await {
+            finding @ (Finding::Charged { .. } | Finding::Rejected { .. } | Finding::Cancelled) => finding,
+            _ => Finding::Accepted { carrier_id: attempt.carrier_id.clone() },
+        }
+    }
+
+    /// What a payment says after its password was taken.
+    async fn after_validation(&self, charge: &Charge, attempt: &Attempt) -> Finding {
+        match self.glance(charge, attempt).await {
+            // Not yet known everywhere at the carrier that it was.
+            Finding::OtpNeeded { .. } => Finding::Nothing,
+            finding => finding,
+        }
+    }
+
+    fn of_taking(&self, answer: &Answer, charge: &Charge, attempt: &Attempt) -> Finding {
+        if !is_success(answer.status) {
+            return self.0.meanings.of_error(Operation::Take, answer.status, &answer.body);
+        }
+        let read = serde_json::from_slice::<Payment>(&answer.body).map_err(|error| error.to_string());
+        let finding = read.and_then(|payment| {
+            let finding = self.0.meanings.of_payment(&payment, charge, attempt)?;
+            self.remember_validation(&payment);
+            Ok(finding)
+        });
+        finding.unwrap_or_else(|why| {
+            self.log_unclear(charge, "payment", &why);
+            Finding::Doubtful { cause: Doubt::UnclearAnswer }
+        })
+    }
+
+    fn remember_validation(&self, payment: &Payment) {
+        let Some(info) = &payment.validation_info else { return };
+        let validation = match (&info.authorization_id, &info.validation_url) {
+            (Some(id), _) => Validation::Password { authorization_id: id.clone() },
+            (None, Some(url)) => Validation::Page { url: url.clone() },
+            (None, None) => return,
+        };
+        self.validations().remember(payment.payment_id.clone(), validation);
+    }
+
+    fn validations(&self) -> MutexGuard<'_, Validations> {
+        self.0.validations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A POST below the billing interface.
+    async fn post(&self, operation: &'static str, segments: &[&str], body: Vec<u8>, correlator: &str) -> Outcome {
+        let url = below(&self.0.profile.billing_url, segments);
+        let mut request = WebRequest::post(operation, url, "application/json", body);
+        correlate(&mut request, correlator);
+        self.request(request).await
+    }
+
+    /// Any request, with an access token.
+    pub(super) async fn request(&self, mut request: WebRequest) -> Outcome {
+        request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        self.0.client.send_authorised(request, &self.0.tokens).await
+    }
+
+    pub(super) fn log_not_sent(&self, why: &NotSent) {
+        match why {
+            NotSent::Tls(_) | NotSent::Token(_) | NotSent::Request(_) => {
+                error!(carrier = %self.0.name, %why, "nothing can be sent to the carrier");
+            }
+            NotSent::Resolve(_) | NotSent::Connect(_) => warn!(carrier = %self.0.name, %why, "not sent"),
+        }
+    }
+
+    /// An answer that cannot be what it should be: somebody must look.
+    pub(super) fn log_unclear(&self, charge: &Charge, kind: &'static str, why: &str) {
+        counter!("carrier_unreadable_total", "carrier" => self.0.name.to_string(), "kind" => kind).increment(1);
+        error!(carrier = %self.0.name, charge = %charge.reference, kind, why, "an answer that cannot be ours, or cannot be read");
+    }
+}
+
+/// Names the exchange in the carrier's logs.
+pub(super) fn correlate(request: &mut WebRequest, correlator: &str) {
+    if let Ok(value) = HeaderValue::from_str(correlator) {
+        request.headers.insert("x-correlator", value);
+    }
+}
+
+pub(super) const fn is_success(status: u16) -> bool {
+    matches!(status, 200..=299)
+}
+
+pub(super) const fn doubt(lost: &Lost) -> Doubt {
+    match lost {
+        Lost::Timeout => Doubt::Timeout,
+        Lost::Reset(_) => Doubt::LinkLost,
+        Lost::BodyTooLarge { .. } | Lost::Unreadable(_) => Doubt::UnclearAnswer,
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// By payment id.
+#[derive(Default)]
+struct Validations {
+    known: HashMap<String, Validation>,
+    oldest_first: VecDeque<String>,
+}
+
+impl Validations {
+    fn remember(&mut self, payment_id: String, validation: Validation) {
+        if self.known.insert(payment_id.clone(), validation).is_none() {
+            self.oldest_first.push_back(payment_id);
+        }
+        while self.oldest_first.len() > VALIDATIONS_MAX {
+            let oldest = self.oldest_first.pop_front();
+            oldest.and_then(|oldest| self.known.remove(&oldest));
+        }
+    }
+}
