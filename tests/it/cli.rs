@@ -21,7 +21,7 @@ use crate::{
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 25] = [
+    let commands: [&[&str]; 26] = [
         &[],
         &["serve"],
         &["demo"],
@@ -43,6 +43,7 @@ fn every_command_explains_itself() {
         &["carrier", "list"],
         &["carrier", "pause"],
         &["carrier", "resume"],
+        &["carrier", "try"],
         &["smpp"],
         &["smpp", "probe"],
         &["smpp", "send"],

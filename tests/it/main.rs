@@ -1,5 +1,6 @@
 //! The program as it is used: the built binary, its files, its ports. A module per area.
 
+mod carrier_try;
 mod cli;
 mod daemon;
 mod demo;

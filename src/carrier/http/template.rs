@@ -3,7 +3,9 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, filters, value::Object};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, filters, value::Object,
+};
 use thiserror::Error as ThisError;
 
 /// Instructions that one rendering may take. A request takes dozens.
@@ -76,6 +78,8 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_formatter(write_escaped);
+        // What a block captures was written for its place already, and is marked so.
+        environment.set_auto_escape_callback(|_| AutoEscape::Custom("by place"));
         environment.set_debug(false);
         environment.add_filter("upper", filters::upper);
         environment.add_filter("lower", filters::lower);

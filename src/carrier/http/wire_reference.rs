@@ -6,6 +6,8 @@ use crate::charge::Reference;
 
 /// The bytes behind a wire reference: ours, and the number of the attempt.
 const BYTES: usize = 17;
+/// A charge has 16 attempts at most, and a refund fewer requests; a larger number would only lose its way back.
+const NUMBER_MAX: u8 = 99;
 
 /// How a carrier is given our reference: one text of reference and attempt, the same each time, and read back where the form allows it.
 #[derive(Clone, Debug)]
@@ -21,7 +23,7 @@ impl WireReferences {
         if !section.prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
             return Err(("prefix", "letters, digits, '.', '_' and '-' only".into()));
         }
-        let length = references.write(Reference::from_bytes([0xFF; 16]), u16::from(u8::MAX)).len();
+        let length = references.write(Reference::from_bytes([0xFF; 16]), u16::from(NUMBER_MAX)).len();
         if length > section.length_max {
             let form = references.form;
             return Err(("length_max", format!("{form:?} with this prefix needs {length} characters")));
@@ -31,8 +33,7 @@ impl WireReferences {
 
     /// The text for attempt `number` of the charge `reference`; of a refund, with number 1.
     pub fn write(&self, reference: Reference, number: u16) -> String {
-        // A charge has 16 attempts at most; a number that does not fit would only lose its way back.
-        let number = u8::try_from(number).unwrap_or(u8::MAX);
+        let number = u8::try_from(number).unwrap_or(NUMBER_MAX).min(NUMBER_MAX);
         let mut bytes = [0; BYTES];
         bytes[..16].copy_from_slice(reference.as_bytes());
         bytes[16] = number;
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     const FORMS: [(WireForm, usize); 6] = [
-        (WireForm::Uuid, 40),
+        (WireForm::Uuid, 39),
         (WireForm::Hex, 34),
         (WireForm::Base32, 28),
         (WireForm::Base64url, 23),

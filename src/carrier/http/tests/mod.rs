@@ -6,6 +6,7 @@ mod escaping;
 mod loading;
 mod reading;
 mod rendering;
+mod simulated;
 
 use reqwest::StatusCode;
 
