@@ -466,7 +466,7 @@ fn sources_of_facts_are_read_with_their_secrets_and_what_is_wrong_with_them_is_t
         materials.sources.iter().map(|source| (source.name.as_str(), source.asking.timeout_ms)).collect();
     assert_eq!(names, [("camara", 2_000), ("crm", 900)]);
     let camara = match &materials.sources[0].interface {
-        SourceInterface::Camara(profile, secrets) => (profile.tenure_url.is_some(), secrets.client_secret.as_str()),
+        SourceInterface::Camara(camara) => (camara.0.tenure_url.is_some(), camara.1.client_secret.as_str()),
         other => panic!("{other:?}"),
     };
     assert_eq!(camara, (true, "s3cret"));
