@@ -121,7 +121,7 @@ fn struck(world: &World, operation: Operation) {
 fn what_the_carrier_refuses_over_http_is_rejected_with_its_reason() {
     for over in CARRIERS {
         let world = world(over);
-        let poor = crate::simulator::Subscriber { balance_minor: 100, ..Default::default() };
+        let poor = crate::simulator::Subscriber::with_balance(100);
         world.simulator.set_subscriber(msisdn("+77053333333"), poor).expect("room");
         let charge = world.bought("+77053333333", "1234", "k");
         assert_eq!(charge.state, State::Rejected(Reason::InsufficientBalance), "{over:?}");
