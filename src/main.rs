@@ -59,7 +59,7 @@ enum Command {
     Ticket(TicketArgs),
     /// Ask a running daemon to charge, show a charge, or settle one that is in doubt
     Charge(ChargeArgs),
-    /// List, pause and resume the carriers of a running daemon
+    /// List, pause and resume the carriers of a running daemon; try the profile of an HTTP carrier
     Carrier(CarrierArgs),
     /// Probe an SMSC, send it one message, or trace what a running daemon says to it
     Smpp(SmppArgs),

@@ -6,6 +6,7 @@
 //! nor a network. `smpp` talks to an SMSC, or shows what a running daemon says to one.
 
 pub mod carrier;
+mod carrier_try;
 pub mod charge;
 pub mod check_config;
 mod client;

@@ -359,11 +359,42 @@ fn a_fare_without_a_tariff_is_told() {
         "[carriers.beeline.smpp]\ntariffs = [{ amount = \"80\" }, { amount = \"160\" }]\n[gateway]\npassengers_max = 2";
     let problems = Folder::new().problems(text);
     assert!(!problems.is_empty());
-    for line in &problems {
-        assert!(line.starts_with("more.toml: carriers.beeline.smpp.tariffs: no tariff for "), "{line}");
-    }
+    let of_this = |line: &String| line.starts_with("more.toml: carriers.beeline.smpp.tariffs: no tariff for ");
+    let (last, told) = problems.split_last().expect("problems");
+    assert!(told.len() == 20 && told.iter().all(of_this), "{problems:#?}");
+    assert!(last.starts_with("more.toml: carriers.beeline.smpp.tariffs: and ") && last.ends_with(" more"), "{last}");
     assert!(problems.iter().any(|line| line.contains("(almaty, reduced, 1 passengers)")), "{problems:#?}");
     assert!(!problems.iter().any(|line| line.contains("(almaty, regular, ")), "{problems:#?}");
+}
+
+#[test]
+fn the_way_to_the_ticket_service_is_checked_whole_and_no_key_is_shown() {
+    let folder = Folder::new();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    assert_eq!(
+        folder.problems("carriers.beeline.purchase = \"webhook\""),
+        [
+            "more.toml: carriers.beeline.purchase: it is \"webhook\"; set mo_webhook.url to where the ticket service listens"
+        ]
+    );
+    let webhook = "[mo_webhook]\nurl = \"https://tickets.example/purchases\"\nsecret_files = [\"new\", \"old\"]\n";
+    write("new", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    write("old", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    write("authorities.pem", "none");
+    assert_eq!(
+        folder.problems(&format!("{webhook}authorities_file = \"authorities.pem\"")),
+        [
+            "more.toml: mo_webhook.authorities_file: certificate authorities: there is none",
+            "more.toml: mo_webhook.secret_files[1]: old: a webhook key begins with whsec_",
+        ]
+    );
+    write("old", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+    let late = folder.problems(&format!("{webhook}answer_seconds = 60"));
+    assert!(late.len() == 1 && late[0].starts_with("more.toml: mo_webhook.answer_seconds: 60 is not less"), "{late:?}");
+    write("more.toml", &format!("carriers.beeline.purchase = \"webhook\"\n{webhook}"));
+    let sound = load(&folder.sources(&["more.toml"], &[]), NOW).expect("a sound configuration");
+    assert!(sound.materials.mo_webhook.is_some());
+    assert!(!format!("{:?}", sound.materials.mo_webhook).contains("C2FVsBQ"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! A carrier to test against: an SMSC over SMPP 3.4 with subscribers, balances and conditions, its own ledger of what it
-//! charged, and faults on demand.
+//! A carrier to test against: an SMSC over SMPP 3.4, and billing interfaces over HTTP, over the same subscribers, balances
+//! and conditions; its own ledger of what it charged, and faults on demand.
 //!
-//! It is the judge, so it shares no SMPP code with the gateway: what the gateway sends is decoded by `rusmpp`'s strict
+//! It is the judge, so it shares no protocol code with the gateway: what the gateway sends is decoded by `rusmpp`'s strict
 //! codec, and everything that codec or the specification refuses is counted as malformed. Its ledger is not idempotent:
 //! what is submitted twice is charged twice, and shows.
 //!
@@ -10,7 +10,7 @@
 //! The way of a `submit_sm`: `session` reads it, `wire` frames and decodes it, `exchange` (no I/O) draws its faults, charges
 //! it and rules what is answered (`ruling`), `answers` writes that, `exchange` again brings it to the phone (`phones`),
 //! `receipts` writes the receipt and `delivery` repeats that until the client has acknowledged it. `binding` says who may
-//! bind, `faults` what goes wrong, and `chaos` when; `damage` spoils octets.
+//! bind, `faults` what goes wrong, and `chaos` when; `damage` spoils octets. `http` has the way of a request over HTTP.
 
 mod answers;
 mod binding;

@@ -6,6 +6,7 @@ mod connections;
 mod documents;
 mod operations;
 mod purchases;
+mod purchases_by_sms;
 mod requests;
 mod tickets;
 mod trace;

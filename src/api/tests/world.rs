@@ -347,9 +347,11 @@ fn catalogue() -> Catalogue {
     Catalogue::read(&CatalogueText {
         cities: "city,name_kk,name_ru,name_en,time_zone\nalmaty,Алматы,Алматы,Almaty,Asia/Almaty\n",
         agencies: "agency,name\ngreen,Green Bus\n",
-        routes: "city,route,agency,name,fare_class,cap_minutes,ring\nalmaty,92,green,A - B,regular,90,no\n",
-        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\n",
-        fares: "city,fare_class,amount,currency,from\nalmaty,regular,80,KZT,2020-01-01\n",
+        routes: "city,route,agency,name,fare_class,cap_minutes,ring,zones\nalmaty,92,green,A - B,regular,90,no,no\n\
+                 almaty,300,green,A - C,suburb,90,no,yes\n",
+        vehicles: "city,vehicle_code,state_plate,route\nalmaty,1234,123 ABC 02,92\nalmaty,1235,,92\nalmaty,3000,,300\n",
+        fares: "city,fare_class,zone,amount,currency,from\nalmaty,regular,,80,KZT,2020-01-01\n\
+                almaty,suburb,1,80,KZT,2020-01-01\nalmaty,suburb,2,160,KZT,2020-01-01\n",
     })
     .expect("a catalogue")
 }

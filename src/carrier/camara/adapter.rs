@@ -168,9 +168,10 @@ impl CamaraCarrier {
         self.0.gate.standing()
     }
 
-    /// How long an answer takes, nearly always, as measured.
+    /// How long it takes to know that the money was taken, nearly always, as measured: in two steps that is three answers.
     pub fn expected_answer(&self) -> Duration {
-        self.0.gate.expected_answer().min(self.0.profile.response_timeout())
+        let answers = if self.0.profile.two_step { 3 } else { 1 };
+        (self.0.gate.expected_answer() * answers).min(self.0.profile.response_timeout())
     }
 
     /// Sends nothing new from now on, or goes on.
@@ -266,13 +267,13 @@ impl CamaraCarrier {
         slot.settle(&outcome);
         let Outcome::Answer(answer) = outcome else { return Finding::Nothing };
         if is_success(answer.status) {
-            return self.how_it_stands(charge, attempt).await;
+            return self.after_validation(charge, attempt).await;
         }
         match self.0.meanings.of_error(Operation::Validate, answer.status, &answer.body) {
             finding @ Finding::OtpNeeded { .. } => finding,
             finding @ Finding::Rejected { retry: crate::charge::Retry::Never, .. } => finding,
             // It was validated before.
-            Finding::Doubtful { cause: Doubt::Duplicate } => self.how_it_stands(charge, attempt).await,
+            Finding::Doubtful { cause: Doubt::Duplicate } => self.after_validation(charge, attempt).await,
             // What went wrong with the password says nothing of what the carrier holds.
             _ => Finding::Nothing,
         }
@@ -301,21 +302,30 @@ impl CamaraCarrier {
                 Finding::NotSent
             }
             Outcome::Lost(why) => Finding::Doubtful { cause: doubt(why) },
-            Outcome::Answer(answer) if is_success(answer.status) => self.how_it_stands(charge, attempt).await,
+            Outcome::Answer(answer) if is_success(answer.status) => self.after_second_step(charge, attempt).await,
             Outcome::Answer(answer) => match self.0.meanings.of_error(operation, answer.status, &answer.body) {
                 // Confirmed or cancelled before: which, the payment tells.
-                Finding::Doubtful { cause: Doubt::Duplicate } => self.how_it_stands(charge, attempt).await,
+                Finding::Doubtful { cause: Doubt::Duplicate } => self.after_second_step(charge, attempt).await,
                 finding => finding,
             },
         }
     }
 
-    /// What a payment says after a step that the carrier took. While it says nothing final, the outcome is still to come.
-    async fn how_it_stands(&self, charge: &Charge, attempt: &Attempt) -> Finding {
-        match self.query(charge, attempt).await {
-            Some(Finding::Reserved { carrier_id }) if attempt.otp_wanted => Finding::Reserved { carrier_id },
-            Some(finding @ (Finding::Charged { .. } | Finding::Rejected { .. } | Finding::Cancelled)) => finding,
+    /// What a payment says after a second step that the carrier took. While it says nothing final, the outcome is still to come:
+    /// that it is reserved was so before.
+    async fn after_second_step(&self, charge: &Charge, attempt: &Attempt) -> Finding {
+        match self.glance(charge, attempt).await {
+            finding @ (Finding::Charged { .. } | Finding::Rejected { .. } | Finding::Cancelled) => finding,
             _ => Finding::Accepted { carrier_id: attempt.carrier_id.clone() },
+        }
+    }
+
+    /// What a payment says after its password was taken.
+    async fn after_validation(&self, charge: &Charge, attempt: &Attempt) -> Finding {
+        match self.glance(charge, attempt).await {
+            // Not yet known everywhere at the carrier that it was.
+            Finding::OtpNeeded { .. } => Finding::Nothing,
+            finding => finding,
         }
     }
 

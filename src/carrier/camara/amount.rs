@@ -33,14 +33,13 @@ pub(super) fn from_json(number: &RawValue, currency: &str) -> Option<Money> {
     let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
     // The power of ten between the last digit and the minor unit.
     let power = exponent.checked_add(2)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
-    let minor = match u32::try_from(power.unsigned_abs()).ok() {
-        _ if digits == 0 => 0,
-        Some(up) if power >= 0 => digits.checked_mul(10_i128.checked_pow(up)?)?,
-        Some(down) => {
-            let unit = 10_i128.checked_pow(down)?;
-            (digits % unit == 0).then_some(digits / unit)?
-        }
-        None => return None,
+    let minor = if digits == 0 {
+        0
+    } else if power >= 0 {
+        digits.checked_mul(10_i128.checked_pow(power.unsigned_abs())?)?
+    } else {
+        let unit = 10_i128.checked_pow(power.unsigned_abs())?;
+        (digits % unit == 0).then_some(digits / unit)?
     };
     Some(Money::new(i64::try_from(sign * minor).ok()?, currency))
 }

@@ -90,6 +90,7 @@ impl Listing {
     /// Takes in a page, with the number of payments in all where the carrier tells it (`X-Total-Count`).
     pub(super) fn take(&mut self, payments: Vec<Payment>, total: Option<usize>) -> Progress {
         let is_last = payments.is_empty();
+        let is_full = u32::try_from(payments.len()).is_ok_and(|count| count >= self.per_page);
         let mut is_past_window = false;
         let mut found: Option<Payment> = None;
         for payment in payments {
@@ -117,7 +118,9 @@ impl Listing {
         if let Some(payment) = found {
             return Progress::Found(Box::new(payment));
         }
-        if is_past_window || total.is_some_and(|total| self.seen.len() >= total) {
+        // After a full page the count alone is not believed: some carriers count the page.
+        let is_counted_out = !is_full && total.is_some_and(|total| self.seen.len() >= total);
+        if is_past_window || is_counted_out {
             return Progress::Lacking;
         }
         if is_last {

@@ -21,6 +21,8 @@ use crate::{
 
 /// How long one question may take, with all its pages and the waits for their places.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a look at a payment may take that has just been confirmed, cancelled or validated; after it the schedule asks.
+const GLANCE: Duration = Duration::from_secs(3);
 
 /// What a question for one thing by its id found.
 pub(super) enum Retrieved<T> {
@@ -41,10 +43,21 @@ impl CamaraCarrier {
         Some(self.within_patience(self.look_up(charge, attempt)).await)
     }
 
+    /// What the payment says right after a step that the carrier took. A ticket may hang on it, so it waits for nobody's questions.
+    pub(super) async fn glance(&self, charge: &Charge, attempt: &Attempt) -> Finding {
+        let Some(payment_id) = &attempt.carrier_id else { return Finding::Nothing };
+        let url = below(&self.profile().billing_url, &["payments", payment_id]);
+        let glance = self.retrieve::<Payment>("glance", url, &attempt.wire_reference, Urgency::Ticket);
+        match tokio::time::timeout(GLANCE, glance).await {
+            Ok(Retrieved::There(payment)) => self.of_found(&payment, charge, attempt),
+            _ => Finding::Nothing,
+        }
+    }
+
     async fn look_up(&self, charge: &Charge, attempt: &Attempt) -> Finding {
         if let Some(payment_id) = &attempt.carrier_id {
             let url = below(&self.profile().billing_url, &["payments", payment_id]);
-            match self.retrieve::<Payment>("query", url, &attempt.wire_reference).await {
+            match self.retrieve::<Payment>("query", url, &attempt.wire_reference, Urgency::Normal).await {
                 Retrieved::There(payment) => return self.of_found(&payment, charge, attempt),
                 Retrieved::Unknown => return Finding::Nothing,
                 // The id may have been forgotten with the reservation; the list has the last word.
@@ -58,7 +71,9 @@ impl CamaraCarrier {
         let mut listing = Listing::new(self.profile(), attempt);
         let mut url = listing.url();
         loop {
-            let Some(answer) = self.get("list", url, &attempt.wire_reference).await else { return Finding::Nothing };
+            let Some(answer) = self.get("list", url, &attempt.wire_reference, Urgency::Normal).await else {
+                return Finding::Nothing;
+            };
             let payments = match serde_json::from_slice::<Vec<Payment>>(&answer.body) {
                 Ok(payments) if answer.status == 200 => payments,
                 _ => return Finding::Nothing,
@@ -99,8 +114,9 @@ impl CamaraCarrier {
         operation: &'static str,
         url: Url,
         correlator: &str,
+        urgency: Urgency,
     ) -> Retrieved<T> {
-        let Some(answer) = self.get(operation, url, correlator).await else { return Retrieved::Unknown };
+        let Some(answer) = self.get(operation, url, correlator, urgency).await else { return Retrieved::Unknown };
         match answer.status {
             200 => serde_json::from_slice(&answer.body).map_or(Retrieved::Unknown, Retrieved::There),
             // In CAMARA's own words only: a stranger on the way knows of no payments.
@@ -110,8 +126,14 @@ impl CamaraCarrier {
     }
 
     /// A GET in its turn. `None` if it was not answered.
-    pub(super) async fn get(&self, operation: &'static str, url: Url, correlator: &str) -> Option<Answer> {
-        let slot = self.0.gate.reserve(PATIENCE, Urgency::Normal).await.ok()?.for_question();
+    pub(super) async fn get(
+        &self,
+        operation: &'static str,
+        url: Url,
+        correlator: &str,
+        urgency: Urgency,
+    ) -> Option<Answer> {
+        let slot = self.0.gate.reserve(PATIENCE, urgency).await.ok()?.for_question();
         let mut request = WebRequest::get(operation, url);
         correlate(&mut request, correlator);
         let outcome = self.request(request).await;

@@ -9,7 +9,10 @@ use super::{
     recovery::Retrieved,
 };
 use crate::{
-    carrier::web::{Outcome, WebRequest, WebSlot},
+    carrier::{
+        Urgency,
+        web::{Outcome, WebRequest, WebSlot},
+    },
     charge::{Attempt, Charge, Doubt, Finding, Reason, Refund, Retry},
     money::Money,
 };
@@ -59,7 +62,8 @@ impl CamaraCarrier {
     /// What of a payment was never asked to be given back (`retrievePaymentRemainingAmount`). `None` if the carrier does not say.
     pub async fn remaining_amount(&self, charge: &Charge, refund: &Refund) -> Option<Money> {
         let url = self.refunds_url(charge, refund, &["remaining-amount"])?;
-        match self.retrieve::<RemainingAmount>("remaining_amount", url, &refund.wire_reference()).await {
+        match self.retrieve::<RemainingAmount>("remaining_amount", url, &refund.wire_reference(), Urgency::Normal).await
+        {
             Retrieved::There(remaining) => remaining.amount(),
             Retrieved::Absent | Retrieved::Unknown => None,
         }
@@ -68,7 +72,7 @@ impl CamaraCarrier {
     async fn look_up_refund(&self, charge: &Charge, refund: &Refund) -> Finding {
         let known = refund.carrier_id.as_deref().and_then(|id| self.refunds_url(charge, refund, &[id]));
         if let Some(url) = known {
-            match self.retrieve::<RefundMade>("refund_query", url, &refund.wire_reference()).await {
+            match self.retrieve::<RefundMade>("refund_query", url, &refund.wire_reference(), Urgency::Normal).await {
                 Retrieved::There(made) => return self.of_refund_found(&made, charge, refund),
                 Retrieved::Unknown => return Finding::Nothing,
                 Retrieved::Absent => {}
@@ -101,13 +105,14 @@ impl CamaraCarrier {
                 .append_pair("page", &page.to_string())
                 .append_pair("perPage", &per_page)
                 .append_pair("order", "asc");
-            let answer = self.get("refund_list", url, &refund.wire_reference()).await?;
+            let answer = self.get("refund_list", url, &refund.wire_reference(), Urgency::Normal).await?;
             let made = match serde_json::from_slice::<Vec<RefundMade>>(&answer.body) {
                 Ok(made) if answer.status == 200 => made,
                 _ => return None,
             };
             let total = answer.header("x-total-count").and_then(|text| text.trim().parse::<usize>().ok());
             let is_last = made.is_empty();
+            let is_full = u32::try_from(made.len()).is_ok_and(|count| count >= self.profile().list.per_page);
             for one in made {
                 // A page that begins anew shows what was there before.
                 if !all.iter().any(|known| known.refund_id == one.refund_id) {
@@ -115,7 +120,8 @@ impl CamaraCarrier {
                 }
             }
             match total {
-                Some(total) if all.len() >= total => return Some(all),
+                // After a full page the count alone is not believed: some carriers count the page.
+                Some(total) if all.len() >= total && !is_full => return Some(all),
                 None if is_last => return Some(all),
                 Some(_) if is_last => return None,
                 _ => {}

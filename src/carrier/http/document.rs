@@ -132,7 +132,7 @@ impl Default for WireReferenceSection {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WireForm {
-    /// The UUID, a dash and the number: up to 40 characters.
+    /// The UUID, a dash and the number in two digits: 39 characters.
     #[default]
     Uuid,
     /// 34 hexadecimal digits.

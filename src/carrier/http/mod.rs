@@ -39,7 +39,7 @@ pub use network::{Network, NetworkError};
 pub use operation::{Meaning, Operation};
 pub use problem::{ProfileError, ProfileProblem};
 pub use profile::{HttpContract, Oauth2, Overrides, Profile};
-pub use reply::Reading;
+pub use reply::{Reading, TableRow};
 pub use request::{RenderError, Request};
 pub use sample::{Sample, SampleValues};
 pub use secrets::HttpSecrets;

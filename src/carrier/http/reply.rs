@@ -45,6 +45,19 @@ pub struct Reading {
     pub trouble: Option<String>,
 }
 
+/// A row of a table, to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableRow {
+    /// `404`, `5xx`, or empty for any.
+    pub status: String,
+    /// The results that it lists, with their qualifiers.
+    pub result: String,
+    /// What they mean.
+    pub means: Meaning,
+    /// Whether it holds as well where the body cannot be read.
+    pub any_body: bool,
+}
+
 /// How the answers to one operation are read, compiled.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
@@ -114,6 +127,22 @@ impl StatusPattern {
 }
 
 impl Row {
+    fn shown(&self) -> TableRow {
+        let status = match self.status {
+            None => String::new(),
+            Some(StatusPattern::Exact(status)) => status.to_string(),
+            Some(StatusPattern::Class(class)) => format!("{class}xx"),
+        };
+        let qualifier =
+            if self.qualifiers.is_empty() { String::new() } else { format!(" + {}", self.qualifiers.join(", ")) };
+        TableRow {
+            status,
+            result: format!("{}{qualifier}", self.results.join(", ")),
+            means: self.means,
+            any_body: self.any_body,
+        }
+    }
+
     /// How exactly it fits, the smallest first; `None` if it does not.
     fn rank(&self, status: StatusCode, found: Option<&Found>) -> Option<u8> {
         if !(found.is_some() || self.any_body) || !self.status.is_none_or(|pattern| pattern.fits(status)) {
@@ -211,6 +240,12 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 impl Profile {
+    /// The table by which answers to `operation` are read. [`Reading::row`] counts its rows.
+    pub fn table(&self, operation: Operation) -> Vec<TableRow> {
+        let rows = self.operation(operation).map(|operation| operation.reply.rows.as_slice()).unwrap_or_default();
+        rows.iter().map(Row::shown).collect()
+    }
+
     /// What an answer to `operation` says. `body` is all of it, or a part that is longer than [`super::BODY_BYTES_MAX`].
     ///
     /// Nothing is believed that a row does not list; money only by a status of success (2xx), a result that is listed, and echoes that are

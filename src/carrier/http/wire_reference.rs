@@ -37,7 +37,8 @@ impl WireReferences {
         bytes[..16].copy_from_slice(reference.as_bytes());
         bytes[16] = number;
         let body = match self.form {
-            WireForm::Uuid => format!("{reference}-{number}"),
+            // Of one length, so that a carrier that cuts it short makes no other number of it.
+            WireForm::Uuid => format!("{reference}-{number:02}"),
             WireForm::Hex => HEXLOWER.encode(&bytes),
             WireForm::Base32 => BASE32_NOPAD.encode(&bytes).to_ascii_lowercase(),
             WireForm::Base64url => BASE64URL_NOPAD.encode(&bytes),
@@ -116,7 +117,7 @@ mod tests {
     fn the_forms_look_as_documented() {
         let reference: Reference = "0190163d-8694-739b-aea5-966c26f8ad90".parse().expect("a UUID");
         let write = |form| references(form, "", 64).expect("it fits").write(reference, 2);
-        assert_eq!(write(WireForm::Uuid), "0190163d-8694-739b-aea5-966c26f8ad90-2");
+        assert_eq!(write(WireForm::Uuid), "0190163d-8694-739b-aea5-966c26f8ad90-02");
         assert_eq!(write(WireForm::Hex), "0190163d8694739baea5966c26f8ad9002");
         assert_eq!(write(WireForm::Base32).len(), 28);
         assert_eq!(write(WireForm::Base64url).len(), 23);

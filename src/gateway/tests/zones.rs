@@ -54,7 +54,8 @@ fn a_zone_too_many_or_too_few_or_unknown_is_told_and_costs_nothing() {
     let unexpected = Purchase { zone: 1.try_into().ok(), ..world.request(ANNA, "1234", 1, "k") };
     let refused = world.run(world.gateway().purchase(unexpected));
     assert!(matches!(refused, Err(PurchaseError::Impossible(Reason::ZoneUnexpected))), "{refused:?}");
-    assert_eq!(world.simulator.stats().submits, 5, "only the answers went out");
+    assert_eq!(world.taken(ANNA), 0);
+    world.audit();
 }
 
 #[test]
@@ -65,8 +66,8 @@ fn m13_nobody_pays_twice_for_a_ride_whatever_zone_is_named_then() {
     let ticket = world.until_texts(ANNA, 1)[0].clone();
     world.sms(ANNA, "3000 3");
     let told = world.until_texts(ANNA, 3);
-    assert!(told[1].contains("уже есть билет до зоны 1"), "{told:?}");
-    assert_eq!(told[2], ticket);
+    assert!(told.iter().any(|text| text.contains("уже есть билет до зоны 1")), "{told:?}");
+    assert_eq!(told.iter().filter(|text| **text == ticket).count(), 2);
     assert_eq!(world.taken(ANNA), 8_000);
     // The same zone again is the ticket again, and nothing else.
     world.sms(ANNA, "3000 1");

@@ -174,6 +174,24 @@ mod tests {
         let posting = Posting::new(&sms, at("2026-03-01T07:30:20Z")).expect("a purchase");
         assert_eq!(posting.id, "019ca84c-a0c0-7123-8456-789abcdef012");
         insta::assert_json_snapshot!(serde_json::from_slice::<serde_json::Value>(&posting.body).expect("JSON"), @r#"
+        {
+          "data": {
+            "answer_by": "2026-03-01T07:30:20.000Z",
+            "carrier": "kcell",
+            "destination": "2505",
+            "mo": "019ca84c-a0c0-7123-8456-789abcdef012",
+            "msisdn": "+77011234567",
+            "purchase": {
+              "passengers": 2,
+              "vehicle": "123ABC02",
+              "zone": 3
+            },
+            "received_at": "2026-03-01T07:30:00.000Z",
+            "text": "123 авс 02 3*2"
+          },
+          "timestamp": "2026-03-01T07:30:00.000Z",
+          "type": "purchase.requested"
+        }
         "#);
         let plain = Posting::new(&IncomingSms { text: "1234".into(), ..sms.clone() }, received_at).expect("a purchase");
         let body: serde_json::Value = serde_json::from_slice(&plain.body).expect("JSON");

@@ -15,7 +15,7 @@ use super::{
     callbacks::Event,
     failure::Failure,
     payments::{Payment, PaymentKey, Refund},
-    server::Connection,
+    server::{Connection, WholeUri},
     spoil,
     stats::Violation,
 };
@@ -127,8 +127,8 @@ impl Desk {
     pub(super) async fn read(&self, request: Request) -> Result<Call, Response> {
         let (parts, body) = request.into_parts();
         let connection = parts.extensions.get::<Connection>().cloned().unwrap_or_default();
-        let mut call =
-            Call { method: parts.method, uri: parts.uri, headers: parts.headers, body: Bytes::new(), connection };
+        let uri = parts.extensions.get::<WholeUri>().map_or(parts.uri, |whole| whole.0.clone());
+        let mut call = Call { method: parts.method, uri, headers: parts.headers, body: Bytes::new(), connection };
         match to_bytes(body, self.config().limits.body_bytes_max).await {
             Ok(octets) => {
                 call.body = octets;

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::Request};
+use axum::{
+    Router,
+    http::{Request, Uri},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -48,6 +51,10 @@ impl Connection {
         std::future::pending().await
     }
 }
+
+/// The address of a request as it was sent.
+#[derive(Clone, Debug)]
+pub(super) struct WholeUri(pub(super) Uri);
 
 /// Accepts connections of an interface until the simulator stops.
 pub(in crate::simulator) async fn listen(shared: Arc<Shared>, interface: Interface, socket: TcpListener) {
@@ -94,6 +101,9 @@ async fn converse(
     shared.exchange().stats.http.connections += 1;
     let end = connection.end.clone();
     let service = router.map_request(move |mut request: Request<_>| {
+        // A nested route shows its handler only the rest of the path.
+        let uri = WholeUri(request.uri().clone());
+        request.extensions_mut().insert(uri);
         request.extensions_mut().insert(connection.clone());
         request
     });

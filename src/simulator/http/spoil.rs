@@ -35,7 +35,7 @@ pub(super) fn wrong_content_type(mut response: Response) -> Response {
     response
 }
 
-/// The same with the first half of its body; then the connection breaks. One without a body is left with a single octet.
+/// The same with the first half of its body; then the connection breaks. What has no body promises one.
 pub(super) async fn truncated(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let octets = to_bytes(body, BODY_BYTES_MAX).await.unwrap_or_default();

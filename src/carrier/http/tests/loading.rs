@@ -1,8 +1,10 @@
 use super::*;
 
 fn wrong(text: &str) -> Vec<String> {
-    let error = Profile::parse("kcell.toml", text, &Overrides::default()).expect_err("it is wrong");
-    error.0.iter().map(ToString::to_string).collect()
+    match Profile::parse("kcell.toml", text, &Overrides::default()) {
+        Ok(_) => vec!["it is sound".into()],
+        Err(error) => error.0.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// `JSON` with one thing changed, and what is said of it.
@@ -99,7 +101,6 @@ fn a_template_is_tried_before_anything_is_sent() {
         ),
         ("/payments/{{ msisdn.e164 }}", "https://{{ city }}.example/", "charge.url: scheme and host are fixed"),
         ("/payments/{{ msisdn.e164 }}", "ftp://host/", "charge.url: want a path"),
-        ("/payments/{{ msisdn.e164 }}", "//evil.example/x", "charge.url: "),
         (
             "url = \"/payments/{{ msisdn.e164 }}\"",
             "url = \"/payments\"\nheaders = { X = \"{{ city }}\\n\" }",
@@ -240,3 +241,79 @@ proptest::proptest! {
         let _ = Profile::parse("x.toml", &noise, &Overrides::default());
     }
 }
+
+#[test]
+fn no_path_leads_to_another_host() {
+    let profile = profile(&JSON.replace("/payments/{{ msisdn.e164 }}", "//evil.example/x"));
+    assert_eq!(render(&profile, Operation::Charge).url.host_str(), Some("api.example"));
+}
+
+const PAGE: &str = include_str!("../../../../docs/http-carriers.md");
+
+#[test]
+fn the_examples_of_the_documentation_are_sound() {
+    let blocks: Vec<&str> = PAGE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [profile, section, facts] = blocks[..] else { panic!("{} examples", blocks.len()) };
+    let charge = "{\"requestId\": \"REF\", \"code\": 0, \"billId\": 5, \"tiyn\": 8000}";
+    let profile = super::profile(profile);
+    let finding = read(&profile, Operation::Charge, 200, &charge.replace("REF", &wire(&profile))).finding;
+    let amount = Some(crate::money::Money::kzt(8_000));
+    assert_eq!(finding, crate::charge::Finding::Charged { carrier_id: Some("5".into()), amount });
+    assert!(read(&profile, Operation::Charge, 200, "{\"code\": 12}").row.is_some());
+    #[derive(serde::Deserialize)]
+    struct Page {
+        carriers:
+            std::collections::BTreeMap<String, std::collections::BTreeMap<String, crate::carrier::http::HttpProfile>>,
+    }
+    let page: Page = toml::from_str(section).expect("a section");
+    assert_eq!(page.carriers["kcell"]["http"].problems(&profile), Vec::<String>::new());
+    let questions = "secrets = []\nbase_url = \"https://x\"\n[subscriber]\nurl = \"/\"\n[subscriber.reply]\ncontent = \"json\"\nrows = [{ status = 200, means = \"found\" }]\n";
+    super::profile(&format!("{questions}{facts}"));
+}
+
+#[test]
+fn every_variable_is_explained_and_means_something() {
+    for (name, says) in crate::carrier::http::VARIABLES {
+        assert!(PAGE.contains(&format!("| `{name}` | {says} |")), "docs/http-carriers.md: {name}");
+        let text = match *name {
+            "otp" => EVERYTHING.replace("VALIDATE", "{{ otp }}"),
+            "signature" => EVERYTHING.replace("VALIDATE", "{{ signature }}"),
+            name => EVERYTHING.replace("REFUND", &format!("{{{{ {} }}}}", name.replace("NAME", "name"))),
+        };
+        let sound = Profile::parse("x.toml", &text, &Overrides::default());
+        assert!(sound.is_ok(), "{name}: {}", sound.expect_err("why"));
+    }
+}
+
+/// A profile that has whatever a variable could need.
+const EVERYTHING: &str = r#"
+base_url = "https://x"
+secrets = ["name"]
+second_id = { at = "/second" }
+[constants]
+name = "value"
+[charge]
+url = "/"
+[charge.reply]
+content = "json"
+carrier_id = "/id"
+rows = [{ status = 500, means = "in_doubt" }]
+[validate]
+url = "/VALIDATE"
+signature = { algorithm = "md5", over = ["{{ secrets.name }}"], into = "template" }
+[validate.reply]
+content = "json"
+rows = [{ status = 500, means = "in_doubt" }]
+[refund]
+url = '/REFUND'
+[refund.reply]
+content = "json"
+rows = [{ status = 500, means = "in_doubt" }]
+[[callback]]
+path = "x"
+authentication = [{ bearer = "name" }]
+content = "json"
+carrier_id = "/id"
+result = "/r"
+rows = []
+"#;

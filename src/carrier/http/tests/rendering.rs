@@ -12,23 +12,86 @@ fn text(request: &Request) -> String {
 
 #[test]
 fn oneapi_charges_as_its_specification_writes_it() {
-    assert_snapshot!(text(&render(&shipped("oneapi"), Operation::Charge)), @"");
+    assert_snapshot!(text(&render(&shipped("oneapi"), Operation::Charge)), @r#"
+    POST https://api.example/payment/v1/tel%3A%2B77011234567/transactions/amount
+    content-type: application/json
+    authorization: Basic c21zYnVzOnNlY3JldC1wYXNzd29yZA==
+
+    {"amountTransaction": {
+      "clientCorrelator": "019ca84d-d93b-7b5b-9b5b-5b5b5b5b5b5b-01",
+      "endUserId": "tel:+77011234567",
+      "paymentAmount": {
+        "chargingInformation": {
+          "amount": "80.00",
+          "currency": "KZT",
+          "description": "Bus fare, vehicle 1234"
+        },
+        "chargingMetaData": {"onBehalfOf": "green-bus", "channel": "SMS"}
+      },
+      "notifyURL": "https://pay.example/carriers/example/payment", "callbackData": "secret-callback",
+      "referenceCode": "019ca84d-d93b-7b5b-9b5b-5b5b5b5b5b5b-01",
+      "transactionOperationStatus": "Charged"
+    }}
+    "#);
 }
 
 #[test]
 fn oneapi_takes_what_it_holds_at_the_address_of_the_reservation() {
-    assert_snapshot!(text(&render(&shipped("oneapi"), Operation::Confirm)), @"");
+    assert_snapshot!(text(&render(&shipped("oneapi"), Operation::Confirm)), @r#"
+    POST https://api.example/payment/v1/tel%3A%2B77011234567/transactions/amountReservation/4712
+    content-type: application/json
+    authorization: Basic c21zYnVzOnNlY3JldC1wYXNzd29yZA==
+
+    {"amountReservationTransaction": {
+      "clientCorrelator": "019ca84d-d93b-7b5b-9b5b-5b5b5b5b5b5b-01-confirm",
+      "endUserId": "tel:+77011234567",
+      "paymentAmount": {
+        "chargingInformation": {
+          "amount": "80.00",
+          "currency": "KZT",
+          "description": "Bus fare, vehicle 1234"
+        }
+      },
+      "referenceCode": "019ca84d-d93b-7b5b-9b5b-5b5b5b5b5b5b-01",
+      "referenceSequence": 2,
+      "transactionOperationStatus": "Charged"
+    }}
+    "#);
 }
 
 #[test]
 fn oneapi_refunds_what_the_carrier_calls_by_its_own_code() {
-    assert_snapshot!(text(&render(&shipped("oneapi"), Operation::Refund)), @"");
+    assert_snapshot!(text(&render(&shipped("oneapi"), Operation::Refund)), @r#"
+    POST https://api.example/payment/v1/tel%3A%2B77011234567/transactions/amount
+    content-type: application/json
+    authorization: Basic c21zYnVzOnNlY3JldC1wYXNzd29yZA==
+
+    {"amountTransaction": {
+      "clientCorrelator": "019ca84d-d93b-8da2-9b3e-b88afa82aeab-01",
+      "endUserId": "tel:+77011234567",
+      "originalServerReferenceCode": "4711",
+      "paymentAmount": {
+        "chargingInformation": {
+          "amount": "80.00",
+          "currency": "KZT",
+          "description": "Bus fare, vehicle 1234"
+        }
+      },
+      "referenceCode": "019ca84d-d93b-8da2-9b3e-b88afa82aeab-01",
+      "transactionOperationStatus": "Refunded"
+    }}
+    "#);
 }
 
 #[test]
 fn cis_signs_the_values_of_its_form_with_the_secret_last() {
     let request = render(&shipped("cis"), Operation::Charge);
-    assert_snapshot!(text(&request), @"");
+    assert_snapshot!(text(&request), @r#"
+    POST https://pay.example/pay
+    content-type: application/x-www-form-urlencoded
+
+    command=pay&account=77011234567&sum=80.00&txn_id=019ca84d-d93b-7b5b-9b5b-5b5b5b5b5b5b-01&txn_date=20260301123000&sign=8bcd07a8eb4bea2441bec7343d9f1009
+    "#);
     let fields: Vec<(String, String)> = url::form_urlencoded::parse(body(&request).as_bytes()).into_owned().collect();
     let values: Vec<&str> = fields[..5].iter().map(|(_, value)| value.as_str()).collect();
     let signed = format!("{};secret-sign", values.join(";"));
@@ -38,12 +101,20 @@ fn cis_signs_the_values_of_its_form_with_the_secret_last() {
 
 #[test]
 fn cis_refunds_by_a_number_of_its_own() {
-    assert_snapshot!(text(&render(&shipped("cis"), Operation::Refund)), @"");
+    assert_snapshot!(text(&render(&shipped("cis"), Operation::Refund)), @r#"
+    POST https://pay.example/pay
+    content-type: application/x-www-form-urlencoded
+
+    command=refund&account=77011234567&sum=80.00&txn_id=019ca84d-d93b-8da2-9b3e-b88afa82aeab-01&txn_date=20260301123000&orig_txn_id=019ca84d-d93b-7b5b-9b5b-5b5b5b5b5b5b-01&sign=97447c603d838320c26c49357f9ae3ee
+    "#);
 }
 
 #[test]
 fn questions_about_a_number_need_no_charge() {
-    assert_snapshot!(text(&render(&shipped("facts"), Operation::Portability)), @"");
+    assert_snapshot!(text(&render(&shipped("facts"), Operation::Portability)), @r#"
+    GET https://facts.example/portability/%2B77011234567
+    authorization: Bearer secret-token
+    "#);
 }
 
 #[test]

@@ -73,7 +73,7 @@ async fn silence_is_a_loss_at_the_time_out() {
     let (_stream, outcome) = tokio::join!(peer.accept(), client.send(charge_at(peer.url())));
     assert_eq!(lost(outcome), Lost::Timeout);
     let took = started.elapsed();
-    assert!((Duration::from_millis(700)..Duration::from_secs(3)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(1_900)..PATIENCE).contains(&took), "{took:?}");
 }
 
 #[tokio::test]

@@ -78,8 +78,8 @@ async fn answer(stream: &mut TcpStream, status: &str, body: &str) {
 
 fn config() -> WebClientConfig {
     WebClientConfig {
-        connect_timeout: Duration::from_millis(400),
-        timeout: Duration::from_millis(800),
+        connect_timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(2),
         ..WebClientConfig::new("kcell".parse().unwrap())
     }
 }

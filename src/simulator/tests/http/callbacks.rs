@@ -146,14 +146,14 @@ async fn callbacks_can_be_sent_somewhere_else_than_the_sink_says() {
 
 #[tokio::test]
 async fn a_callback_can_come_before_the_answer() {
-    let (_, camara, listener) = struck(Fault::HttpCallbackFirst, quick_callbacks()).await;
+    let (_simulator, camara, listener) = struck(Fault::HttpCallbackFirst, quick_callbacks()).await;
     let answer = camara.post(BILLING, &with_sink("r", &listener)).await;
     assert_eq!((answer.status, listener.heard().len()), (StatusCode::CREATED, 1));
 }
 
 #[tokio::test]
 async fn a_callback_can_come_twice_with_one_id_or_never() {
-    let (_, camara, listener) = struck(Fault::HttpCallbackTwice, quick_callbacks()).await;
+    let (_simulator, camara, listener) = struck(Fault::HttpCallbackTwice, quick_callbacks()).await;
     camara.post(BILLING, &with_sink("r", &listener)).await;
     let events = listener.hears(2).await;
     assert_eq!(events[0], events[1]);
@@ -175,7 +175,7 @@ async fn a_callback_can_show_a_wrong_token_or_be_of_a_stranger() {
     assert_eq!(heard.len(), 1);
     assert_ne!(heard[0].0["authorization"], "Bearer sink-token");
 
-    let (_, camara, listener) = struck(Fault::HttpCallbackUnknown, quick_callbacks()).await;
+    let (_simulator, camara, listener) = struck(Fault::HttpCallbackUnknown, quick_callbacks()).await;
     let answer = camara.post(BILLING, &with_sink("r", &listener)).await;
     let events = listener.hears(2).await;
     assert_ne!(events[0]["data"]["paymentId"], answer.json()["paymentId"]);

@@ -1,0 +1,81 @@
+//! Zones, plates, and charges for messages that were handed over.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::world::{ANNA, World, fare, msisdn};
+use crate::{
+    charge::Reference,
+    store::{IncomingSms, MoKind, Write},
+};
+
+/// A message of Anna's that was handed over and may be answered for so long.
+async fn handed_over(world: &World, answer_within: Duration) -> Reference {
+    let now = world.gateway.now();
+    let sms = IncomingSms {
+        id: Reference::new(now, rand::random()),
+        carrier: "beeline".parse().expect("a name"),
+        msisdn: msisdn(ANNA),
+        destination: "2505".into(),
+        text: "1234".into(),
+        part: None,
+        kind: MoKind::Prompt,
+        fingerprint: rand::random(),
+        received_at: now,
+        kept_at: now,
+        same_since: now,
+    };
+    let hand_over = Write::HandOverMo { mo: sms.id, answer_by: now.plus(answer_within) };
+    let id = sms.id;
+    for write in [Write::KeepMo(sms), hand_over] {
+        world.gateway.store().commit(&[write]).await.expect("the store");
+    }
+    id
+}
+
+#[tokio::test]
+async fn the_zone_is_paid_for_and_shown() {
+    let world = World::new().await;
+    let answer = world.bought("k1", &json!({ "msisdn": ANNA, "vehicle": "3000", "zone": 2 })).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["zone"]), (201, &json!(2)));
+    assert_eq!(answer.json()["amount"]["minor"], 16_000);
+    let other = world.bought("k2", &json!({ "msisdn": ANNA, "vehicle": "3000", "zone": 1 })).await;
+    assert_eq!((other.status.as_u16(), &other.json()["zone"]), (200, &json!(2)));
+    assert_eq!(other.json()["repeat_of"], answer.json()["reference"]);
+    for (body, status, code) in [
+        (json!({ "msisdn": ANNA, "vehicle": "3000" }), 422, "zone_missing"),
+        (json!({ "msisdn": ANNA, "vehicle": "3000", "zone": 3 }), 422, "unknown_zone"),
+        (json!({ "msisdn": ANNA, "vehicle": "1234", "zone": 1 }), 422, "zone_unexpected"),
+        (json!({ "msisdn": ANNA, "vehicle": "3000", "zone": 0 }), 400, "bad_request"),
+        (json!({ "msisdn": ANNA, "vehicle": "3000", "zone": "1" }), 400, "bad_request"),
+    ] {
+        assert_eq!(world.buy("k3", &body).send().await.problem(), (status, code.to_owned()), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_id_of_a_message_that_was_handed_over_buys_for_its_sender_alone_and_once() {
+    let world = World::new().await;
+    let mo = handed_over(&world, Duration::from_secs(20)).await;
+    let another = world.buy(&mo.to_string(), &fare("+77052222222")).send().await;
+    assert_eq!(another.problem(), (400, "bad_request".to_owned()));
+    assert_eq!(another.json()["errors"][0]["pointer"], "/msisdn");
+    let answer = world.bought(&mo.to_string(), &fare(ANNA)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["channel"]), (201, &json!("api")));
+    let again = world.bought(&mo.to_string(), &fare(ANNA)).await;
+    assert_eq!((again.status.as_u16(), again.reference()), (200, answer.reference()));
+    let kept = world.gateway.store().mo(mo).await.expect("the store").expect("the message");
+    assert!(kept.answered_at.is_some());
+}
+
+#[tokio::test]
+async fn past_its_moment_the_id_buys_nothing_any_more() {
+    let world = World::new().await;
+    let mo = handed_over(&world, Duration::ZERO).await;
+    for _ in 0..2 {
+        let late = world.buy(&mo.to_string(), &fare(ANNA)).send().await;
+        assert_eq!(late.problem(), (409, "mo_answered".to_owned()));
+    }
+    assert_eq!(world.simulator.ledger().total_of(msisdn(ANNA)).minor, 0);
+}
