@@ -47,6 +47,7 @@ pub(super) fn configured(
             .replace("first_after_ms = 2_000, interval_ms_max = 60_000", "first_after_ms = 50, interval_ms_max = 100")
             .replace("tps = 50", "tps = 10_000")
             .replace("tps = 30", "tps = 10_000")
+            .replace("connect_timeout_ms = 3_000", "connect_timeout_ms = 300")
             .replace("timeout_ms = 10_000", "timeout_ms = 400");
         std::fs::write(&file, quick).expect("a file");
         let secret_files = secrets.iter().map(|name| format!("{name} = \"{name}\"\n")).collect::<String>();
@@ -82,6 +83,7 @@ fn camara(base: &str, sink: &str, two_step: bool) -> crate::carrier::CamaraProfi
         two_step = {two_step}
         sink = "{sink}"
         callback_token_files = ["token"]
+        connect_timeout_ms = 300
         response_timeout_ms = 400
         tps = 10_000
         in_flight_delay_ms = 100
