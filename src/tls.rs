@@ -1,7 +1,7 @@
 //! What TLS to a carrier is made of, by rustls: authorities, our own certificate and key, and the check of the server's name.
 //! The server's name and certificate are always checked.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio_rustls::rustls::{
@@ -71,6 +71,21 @@ pub fn client_config_for_name(materials: &TlsMaterials, name: &str) -> Result<Cl
     let verifier = Arc::new(ForName { by_authorities, name });
     // Another check than the usual one, not a weaker one.
     with_identity(builder()?.dangerous().with_custom_certificate_verifier(verifier), materials)
+}
+
+/// An HTTP client for connections in the clear, which never goes through a proxy of the surroundings and follows no redirect. The
+/// client must be given some TLS, or it does not come about; it gets one that trusts nobody.
+///
+/// Errors: the client does not come about.
+pub fn client_in_the_clear(timeout: Option<Duration>) -> Result<reqwest::Client, String> {
+    let trust = client_config_trusting_nobody().map_err(|error| error.to_string())?;
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let builder = builder.tls_backend_preconfigured(trust);
+    let builder = match timeout {
+        Some(timeout) => builder.timeout(timeout),
+        None => builder,
+    };
+    builder.build().map_err(|error| error.to_string())
 }
 
 /// A client's TLS that trusts nobody: for a client that is meant for connections in the clear.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Failure, output};
+use crate::tls;
 
 /// The variable that holds the token, where no file is named.
 const TOKEN_VARIABLE: &str = "SMSBUSD_TOKEN";
@@ -70,7 +71,7 @@ impl Client {
                 "the API wants to know who asks: name a file with --token-file, or set {TOKEN_VARIABLE}"
             )));
         }
-        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let http = tls::client_in_the_clear(None);
         let http = http.map_err(|error| Failure::new(format!("no HTTP client: {error}")))?;
         Ok(Client { http, server: args.server.trim_end_matches('/').to_owned(), token })
     }

@@ -42,8 +42,9 @@ pub async fn serve(args: &ConfigArgs) -> Outcome {
     let configuration = settings::load(&sources, Clock::System.now())?;
     let log = logging::install(&configuration.settings.log)?;
     let metrics = metering::install()?;
-    let daemon =
-        Daemon::start(configuration, metrics).await.inspect_err(|failure| error!("cannot start: {failure}"))?;
+    let daemon = Box::pin(Daemon::start(configuration, metrics))
+        .await
+        .inspect_err(|failure| error!("cannot start: {failure}"))?;
     // Without its store there is nothing to drain into: what was on its way is recovered at the next start.
     daemon.run(&mut signals, &sources, &log).await.inspect_err(|failure| error!("{failure}"))?;
     tokio::select! {

@@ -40,14 +40,16 @@ pub(super) fn open(
         let client = client_name(&name)?;
         match interface {
             SourceInterface::OfCarrier => {}
-            SourceInterface::Camara(profile, secrets) => {
+            SourceInterface::Camara(camara) => {
+                let (profile, secrets) = *camara;
                 let own = carriers.iter().find(|own| *own.name() == carrier);
                 let currency = own.map_or(Currency::Kzt, |own| own.config().currency);
-                let camara = CamaraCarrier::open(client, currency, *profile, &secrets);
+                let camara = CamaraCarrier::open(client, currency, profile, &secrets);
                 let camara = camara.map_err(failure)?;
                 sources.extend(Source::camara(&name, &carrier, &camara, sim_swap, &asking));
             }
-            SourceInterface::Http(section, materials) => {
+            SourceInterface::Http(http) => {
+                let (section, materials) = *http;
                 let kind = SourceKind::Profile(profile(client, section, materials)?);
                 sources.push(Source { name: name.into(), carrier, asking, kind });
             }

@@ -7,6 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{DemoError, cast::Passenger};
+use crate::tls;
 use crate::{charge::Reference, clock::Timestamp, money::Money};
 
 /// No request takes longer; a purchase waits for its outcome for [`WAIT_SECONDS`] within this.
@@ -76,8 +77,7 @@ struct ApiCarrier {
 impl Api {
     /// Errors: the client cannot be made.
     pub(super) fn new(address: String, token: String) -> Result<Api, DemoError> {
-        // Loopback never goes through a proxy of the surroundings.
-        let http = reqwest::Client::builder().no_proxy().timeout(REQUEST_MAX).build()?;
+        let http = tls::client_in_the_clear(Some(REQUEST_MAX)).map_err(DemoError::Client)?;
         Ok(Api { http, address, token })
     }
 

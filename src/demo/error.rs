@@ -56,6 +56,9 @@ pub enum DemoError {
     /// A request failed on its way.
     #[error("the API does not answer: {}", chain(.0))]
     Http(#[from] reqwest::Error),
+    /// No HTTP client comes about.
+    #[error("no HTTP client: {0}")]
+    Client(String),
     /// The API answered with an error.
     #[error("{request}: {status}: {body}")]
     Refused {

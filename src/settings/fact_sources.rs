@@ -28,9 +28,9 @@ pub enum SourceInterface {
     /// By the interface over which its carrier charges.
     OfCarrier,
     /// CAMARA.
-    Camara(Box<CamaraProfile>, CamaraSecrets),
+    Camara(Box<(CamaraProfile, CamaraSecrets)>),
     /// A profile.
-    Http(HttpProfile, HttpMaterials),
+    Http(Box<(HttpProfile, HttpMaterials)>),
 }
 
 /// The look-up of `[facts.look_up]`, with what its files hold.
@@ -73,12 +73,12 @@ fn source_of(
             let profile = camara.profile()?;
             let mut secrets = CamaraSecrets::default();
             carrier_secrets::of_camara(draft, &format!("{key}.camara"), &profile, &mut secrets);
-            SourceInterface::Camara(Box::new(profile), secrets)
+            SourceInterface::Camara(Box::new((profile, secrets)))
         }
         (None, Some(section)) => {
             let materials = carrier_secrets::of_profile(draft, &format!("{key}.http"), section)?;
             offers(draft, &format!("{key}.http"), &materials, Operation::Subscriber);
-            SourceInterface::Http(section.clone(), materials)
+            SourceInterface::Http(Box::new((section.clone(), materials)))
         }
         (None, None) => {
             if own.camara.is_none() && own.http.is_none() {

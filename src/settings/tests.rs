@@ -9,7 +9,10 @@ use serde::de::DeserializeOwned;
 use super::{draft, *};
 use crate::{
     api::{ApiConfig, TokenConfig},
-    carrier::{CarrierConfig, RoutingSettings, SmppProfile, TariffConfig, TlvConfig},
+    carrier::{
+        CamaraProfile, CarrierConfig, HttpProfile, RoutingSettings, SmppProfile, TariffConfig, TlvConfig,
+        camara::{ListProfile, MerchantProfile, TokenProfile},
+    },
     eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
     gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
     subscriber::{
@@ -198,6 +201,12 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("eligibility.callers.NAME", caller, fields_of::<SalesLimit>());
     look("carriers.NAME", &shown["carriers"]["kcell"], fields_of::<CarrierConfig>());
     look("carriers.NAME.smpp", smpp, fields_of::<SmppProfile>());
+    let camara = &shown["carriers"]["kcell"]["camara"];
+    look("carriers.NAME.camara", camara, fields_of::<CamaraProfile>());
+    look("carriers.NAME.camara.token", &camara["token"], fields_of::<TokenProfile>());
+    look("carriers.NAME.camara.list", &camara["list"], fields_of::<ListProfile>());
+    look("carriers.NAME.camara.merchant", &camara["merchant"], fields_of::<MerchantProfile>());
+    look("carriers.NAME.http", &shown["carriers"]["kcell"]["http"], fields_of::<HttpProfile>());
     look("carriers.NAME.smpp.tariffs", &smpp["tariffs"][0], fields_of::<TariffConfig>());
     look("carriers.NAME.smpp.tariffs.tlvs", &smpp["tariffs"][0]["tlvs"][0], fields_of::<TlvConfig>());
     let sections = table(&Settings::default()).keys().cloned().collect();
@@ -497,7 +506,7 @@ fn sources_of_facts_are_read_with_their_secrets_and_what_is_wrong_with_them_is_t
         materials.sources.iter().map(|source| (source.name.as_str(), source.asking.timeout_ms)).collect();
     assert_eq!(names, [("camara", 2_000), ("crm", 900)]);
     let camara = match &materials.sources[0].interface {
-        SourceInterface::Camara(profile, secrets) => (profile.tenure_url.is_some(), secrets.client_secret.as_str()),
+        SourceInterface::Camara(camara) => (camara.0.tenure_url.is_some(), camara.1.client_secret.as_str()),
         other => panic!("{other:?}"),
     };
     assert_eq!(camara, (true, "s3cret"));

@@ -227,7 +227,7 @@ fn whatever_a_source_answers_wrongly_is_unknown_and_the_breaker_ends_it() {
         eligibility(&world, &format!("+7705000010{n}"));
         let number = format!("+7705000000{n}");
         tell(&world, &number, SubscriberFacts { debt_minor: Some(1), ..SubscriberFacts::NONE });
-        world.set_fault(FaultRule::for_number(msisdn(&number), 1, fault.clone()).on(Operation::Facts));
+        world.set_fault(FaultRule::for_number(msisdn(&number), 1, fault).on(Operation::Facts));
         let found = eligibility(&world, &number);
         assert_eq!(fact(&found, FactName::CreditDebt).0, FactValue::Unknown, "{fault:?}");
         assert!(matches!(found.silent[0].silence, Silence::Failed { .. }), "{fault:?}: {:?}", found.silent);

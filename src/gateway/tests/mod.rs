@@ -3,6 +3,7 @@
 mod crashes;
 mod evidence;
 mod facts;
+mod http_faults;
 mod ids;
 #[cfg(feature = "failpoints")]
 mod kill_points;

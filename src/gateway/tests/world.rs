@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::TcpListener,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -12,6 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteConnection},
 };
 use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::relay::{Delivery, Relay};
 use crate::{
@@ -40,7 +42,7 @@ use crate::{
 pub(crate) const CARRIER: &str = "beeline";
 pub(crate) const SHORT_NUMBER: &str = "2505";
 /// Nothing takes as long, on a busy machine either, or something is wrong.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a test wants to be different from the ordinary.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub(crate) struct Setting {
     pub(crate) facts: FactsSettings,
     /// Who can be asked about subscribers.
     pub(crate) asked: fn(&Simulator) -> (Vec<Source>, Option<LookUp>),
+    /// How the carrier's subscribers are charged.
+    pub(crate) over: Over,
     /// Lines added to the carrier's profile.
     pub(crate) profile: String,
     /// SQLite in a temporary folder instead of the model in memory.
@@ -63,6 +67,15 @@ pub(crate) struct Setting {
     pub(crate) relayed: bool,
     /// Where the ticket service listens; the carrier hands its messages over then.
     pub(crate) mo_webhook: MoWebhookConfig,
+}
+
+/// How subscribers are charged. Over HTTP, texts go over SMPP all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Smpp,
+    Camara { two_step: bool },
+    OneApi { two_step: bool },
+    Cis { two_step: bool },
 }
 
 /// What requests to the ticket service are signed with.
@@ -90,6 +103,7 @@ impl Default for Setting {
             lists: NumberListsSettings::default(),
             facts: FactsSettings::default(),
             asked: |_| (Vec::new(), None),
+            over: Over::Smpp,
             profile: String::new(),
             sqlite: false,
             clock: Clock::System,
@@ -107,6 +121,8 @@ pub(crate) struct World {
     memory: Memory,
     folder: tempfile::TempDir,
     relay: Option<Relay>,
+    /// Where the carrier calls back. It stays open while no gateway runs, as behind a proxy.
+    callbacks: TcpListener,
 }
 
 /// Messages on their way from phones.
@@ -120,12 +136,18 @@ struct Process {
 impl World {
     pub(crate) fn new(setting: Setting) -> World {
         let outside = runtime();
+        let callbacks = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let mut simulated = setting.simulator.clone();
         simulated.charging = Charging { at: setting.charged_at };
+        if setting.over != Over::Smpp {
+            simulated.http =
+                over_http::interfaces(setting.over, callbacks.local_addr().expect("an address"), simulated.http);
+        }
         let simulator = outside.block_on(Simulator::start(simulated)).expect("a free port");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let relay = setting.relayed.then(|| outside.block_on(Relay::start(simulator.smpp_address())));
-        let mut world = World { simulator, outside, process: None, setting, memory: Memory::default(), folder, relay };
+        let memory = Memory::default();
+        let mut world = World { simulator, outside, process: None, setting, memory, folder, relay, callbacks };
         world.start();
         world
     }
@@ -134,6 +156,13 @@ impl World {
         assert!(self.process.is_none(), "the gateway runs already");
         let runtime = runtime();
         let gateway = runtime.block_on(self.start_gateway());
+        let listener = self.callbacks.try_clone().expect("a socket");
+        let (serving, stop) = (gateway.clone(), CancellationToken::new());
+        runtime.spawn(async move {
+            listener.set_nonblocking(true).expect("a socket");
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+            crate::api::serve_callbacks(listener, serving, stop).await.expect("it serves");
+        });
         self.process = Some(Process { runtime, gateway });
         self.until("the link is up", |world| {
             world.gateway().carriers().all(|carrier| carrier.standing().up).then_some(())
@@ -147,15 +176,7 @@ impl World {
             Store::Memory(self.memory.clone())
         };
         let name: CarrierName = CARRIER.parse().expect("a name");
-        let (carrier, events) = Carrier::open(
-            name.clone(),
-            self.carrier_config(),
-            &CarrierSecrets {
-                links: LinkSecrets::password(&self.setting.simulator.password),
-                ..CarrierSecrets::default()
-            },
-        )
-        .expect("a profile");
+        let (carrier, events) = Carrier::open(name.clone(), self.carrier_config(), &self.secrets()).expect("a profile");
         let clock = self.setting.clock.clone();
         let lists = NumberLists::load(&self.setting.lists, clock.now()).expect("lists");
         let writer = GroupCommit::start(store.clone(), GroupCommitConfig::default());
@@ -179,6 +200,14 @@ impl World {
             mo_webhook: self.webhook(),
         };
         Gateway::start(parts, vec![(name, events)]).await.expect("a gateway")
+    }
+
+    fn secrets(&self) -> CarrierSecrets {
+        let links = LinkSecrets::password(&self.setting.simulator.password);
+        match self.setting.over {
+            Over::Smpp => CarrierSecrets { links, ..CarrierSecrets::default() },
+            over => CarrierSecrets { links, ..over_http::secrets(over, &self.carrier_config()) },
+        }
     }
 
     fn webhook(&self) -> Option<MoWebhook> {
@@ -236,7 +265,14 @@ impl World {
             self.relay.as_ref().map_or(self.simulator.smpp_address(), Relay::address),
             simulator.system_id,
         );
-        toml::from_str(&text).expect("a carrier")
+        let config: CarrierConfig = toml::from_str(&text).expect("a carrier");
+        match self.setting.over {
+            Over::Smpp => config,
+            over => {
+                let callbacks = self.callbacks.local_addr().expect("an address");
+                over_http::configured(over, config, &self.simulator, callbacks, self.folder.path())
+            }
+        }
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -493,6 +529,8 @@ impl World {
         assert_eq!(receivable.map(|balance| balance.minor).sum::<i64>(), ours);
     }
 }
+
+mod over_http;
 
 impl Drop for World {
     fn drop(&mut self) {
