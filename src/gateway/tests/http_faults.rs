@@ -108,10 +108,19 @@ fn struck(world: &World, operation: Operation) {
         numbers.push((number, fault));
     }
     for (number, fault) in numbers {
-        world.until(&format!("{number} is decided in spite of {fault:?} at {operation:?}"), |world| {
-            let charge = world.charges(&number).pop().expect("a charge");
-            (!charge.state.is_open()).then_some(())
-        });
+        let reference = world.charges(&number).pop().expect("a charge").reference;
+        let decided = std::time::Instant::now() + super::world::PATIENCE;
+        while world.charge(reference).state.is_open() {
+            let journal = || world.run(world.gateway().store().journal(reference));
+            let in_time = std::time::Instant::now() < decided;
+            assert!(
+                in_time,
+                "undecided after {fault:?} at {operation:?}: {:?}\n{:#?}",
+                world.charge(reference),
+                journal()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
     no_violation(world);
     world.audit();

@@ -43,7 +43,7 @@ pub(super) fn configured(
         let file = folder.join("profile.toml");
         let quick = text
             .replace("two_step = false", &format!("two_step = {two_step}"))
-            .replace("in_flight_delay_ms = 60_000", "in_flight_delay_ms = 100")
+            .replace("in_flight_delay_ms = 60_000", "in_flight_delay_ms = 1_000")
             .replace("first_after_ms = 2_000, interval_ms_max = 60_000", "first_after_ms = 50, interval_ms_max = 100")
             .replace("tps = 50", "tps = 10_000")
             .replace("tps = 30", "tps = 10_000")
@@ -86,7 +86,7 @@ fn camara(base: &str, sink: &str, two_step: bool) -> crate::carrier::CamaraProfi
         connect_timeout_ms = 300
         response_timeout_ms = 400
         tps = 10_000
-        in_flight_delay_ms = 100
+        in_flight_delay_ms = 1_000
         query = {{ first_after_ms = 50, interval_ms_max = 100 }}
         [token]
         url = "{base}/oauth2/token"
