@@ -79,7 +79,7 @@ impl Templates {
         environment.set_fuel(Some(FUEL));
         environment.set_formatter(write_escaped);
         // What a block captures was written for its place already, and is marked so.
-        environment.set_auto_escape_callback(|_| AutoEscape::Custom("by place"));
+        environment.set_auto_escape_callback(|_| AutoEscape::Custom("by place".into()));
         environment.set_debug(false);
         environment.add_filter("upper", filters::upper);
         environment.add_filter("lower", filters::lower);
