@@ -7,6 +7,10 @@ use super::{Asked, AttemptState, Break, Effect, Illegal, Reason, Rejection, Retr
 /// No adapter waits so long for an answer. If none was applied by then, whoever waited for it is gone.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
+/// A carrier that has taken a confirmation and holds the amount after so many questions has forgotten it. To confirm once more does
+/// no harm: what is held can be taken once.
+const CONFIRM_AGAIN_AFTER: u32 = 3;
+
 impl Change {
     /// The carrier asks the subscriber for a password. Not news once the second step was asked for.
     pub(super) fn otp_needed(&mut self, index: usize, carrier_id: Option<String>) {
@@ -42,7 +46,7 @@ impl Change {
             (AttemptState::Open, Asked::Confirm | Asked::Cancel) => {
                 // Said before the request arrived that is on its way now.
             }
-            (AttemptState::Accepted, Asked::Confirm) if !too_late => {
+            (AttemptState::Accepted, Asked::Confirm) if !too_late && attempt.queries < CONFIRM_AGAIN_AFTER => {
                 // It has taken the confirmation, and is still at it.
             }
             (AttemptState::Open | AttemptState::Accepted | AttemptState::InDoubt { .. }, asked) => {
@@ -111,6 +115,7 @@ impl Change {
         attempt.state = AttemptState::Open;
         attempt.in_doubt_since = None;
         attempt.not_found_at = None;
+        attempt.queries = 0;
         attempt.next_query_at = Some(self.now.plus(ANSWER_WITHIN));
         let attempt = attempt.number;
         self.charge.state = if self.past_deadline() { State::InDoubt } else { State::Processing };

@@ -410,10 +410,12 @@ impl Change {
         match self.charge.attempts[index].state {
             AttemptState::Open | AttemptState::InDoubt { .. } | AttemptState::Accepted => {
                 let attempt = &mut self.charge.attempts[index];
+                // Until now only the loss of its answer was looked for.
+                let was_open = attempt.state == AttemptState::Open;
                 attempt.state = AttemptState::Accepted;
                 attempt.in_doubt_since = None;
                 self.hold_until(index);
-                if self.charge.attempts[index].next_query_at.is_none() {
+                if was_open || self.charge.attempts[index].next_query_at.is_none() {
                     self.schedule_query(index);
                 }
                 // Past the deadline an outcome that is still to come is a doubt; the passenger must not hear "processing" for ever.
@@ -565,15 +567,15 @@ impl Change {
         self.schedule_query(index);
     }
 
-    /// Only where the carrier replays keys, only while the passenger waits, and after a question that found nothing, where it can be
-    /// asked (M4).
+    /// Only where the carrier replays keys, only while the passenger waits, and after a question that decided nothing, where there
+    /// are questions (M4).
     fn may_resend(&self, index: usize) -> bool {
         let attempt = &self.charge.attempts[index];
         attempt.contract.replays_keys
             && matches!(attempt.state, AttemptState::InDoubt { .. })
             && attempt.asked == Asked::Take
             && !self.must_not_go_through()
-            && (attempt.not_found_at.is_some() || attempt.contract.queries.is_none())
+            && (attempt.queries > 0 || attempt.contract.queries.is_none())
     }
 
     pub(super) fn schedule_query(&mut self, index: usize) {

@@ -110,10 +110,26 @@ fn a_confirmation_that_was_not_sent_leaves_the_reservation_and_is_looked_after()
 #[test]
 fn a_confirmation_that_was_taken_is_waited_for_and_cancelled_only_when_it_is_too_late() {
     let (charge, _) = run(confirming(), [(3, evidence(1, accepted()))]);
+    assert!(charge.due_at().is_some_and(|due| due < at(14)), "{charge:?}");
     let (charge, effects) = run(charge, [(8, queried(reserved()))]);
     assert_eq!((charge.state, asks(&effects)), (State::Processing, vec![]));
     let (_, effects) = run(charge, [(61, Event::Tick), (62, queried(reserved()))]);
     assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+}
+
+#[test]
+fn a_carrier_that_has_forgotten_a_confirmation_is_given_it_again() {
+    let quick =
+        Contract { queries: Some(QuerySchedule { first_after_ms: 1_000, interval_ms_max: 1_000 }), ..two_steps() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: quick };
+    let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, reserved())), (3, evidence(1, accepted()))]);
+    for second in [5, 7] {
+        let (next, effects) = run(charge, [(second, Event::Tick), (second, queried(reserved()))]);
+        assert_eq!(asks(&effects), [] as [&Effect; 0]);
+        charge = next;
+    }
+    let (_, effects) = run(charge, [(9, Event::Tick), (9, queried(reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Confirm { attempt: 1 }]);
 }
 
 #[test]
@@ -212,6 +228,8 @@ fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() 
     let charge = doubt(Contract { replays_keys: true, ..contract() });
     let done = step(&charge, Event::Tick, due(&charge)).expect("a tick");
     assert_eq!(done.effects, [Effect::Query { attempt: 1 }]);
+    let done = step(&done.next, Event::Tick, due(&done.next)).expect("a tick");
+    assert_eq!(done.effects, [Effect::Resend { attempt: 1 }]);
     let no_replay = doubt(Contract { queries: None, ..contract() });
     assert_eq!(no_replay.due_at(), None);
 }
