@@ -12,7 +12,7 @@ use tracing::debug;
 use super::{Applied, Inner};
 use crate::{
     carrier::{Carrier, SendSlot, Urgency},
-    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference},
+    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference, Retry},
 };
 
 /// How long a request that belongs to a charge under way waits for its place.
@@ -90,9 +90,12 @@ impl Inner {
             counter!("carrier_resends_total", "carrier" => carrier.name().to_string()).increment(1);
             let text = inner.charged_text(&charge);
             let evidence = carrier.charge(slot, &charge, attempt, &text, inner.now()).await;
-            // That these bytes were not sent says nothing of those that were.
-            if evidence.finding != Finding::NotSent {
-                inner.hear(&charge, number, "resend", evidence.finding).await;
+            match evidence.finding {
+                // That these bytes were not sent, or were turned away unread, says nothing of those that were sent before.
+                Finding::NotSent | Finding::Rejected { retry: Retry::SameCarrier, .. } => {}
+                finding => {
+                    inner.hear(&charge, number, "resend", finding).await;
+                }
             }
         });
     }

@@ -33,9 +33,24 @@ const WALLS: [(&str, &[&str]); 15] = [
     ("simulator", &["money", "msisdn", "clock"]),
     // What puts the whole together may see the whole.
     ("settings", &["api", "finance", "gateway", "carrier", "subscriber", "store", "smpp", "tls", "simulator", "pure"]),
-    ("demo", &["settings", "api", "finance", "gateway", "carrier", "subscriber", "store", "simulator", "pure"]),
+    ("demo", &["settings", "api", "finance", "gateway", "carrier", "subscriber", "store", "simulator", "tls", "pure"]),
     // Its tools for the engineer speak to an SMSC without the gateway.
-    ("cli", &["settings", "api", "finance", "gateway", "carrier", "subscriber", "store", "smpp", "simulator", "pure"]),
+    (
+        "cli",
+        &[
+            "settings",
+            "api",
+            "finance",
+            "gateway",
+            "carrier",
+            "subscriber",
+            "store",
+            "smpp",
+            "simulator",
+            "tls",
+            "pure",
+        ],
+    ),
     ("lib", &[]),
 ];
 

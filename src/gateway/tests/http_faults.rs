@@ -102,8 +102,8 @@ fn struck(world: &World, operation: Operation) {
     let mut numbers = Vec::new();
     let before = world.simulator.stats().http.requests;
     for (n, fault) in faults().into_iter().enumerate() {
-        let number = format!("+77056{:06}", before as usize * 100 + n);
-        world.set_fault(FaultRule::for_number(msisdn(&number), 1, fault.clone()).on(operation));
+        let number = format!("+77056{before:04}{n:02}");
+        world.set_fault(FaultRule::for_number(msisdn(&number), 1, fault).on(operation));
         world.purchase(&number, "1234", 1, &number).expect("a charge");
         numbers.push((number, fault));
     }

@@ -103,7 +103,7 @@ fn a_template_is_tried_before_anything_is_sent() {
         ("/payments/{{ msisdn.e164 }}", "ftp://host/", "charge.url: want a path"),
         (
             "url = \"/payments/{{ msisdn.e164 }}\"",
-            "url = \"/payments\"\nheaders = { X = \"{{ city }}\\nx\" }",
+            "url = \"/payments\"\nheaders = { X = \"{{ city }}\\n{{ city }}\" }",
             "charge.headers.x: it gives a character",
         ),
         (

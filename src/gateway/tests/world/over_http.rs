@@ -20,7 +20,7 @@ pub(super) fn interfaces(over: Over, callbacks: SocketAddr, mut http: HttpConfig
             let camara = http.camara.take().unwrap_or_default();
             http.camara = Some(CamaraConfig { plain_sinks: true, ..camara });
         }
-        Over::OneApi { .. } => http.oneapi = Some(http.oneapi.take().unwrap_or_else(OneApiConfig::default)),
+        Over::OneApi { .. } => http.oneapi = Some(http.oneapi.take().unwrap_or_default()),
         Over::Cis { .. } => {
             let notify_url = Some(format!("http://{callbacks}/carriers/{}/notify", super::CARRIER));
             http.cis = Some(CisConfig { notify_url, ..http.cis.take().unwrap_or_default() });
