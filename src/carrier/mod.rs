@@ -1,8 +1,8 @@
 //! One adapter per kind of carrier interface, routing, throttling, and what a carrier's answers mean for the money.
 //!
-//! An adapter turns a charge's attempt into bytes and what comes back into [`Evidence`]; it decides nothing. What it hears
-//! without having asked (messages from passengers, receipts, late answers) it hands to the gateway as [`CarrierEvent`]s,
-//! and it acknowledges nothing before the gateway has made it durable.
+//! An adapter turns a charge's attempt into bytes and what comes back into [`Evidence`](crate::charge::Evidence); it decides
+//! nothing. What it hears without having asked (messages from passengers, receipts, late answers) it hands to the gateway as
+//! [`CarrierEvent`]s, and it acknowledges nothing before the gateway has made it durable.
 
 mod callback;
 pub mod camara;
