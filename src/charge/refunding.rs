@@ -126,7 +126,13 @@ impl Change {
                 }
                 RefundState::Accepted | RefundState::InDoubt => {
                     refund.pause(&contract, self.now);
-                    self.effects.push(Effect::QueryRefund { refund: reference });
+                    if refund.asks_by_sending_again(&contract) {
+                        refund.in_doubt_since = Some(self.now);
+                        refund.not_found_at = None;
+                        self.effects.push(Effect::Refund { refund: reference });
+                    } else {
+                        self.effects.push(Effect::QueryRefund { refund: reference });
+                    }
                 }
                 RefundState::Owed | RefundState::Done => refund.next_at = None,
             }
@@ -152,6 +158,11 @@ impl Refund {
         self.state = state;
         self.in_doubt_since = None;
         self.next_at = None;
+    }
+
+    /// The same request again, every other time: where the answer with its id was lost, it may be the only question (M4).
+    fn asks_by_sending_again(&self, contract: &Contract) -> bool {
+        self.state == RefundState::InDoubt && contract.replays_keys && self.pauses.is_multiple_of(2)
     }
 
     /// Two complete listings, far enough apart and far enough from the request, lack it (M5).

@@ -44,7 +44,7 @@ pub(crate) const CARRIER: &str = "beeline";
 pub(crate) const OTHER_CARRIER: &str = "kcell";
 pub(crate) const SHORT_NUMBER: &str = "2505";
 /// Nothing takes as long, on a busy machine either, or something is wrong.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a test wants to be different from the ordinary.
 #[derive(Clone, Debug)]
@@ -585,7 +585,7 @@ impl World {
 mod callbacks;
 mod over_http;
 
-pub(crate) use callbacks::{CallbackSent, Credential, Outcome, Told, raw};
+pub(crate) use callbacks::{CallbackSent, Credential, Outcome, Told, exchange, raw};
 
 impl Drop for World {
     fn drop(&mut self) {

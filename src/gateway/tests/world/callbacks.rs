@@ -44,6 +44,8 @@ pub(crate) enum Outcome {
     /// Nothing was taken.
     NotTaken,
     Refunded,
+    /// What no interface knows.
+    Unheard,
 }
 
 /// A callback, ready to be sent.
@@ -82,6 +84,7 @@ impl Told {
             Outcome::Charged => "carrier-billing.v0.payment-completed",
             Outcome::NotTaken => "carrier-billing.v0.payment-denied",
             Outcome::Refunded => "carrier-billing-refund.v0.refund-completed",
+            Outcome::Unheard => "carrier-billing.v0.payment-vanished",
         };
         let body = json!({
             "id": self.event, "source": "/carrier", "type": format!("org.camaraproject.{kind}"), "specversion": "1.0",
@@ -101,6 +104,7 @@ impl Told {
             Outcome::Charged => "Charged",
             Outcome::NotTaken => "Denied",
             Outcome::Refunded => "Refunded",
+            Outcome::Unheard => "Vanished",
         };
         let mut body = json!({ "amountTransaction": {
             "endUserId": format!("tel:{}", self.number),
@@ -124,6 +128,7 @@ impl Told {
         let result = match self.outcome {
             Outcome::Charged | Outcome::Refunded => "0",
             Outcome::NotTaken => "220",
+            Outcome::Unheard => "999",
         };
         let account = self.number.trim_start_matches('+');
         let values = ["notify", account, &self.amount, &self.wire_reference, &self.carrier_id, result];
@@ -179,6 +184,11 @@ impl World {
 
 /// Writes these bytes on a new connection; the status of the answer. `None` if there is none.
 pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Option<u16> {
+    exchange(address, bytes).map(|(status, _)| status)
+}
+
+/// Writes these bytes on a new connection, which the other side is to close; status and body of the answer. `None` if there is none.
+pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     // Who is refused by the head alone may not get rid of the body.
@@ -186,5 +196,7 @@ pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Option<u16> {
     let mut answer = Vec::new();
     let _reset = stream.read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer);
-    text.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+    let status = text.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Some((status, body))
 }
