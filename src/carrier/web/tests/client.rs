@@ -1,5 +1,7 @@
 use std::time::Instant;
 
+use reqwest::Method;
+
 use super::*;
 
 #[tokio::test]
