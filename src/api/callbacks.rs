@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::{
     Extension, Router,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{DefaultBodyLimit, FromRequest, Path, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
@@ -34,18 +34,23 @@ pub(super) fn router(gateway: Gateway, body_within: Duration) -> Router {
 
 /// Reads the body within its bounds: who sends it drop by drop holds a place of the listener no longer than that.
 async fn read_in_time(State(within): State<Duration>, mut request: Request, next: Next) -> Response {
+    let too_large = || closing(Problem::new(Code::PayloadTooLarge, format!("at most {BODY_BYTES_MAX} bytes")));
+    if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return too_large();
+    }
     DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
     let (parts, body) = request.into_parts();
     let unread = Request::from_parts(parts.clone(), body);
-    let problem = match timeout(within, Bytes::from_request(unread, &())).await {
-        Ok(Ok(body)) => return next.run(Request::from_parts(parts, Body::from(body))).await,
-        Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(Code::PayloadTooLarge, format!("at most {BODY_BYTES_MAX} bytes"))
-        }
-        Ok(Err(_)) => Problem::new(Code::BadRequest, "the body ended too soon"),
-        Err(_) => Problem::new(Code::BadRequest, "the body did not come in time"),
-    };
-    // The rest of the body is not worth reading, so the connection ends with the answer.
+    match timeout(within, Bytes::from_request(unread, &())).await {
+        Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        Ok(Err(_)) => closing(Problem::new(Code::BadRequest, "the body ended too soon")),
+        Err(_) => closing(Problem::new(Code::BadRequest, "the body did not come in time")),
+    }
+}
+
+/// The rest of the body is not worth reading, so the connection ends with the answer.
+fn closing(problem: Problem) -> Response {
     problem.with(header::CONNECTION, HeaderValue::from_static("close")).into_response()
 }
 

@@ -117,7 +117,8 @@ impl Inner {
     async fn weigh_notice(self: &Arc<Self>, notice: &Notice) -> Result<bool, ApplyError> {
         let Some((charge, number)) = self.owner_of_notice(notice).await? else { return Ok(false) };
         fail_point!("gateway-before-callback");
-        let evidence = notice.evidence(number).filter(|evidence| !names_another_amount(&evidence.finding, charge.order.amount));
+        let evidence =
+            notice.evidence(number).filter(|evidence| !names_another_amount(&evidence.finding, charge.order.amount));
         match evidence {
             Some(evidence) => {
                 let applied = self.apply(charge.reference, Some(charge), Event::Evidence(evidence)).await?;

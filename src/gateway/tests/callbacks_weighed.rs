@@ -147,7 +147,9 @@ fn a_callback_about_a_payment_that_is_not_known_yet_waits_for_it() {
         let hand = ManualClock::new(Clock::System.now());
         let world = World::new(Setting { over, clock: Clock::Manual(hand.clone()), ..Setting::default() });
         // Taken, and the answer with the id is lost.
-        world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, Fault::HttpResetAfter).on(Operation::Charge));
+        for fault in [Fault::HttpResetAfter, Fault::HttpCallbackLost] {
+            world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, fault).on(Operation::Charge));
+        }
         let charge = world.bought(ANNA, "1234", "k");
         assert_eq!(charge.state, State::InDoubt);
         let wire_reference = &charge.last_attempt().expect("one").wire_reference;
@@ -184,7 +186,8 @@ fn what_waits_for_payments_that_nobody_has_is_bounded_and_the_carrier_calls_agai
         let mut answers = Vec::new();
         for n in 0..6 {
             let carrier_id = format!("stranger-{n}");
-            let told = Told { event: carrier_id.clone(), carrier_id, wire_reference: String::new(), ..Told::charged(&charge) };
+            let told =
+                Told { event: carrier_id.clone(), carrier_id, wire_reference: String::new(), ..Told::charged(&charge) };
             let mut sent = told.as_sent(over, Credential::Right);
             if matches!(over, Over::Camara { .. }) {
                 sent.path = "events".into();
@@ -197,7 +200,8 @@ fn what_waits_for_payments_that_nobody_has_is_bounded_and_the_carrier_calls_agai
         // What has an owner needs no room.
         let told = Told { carrier_id: id_of(&charge), ..Told::charged(&charge) };
         assert!((200..300).contains(&world.call_back(&told.as_sent(over, Credential::Right))));
-        let again = world.run(world.gateway().wait(charge.reference, PATIENCE)).expect("the store").expect("the charge");
+        let again =
+            world.run(world.gateway().wait(charge.reference, PATIENCE)).expect("the store").expect("the charge");
         assert_eq!(again.state, State::Charged);
     }
 }

@@ -74,7 +74,9 @@ fn killed_before_or_after_the_cancellation_nobody_pays_and_what_was_held_is_let_
     for point in ["gateway-before-second-step", "gateway-after-second-step"] {
         for (over, sqlite) in [TWO_STEPS[0], TWO_STEPS[2]] {
             let (mut world, hand) = by_hand(over, !sqlite);
-            world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, Fault::HttpResetAfter).on(Operation::Reserve));
+            for lost in [Fault::HttpResetAfter, Fault::HttpCallbackLost] {
+                world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, lost).on(Operation::Reserve));
+            }
             let charge = world.bought(ANNA, "1234", "k");
             assert_eq!(charge.state, State::InDoubt);
             let held = hold(point);
@@ -113,7 +115,8 @@ fn m14_killed_before_or_after_a_refund_was_asked_for_it_goes_back_once() {
             let again = world.gateway().refund(charge.reference, Some(Money::kzt(3_000)), "finance", "r");
             assert_eq!(world.run(again).expect("the same refund").0.refunds.len(), 1);
             let long = Duration::from_secs(3_700);
-            let done = until(&world, &hand, long, charge.reference, |charge| charge.refunds[0].state == RefundState::Done);
+            let done =
+                until(&world, &hand, long, charge.reference, |charge| charge.refunds[0].state == RefundState::Done);
             assert_eq!((done.state, done.refunds.len()), (State::Charged, 1), "{point} {over:?}");
             assert_eq!(world.simulator.ledger().refunded_of(msisdn(ANNA)), Money::kzt(3_000), "{point} {over:?}");
             no_violation(&world);
@@ -126,11 +129,13 @@ fn m14_killed_before_or_after_a_refund_was_asked_for_it_goes_back_once() {
 fn killed_before_or_after_a_callback_was_applied_the_carrier_calls_again_and_it_counts_once() {
     for point in ["gateway-before-callback", "gateway-after-callback"] {
         // The third kind of callback only asks: nothing is applied from it.
-        for (over, sqlite) in [ONE_STEP[1], (Over::Cis { two_step: false }, false), (Over::Cis { two_step: false }, true)] {
+        for (over, sqlite) in
+            [ONE_STEP[1], (Over::Cis { two_step: false }, false), (Over::Cis { two_step: false }, true)]
+        {
             let (mut world, hand) = by_hand(over, sqlite);
-            world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, Fault::HttpResetAfter).on(Operation::Charge));
-            // What it tells of its own accord is lost too.
-            world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, Fault::HttpCallbackLost).on(Operation::Charge));
+            for lost in [Fault::HttpResetAfter, Fault::HttpCallbackLost] {
+                world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, lost).on(Operation::Charge));
+            }
             let charge = world.bought(ANNA, "1234", "k");
             assert_eq!(charge.state, State::InDoubt);
             let wire_reference = &charge.last_attempt().expect("one").wire_reference;
@@ -149,7 +154,8 @@ fn killed_before_or_after_a_callback_was_applied_the_carrier_calls_again_and_it_
             for _ in 0..2 {
                 assert!((200..300).contains(&world.call_back(&told)), "{point} {over:?}");
             }
-            let charge = until(&world, &hand, Duration::ZERO, charge.reference, |charge| charge.state == State::Charged);
+            let charge =
+                until(&world, &hand, Duration::ZERO, charge.reference, |charge| charge.state == State::Charged);
             assert_eq!((charge.attempts.len(), world.taken(ANNA)), (1, 8_000), "{point} {over:?}");
             world.audit();
         }
@@ -165,9 +171,8 @@ fn killed_before_or_after_an_answer_was_applied_it_is_taken_once() {
             let reference = world.purchase(ANNA, "1234", 1, "k").expect("a charge").charge().reference;
             reached();
             kill_and_start(&mut world, held);
-            let charge = world.until("it is decided", |world| {
-                Some(world.charge(reference)).filter(|charge| !charge.state.is_open())
-            });
+            let charge = world
+                .until("it is decided", |world| Some(world.charge(reference)).filter(|charge| !charge.state.is_open()));
             // What was never sent is sent again only where the carrier replays keys.
             let sent = point != "gateway-before-send" || !matches!(over, Over::Camara { .. });
             let expected = if sent { 8_000 } else { 0 };

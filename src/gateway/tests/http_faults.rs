@@ -26,6 +26,7 @@ pub(super) fn faults() -> Vec<Fault> {
         Fault::HttpErrorAfter { status: 500 },
         Fault::HttpThrottle { retry_after_s: 0 },
         Fault::HttpRedirect,
+        Fault::HttpForbidden,
         Fault::HttpTokenExpired,
         Fault::HttpDuplicate { charged: false },
         Fault::HttpDuplicate { charged: true },

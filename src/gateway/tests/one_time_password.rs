@@ -136,6 +136,10 @@ fn a_validation_whose_answer_is_lost_is_asked_about_and_one_that_was_lost_can_be
         world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, lost).on(Operation::Validate));
         let state = enter(&world, reference, RIGHT).expect("it waits for one").state;
         assert!(!state.is_not_taken(), "{lost:?}: {state:?}");
+        if lost == Fault::HttpTokenExpired {
+            // A token that was just got is not asked for anew: nobody hammers the token end point.
+            std::thread::sleep(Duration::from_millis(1_100));
+        }
         if !was_done {
             assert_eq!((world.charge(reference).state, world.taken(ANNA)), (State::AwaitingOtp, 0), "{lost:?}");
             enter(&world, reference, RIGHT).expect("it waits for one");

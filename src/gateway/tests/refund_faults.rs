@@ -138,7 +138,9 @@ fn m14_a_payment_that_the_carrier_never_named_to_us_is_owed_and_not_waited_for()
     for over in &CARRIERS[..2] {
         let (world, hand) = world(*over);
         let number = "+77051111111";
-        world.set_fault(FaultRule::for_number(msisdn(number), 1, Fault::HttpResetAfter).on(Operation::Charge));
+        for fault in [Fault::HttpResetAfter, Fault::HttpCallbackLost] {
+            world.set_fault(FaultRule::for_number(msisdn(number), 1, fault).on(Operation::Charge));
+        }
         let charge = world.bought(number, "1234", number);
         assert_eq!(charge.state, State::InDoubt);
         let seen = Resolution { charged: true, by: "audit".into(), because: "the carrier's books".into() };

@@ -40,8 +40,8 @@ fn world(asked: bool) -> World {
         setting.asked = looked_up;
     }
     let world = World::new(setting);
-    let moved = Subscriber { conditions: [Condition::Unknown].into(), ..Subscriber::with_balance(100_000) };
-    world.simulator.set_subscriber(msisdn(ANNA), moved).expect("room");
+    let moved = FaultRule { msisdn: Some(msisdn(ANNA)), ..FaultRule::always(Fault::HttpNotOurSubscriber) };
+    world.set_fault(moved.on(Operation::Charge));
     let facts = SubscriberFacts { carrier: Some(OTHER_CARRIER.into()), ..SubscriberFacts::NONE };
     world.simulator.set_facts(msisdn(ANNA), facts).expect("room");
     world
@@ -104,7 +104,8 @@ fn a_passenger_who_wrote_from_a_number_that_moved_gets_the_ticket_by_text() {
     world.sms(ANNA, "1234");
     let charge = world.until_state(ANNA, "charged");
     assert_eq!((carriers_of(&charge), paid(&world)), (vec![CARRIER, OTHER_CARRIER], (0, 8_000)));
-    let texts = || [world.texts(ANNA), other(&world).inbox(msisdn(ANNA)).into_iter().map(|sms| sms.text).collect()].concat();
+    let texts =
+        || [world.texts(ANNA), other(&world).inbox(msisdn(ANNA)).into_iter().map(|sms| sms.text).collect()].concat();
     world.until("the ticket is there", |_| (!texts().is_empty()).then_some(()));
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(texts().len(), 1, "{:?}", texts());
@@ -140,6 +141,7 @@ fn m07_in_doubt_nothing_is_sent_to_the_other_carrier() {
         Fault::HttpForbidden,
     ] {
         let world = world(true);
+        world.simulator.clear_faults();
         silence_the_look_up(&world);
         world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, lost).on(Operation::Charge));
         let charge = world.bought(ANNA, "1234", "k");

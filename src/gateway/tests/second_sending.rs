@@ -35,8 +35,10 @@ fn m04_a_second_sending_that_is_turned_away_leaves_the_doubt_until_there_is_evid
         let mut numbers = Vec::new();
         for (n, first) in firsts.into_iter().enumerate() {
             for (m, second) in seconds.into_iter().enumerate() {
-                let number = format!("+7705600{n:02}{m:02}0");
-                world.set_fault(FaultRule::for_number(msisdn(&number), 1, first).on(taking));
+                let number = format!("+770560{n:02}{m:02}0");
+                for fault in [first, Fault::HttpCallbackLost] {
+                    world.set_fault(FaultRule::for_number(msisdn(&number), 1, fault).on(taking));
+                }
                 assert_eq!(world.bought(&number, "1234", &number).state, State::InDoubt, "{over:?} {first:?}");
                 world.set_fault(FaultRule::for_number(msisdn(&number), 1, second).on(taking));
                 // What it is asked meanwhile it does not answer.

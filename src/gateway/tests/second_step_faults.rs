@@ -29,7 +29,9 @@ fn whatever_goes_wrong_with_a_cancellation_nobody_pays_and_what_was_held_is_let_
         // The amount is held, and the answer that says so is lost.
         for (n, fault) in faults.iter().enumerate() {
             let number = format!("+770560000{n:02}");
-            world.set_fault(FaultRule::for_number(msisdn(&number), 1, Fault::HttpResetAfter).on(Operation::Reserve));
+            for lost in [Fault::HttpResetAfter, Fault::HttpCallbackLost] {
+                world.set_fault(FaultRule::for_number(msisdn(&number), 1, lost).on(Operation::Reserve));
+            }
             assert_eq!(world.bought(&number, "1234", &number).state, State::InDoubt);
             world.set_fault(FaultRule::for_number(msisdn(&number), 1, *fault).on(Operation::Cancel));
             numbers.push(number);

@@ -212,7 +212,8 @@ async fn a_redirect_of_any_kind_is_an_answer_to_any_method_and_is_not_followed()
                 read_request(&mut stream).await
             };
             let asking = async {
-                let answer = answered(client.send(WebRequest { method: method.clone(), ..charge_at(peer.url()) }).await);
+                let answer =
+                    answered(client.send(WebRequest { method: method.clone(), ..charge_at(peer.url()) }).await);
                 drop(client);
                 answer.0.to_string()
             };
@@ -227,7 +228,8 @@ async fn a_redirect_of_any_kind_is_an_answer_to_any_method_and_is_not_followed()
 #[tokio::test]
 async fn a_body_is_bytes_as_they_came_whatever_it_is_said_to_be() {
     // Nothing is unpacked: a few bytes cannot become many.
-    let not_gzip = outcome_of(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\xff\x00").await;
+    let not_gzip =
+        outcome_of(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\xff\x00").await;
     let Outcome::Answer(answer) = not_gzip else { panic!("{not_gzip:?}") };
     assert_eq!(&answer.body[..], b"\x1f\x8b\xff\x00");
     let not_utf_8 = outcome_of(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n\xed\xa0\x80").await;

@@ -162,7 +162,8 @@ fn token(shown: Credential) -> Option<String> {
 impl CallbackSent {
     /// As it goes over the wire.
     pub(crate) fn bytes(&self, carrier: &str) -> Vec<u8> {
-        let mut text = format!("POST /carriers/{carrier}/{} HTTP/1.1\r\nhost: smsbus\r\nconnection: close\r\n", self.path);
+        let mut text =
+            format!("POST /carriers/{carrier}/{} HTTP/1.1\r\nhost: smsbus\r\nconnection: close\r\n", self.path);
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
