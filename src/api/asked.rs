@@ -41,7 +41,9 @@ pub(super) struct NewOtp {
 }
 
 fn zeroizing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
-    String::deserialize(deserializer).map(Zeroizing::new)
+    // serde's own words quote what is there instead.
+    let no_text = |_| serde::de::Error::custom("expected a string");
+    String::deserialize(deserializer).map(Zeroizing::new).map_err(no_text)
 }
 
 /// Passes on a one-time password

@@ -93,7 +93,7 @@ pub async fn serve_callbacks(listener: TcpListener, gateway: Gateway, stop: Canc
         first_request: Duration::from_secs(10),
         drain: Duration::from_secs(5),
     };
-    accept(listener, callbacks::router(gateway), bounds, stop).await;
+    accept(listener, callbacks::router(gateway, bounds.first_request), bounds, stop).await;
     Ok(())
 }
 

@@ -51,7 +51,10 @@ pub struct Refund {
     /// The carrier's own id of the refund, if it has told one.
     #[serde(default)]
     pub carrier_id: Option<String>,
-    /// Since when it has been in doubt.
+    /// When the carrier first heard this name, if it did: no earlier than this.
+    #[serde(default)]
+    pub named_at: Option<Timestamp>,
+    /// Since when it has been in doubt; what was sent again was sent no later.
     #[serde(default)]
     pub in_doubt_since: Option<Timestamp>,
     /// When a complete listing first lacked it (M5).
@@ -82,6 +85,7 @@ impl Refund {
             opened_at: now,
             tries: 0,
             carrier_id: None,
+            named_at: None,
             in_doubt_since: None,
             not_found_at: None,
             pauses: 0,
@@ -102,6 +106,7 @@ impl Refund {
     pub(super) fn request(&mut self, contract: &Contract, now: Timestamp) {
         self.state = RefundState::Requested;
         self.tries = self.tries.saturating_add(1);
+        self.named_at = Some(now);
         self.in_doubt_since = None;
         self.not_found_at = None;
         self.pause(contract, now);

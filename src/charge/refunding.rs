@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{clock::Timestamp, money::Money};
 
-/// So long after the doubt began, a carrier that replays keys is taken to know this one still. None of them tells how long it
-/// does, and a forgotten key would give the money back twice.
+/// So long after it first heard a key, a carrier that replays keys is taken to know it still. None of them tells how long it does,
+/// and a forgotten key would give the money back twice.
 const KEYS_ARE_KNOWN_FOR: Duration = Duration::from_secs(3_600);
 
 impl Change {
@@ -126,6 +126,7 @@ impl Change {
                 RefundState::Waiting => {
                     // It was not sent, or definitely not taken: the same try.
                     refund.state = RefundState::Requested;
+                    refund.named_at = Some(self.now);
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::Refund { refund: reference });
                 }
@@ -136,6 +137,9 @@ impl Change {
                     self.effects.push(Effect::QueryRefund { refund: reference });
                 }
                 RefundState::InDoubt if refund.may_be_resent(&contract, self.now) => {
+                    // What is sent now may arrive as late as the first: absence counts from here (M5).
+                    refund.in_doubt_since = Some(self.now);
+                    refund.not_found_at = None;
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::ResendRefund { refund: reference });
                 }
@@ -171,9 +175,9 @@ impl Refund {
 
     /// By turns with the questions, which not every carrier can answer (M4).
     fn may_be_resent(&self, contract: &Contract, now: Timestamp) -> bool {
-        let Some(began) = self.in_doubt_since else { return false };
-        let its_turn = self.pauses % 2 == 1 || contract.queries.is_none();
-        contract.replays_keys && its_turn && now < began.plus(KEYS_ARE_KNOWN_FOR)
+        let its_turn = !self.pauses.is_multiple_of(2) || contract.queries.is_none();
+        let is_known = self.named_at.is_some_and(|named| now < named.plus(KEYS_ARE_KNOWN_FOR));
+        contract.replays_keys && its_turn && is_known
     }
 
     /// Two complete listings, far enough apart and far enough from the request, lack it (M5).

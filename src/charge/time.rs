@@ -40,7 +40,13 @@ impl Change {
         match attempt.state {
             // Its own answer should have come long ago.
             AttemptState::Open => return self.doubtful(index, Doubt::Timeout),
-            _ if self.may_resend(index) => self.effects.push(Effect::Resend { attempt: number }),
+            _ if self.may_resend(index) => {
+                // What is sent now may arrive as late as the first: absence counts from here (M5).
+                let attempt = &mut self.charge.attempts[index];
+                attempt.in_doubt_since = Some(self.now);
+                attempt.not_found_at = None;
+                self.effects.push(Effect::Resend { attempt: number });
+            }
             _ if can_query => self.effects.push(Effect::Query { attempt: number }),
             // It could only be sent again, and for that it is too late.
             _ => {

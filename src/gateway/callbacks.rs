@@ -2,18 +2,38 @@
 
 use std::sync::Arc;
 
+use fail::fail_point;
 use metrics::counter;
+use thiserror::Error;
 use tracing::{debug, warn};
 
 use super::{ApplyError, Gateway, Inner};
 use crate::{
     carrier::{About, CallbackAnswer, CallbackRequest, Notice},
-    charge::{CarrierName, Charge, Event, Reference},
+    charge::{CarrierName, Charge, Event, Finding, Reference},
+    money::Money,
     store::{Outcome, Owner, ParkedReceipt, StoreError, Write},
 };
 
 /// Callbacks parked for one id of a carrier that are looked at together.
 const PARKED_MAX: u32 = 32;
+
+/// Why a callback is not kept. The carrier calls again.
+#[derive(Debug, Error)]
+enum NotKept {
+    /// The store failed, or the charge could not be changed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// It would have to wait for its charge, and too much waits already.
+    #[error("{0} receipts and callbacks wait for their charges already")]
+    NoRoom(u64),
+}
+
+impl From<StoreError> for NotKept {
+    fn from(error: StoreError) -> NotKept {
+        NotKept::Apply(error.into())
+    }
+}
 
 impl Gateway {
     /// Takes in a callback. What it says is durable on return, if the answer is a success; otherwise the carrier calls again, or
@@ -42,7 +62,7 @@ impl Gateway {
             for notice in notices {
                 inner.take_notice(notice).await?;
             }
-            Ok::<(), ApplyError>(())
+            Ok::<(), NotKept>(())
         });
         match taken.await {
             Ok(Ok(())) => {
@@ -50,7 +70,7 @@ impl Gateway {
                 callback.answer
             }
             Ok(Err(error)) => {
-                count("unavailable");
+                count(if matches!(error, NotKept::NoRoom(_)) { "no_room" } else { "unavailable" });
                 warn!(carrier = %name, %error, "a callback cannot be kept now; the carrier is asked to call again");
                 CallbackAnswer::bare(503)
             }
@@ -61,7 +81,7 @@ impl Gateway {
 
 impl Inner {
     /// Weighs what a callback says, or parks it.
-    async fn take_notice(self: &Arc<Self>, notice: Notice) -> Result<(), ApplyError> {
+    async fn take_notice(self: &Arc<Self>, notice: Notice) -> Result<(), NotKept> {
         if self.weigh_notice(&notice).await? {
             return Ok(());
         }
@@ -71,6 +91,11 @@ impl Inner {
             counter!("callbacks_unowned_total", "carrier" => notice.carrier.to_string()).increment(1);
             return Ok(());
         };
+        // Whoever has the credential could fill the store with ids that nobody has.
+        let waiting = self.store.parked_count().await?;
+        if waiting >= self.config.parked_max {
+            return Err(NotKept::NoRoom(waiting));
+        }
         let parked = ParkedReceipt {
             id: notice.parked_id(),
             carrier: notice.carrier.clone(),
@@ -94,9 +119,13 @@ impl Inner {
             return self.ask_about_refund(&notice.carrier, reference, refund).await;
         }
         let Some((charge, number)) = self.owner_of_notice(notice).await? else { return Ok(false) };
-        match notice.evidence(number) {
+        fail_point!("gateway-before-callback");
+        let evidence =
+            notice.evidence(number).filter(|evidence| !names_another_amount(&evidence.finding, charge.order.amount));
+        match evidence {
             Some(evidence) => {
                 let applied = self.apply(charge.reference, Some(charge), Event::Evidence(evidence)).await?;
+                fail_point!("gateway-after-callback");
                 self.follow(&applied);
             }
             None => self.query(charge, number),
@@ -154,6 +183,11 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// That another amount was taken than was asked for is no proof that ours was: what was taken, the carrier is asked.
+fn names_another_amount(finding: &Finding, asked: Money) -> bool {
+    matches!(finding, Finding::Charged { amount: Some(amount), .. } if *amount != asked)
 }
 
 fn unreadable(id: &str, error: &serde_json::Error) -> StoreError {

@@ -34,6 +34,8 @@ pub struct GatewayConfig {
     pub replies_per_hour_max: u64,
     /// How long a text without a ticket is worth sending.
     pub reply_ttl_seconds: u64,
+    /// Receipts and callbacks that wait for the charge they belong to; above that a carrier is asked to call back later.
+    pub parked_max: u64,
     /// The pause before a definite but passing no is tried again; it doubles with each try.
     pub retry_pause_ms: u64,
     /// How often deadlines, queries and waiting messages are looked at.
@@ -55,6 +57,7 @@ impl Default for GatewayConfig {
             mo_backlog_seconds: 20,
             replies_per_hour_max: 20,
             reply_ttl_seconds: 3_600,
+            parked_max: 100_000,
             retry_pause_ms: 250,
             sweep_interval_ms: 500,
         }
@@ -83,6 +86,7 @@ impl GatewayConfig {
         within("mo_backlog_seconds", self.mo_backlog_seconds, 0..=3_600);
         within("replies_per_hour_max", self.replies_per_hour_max, 1..=1_000);
         within("reply_ttl_seconds", self.reply_ttl_seconds, 1..=86_400);
+        within("parked_max", self.parked_max, 1..=10_000_000);
         within("retry_pause_ms", self.retry_pause_ms, 1..=60_000);
         within("sweep_interval_ms", self.sweep_interval_ms, 10..=60_000);
         problems

@@ -1,6 +1,8 @@
 //! The whole API, called in-process over a real gateway and a simulated carrier.
 
 mod access;
+mod asked;
+mod callbacks;
 mod charges;
 mod connections;
 mod documents;

@@ -27,8 +27,8 @@ use crate::{
         },
     },
     charge::{
-        Attempt, AttemptState, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource, Finding, Reference,
-        Refund, Retry,
+        Attempt, AttemptState, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource, Finding, Reason,
+        Reference, Refund, Retry,
     },
     clock::Timestamp,
     msisdn::Msisdn,
@@ -240,11 +240,20 @@ impl HttpCarrier {
         self.ask(Operation::Status, &self.context(charge, attempt)).await
     }
 
-    /// Has the carrier give money back. [`Finding::Charged`] means that it went back.
+    /// Has the carrier give money back. [`Finding::Charged`] means that it went back; a definite no is also said of what cannot be
+    /// asked for here, because the profile has no refund or the payment's id is not known: a person has to give that back.
     pub async fn refund(&self, slot: WebSlot, charge: &Charge, refund: &Refund) -> Finding {
-        match self.refund_context(charge, refund) {
-            Some(context) => self.exchange(slot, Operation::Refund, &context).await.finding(),
-            None => Finding::NotSent,
+        let Some(context) = self.refund_context(charge, refund) else { return Finding::NotSent };
+        match self.0.profile.render(Operation::Refund, &context, &self.0.secrets.load()) {
+            Ok(request) => self.exchange_request(slot, Operation::Refund, &context, request).await.finding(),
+            Err(error @ (RenderError::NotOffered(_) | RenderError::NotKnown { .. })) => {
+                let (reason, detail) = (Reason::CarrierRefused, error.to_string());
+                Finding::Rejected { reason, retry: Retry::Never, detail }
+            }
+            Err(error) => {
+                self.complain(Operation::Refund, &context, &error);
+                Finding::NotSent
+            }
         }
     }
 

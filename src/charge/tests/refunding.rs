@@ -70,10 +70,11 @@ fn m04_a_refund_in_doubt_is_sent_again_in_the_same_bytes_only_where_keys_replay_
             let due = charge.due_at().expect("a look");
             let done = step(&charge, Event::Tick, due).expect("a tick");
             match done.effects.as_slice() {
-                [Effect::ResendRefund { .. }] => resent.push(due.since(at(11)).as_secs()),
+                [Effect::ResendRefund { .. }] => resent.push(due.since(at(10)).as_secs()),
                 effects => assert_eq!(effects, [Effect::QueryRefund { refund: reference(10) }]),
             }
             charge = done.next;
+            assert_eq!(charge.refunds[0].named_at, Some(at(10)));
             assert_eq!((state(&charge), charge.refunds[0].wire_reference()), (RefundState::InDoubt, name.clone()));
         }
         assert_eq!(!resent.is_empty(), may_resend);

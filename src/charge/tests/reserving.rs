@@ -267,6 +267,24 @@ fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() 
 }
 
 #[test]
+fn m05_absence_is_counted_from_the_last_time_that_it_was_sent() {
+    let quick = QuerySchedule { first_after_ms: 40_000, interval_ms_max: 40_000 };
+    let replays = Contract { replays_keys: true, queries: Some(quick), in_flight_delay_ms: 30_000, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let long = Terms { ticket_deadline: at(1_000), late_success: LateSuccess::Refund };
+    let charge = Charge::new(reference(1), samples::order(T0), long);
+    let absent = || queried(Finding::NotFound { complete: true });
+    let doubt = [(1, open), (2, evidence(1, doubtful(Doubt::Timeout))), (42, Event::Tick), (43, absent())];
+    let (charge, effects) = run(run(charge, doubt).0, [(82, Event::Tick)]);
+    assert_eq!(effects, [Effect::Resend { attempt: 1 }]);
+    // Two listings lack it, but the second sending may still be on its way.
+    let (charge, _) = run(charge, [(83, absent()), (111, absent())]);
+    assert_eq!(charge.state, State::InDoubt);
+    let (charge, _) = run(charge, [(113, absent()), (144, absent())]);
+    assert_eq!(charge.state, State::Rejected(Reason::CarrierUnavailable));
+}
+
+#[test]
 fn m04_the_answer_to_a_repeat_counts_as_the_first_one_but_not_that_it_was_turned_away() {
     let replays = Contract { replays_keys: true, queries: None, ..contract() };
     let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };

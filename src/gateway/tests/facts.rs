@@ -68,7 +68,7 @@ fn crm(simulator: &Simulator) -> Source {
     Source { name: "crm".into(), carrier: carrier(), asking: asking(), kind }
 }
 
-fn portability(simulator: &Simulator) -> LookUp {
+pub(super) fn portability(simulator: &Simulator) -> LookUp {
     LookUp { name: "portability".into(), asking: asking(), kind: LookUpKind::Profile(profile(simulator)) }
 }
 

@@ -16,7 +16,7 @@ const CARRIERS: [Over; 6] = [
 ];
 
 /// Whatever can happen to a request for money.
-fn faults() -> Vec<Fault> {
+pub(super) fn faults() -> Vec<Fault> {
     vec![
         Fault::HttpTimeOutBefore { ms: 600 },
         Fault::HttpTimeOutAfter { ms: 600 },
@@ -26,6 +26,7 @@ fn faults() -> Vec<Fault> {
         Fault::HttpErrorAfter { status: 500 },
         Fault::HttpThrottle { retry_after_s: 0 },
         Fault::HttpRedirect,
+        Fault::HttpForbidden,
         Fault::HttpTokenExpired,
         Fault::HttpDuplicate { charged: false },
         Fault::HttpDuplicate { charged: true },
@@ -48,7 +49,7 @@ fn world(over: Over) -> World {
 }
 
 /// No request broke the interface's specification.
-fn no_violation(world: &World) {
+pub(super) fn no_violation(world: &World) {
     let http = world.simulator.stats().http;
     assert_eq!(http.violations, 0, "{:?}", http.violations_last);
 }

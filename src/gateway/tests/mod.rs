@@ -1,6 +1,10 @@
 //! The engine against a carrier over real sockets.
 
+mod callbacks_refused;
+mod callbacks_weighed;
 mod crashes;
+#[cfg(feature = "failpoints")]
+mod crashes_over_http;
 mod evidence;
 mod facts;
 mod http_faults;
@@ -11,15 +15,21 @@ mod limits;
 mod links;
 mod long_texts;
 mod messages_in_parts;
+mod one_time_password;
 mod pressure;
 mod purchases;
 mod receipt_forms;
 mod receipts;
+mod refund_faults;
 mod relay;
+mod reroute;
 mod responses;
+mod second_sending;
+mod second_step_faults;
 mod slots;
 mod stopping;
 mod ticket_service;
+mod token_faults;
 mod webhook;
 pub(crate) mod world;
 mod zones;

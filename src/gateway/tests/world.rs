@@ -21,7 +21,7 @@ use crate::{
         Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings,
         web::{WebClient, WebClientConfig},
     },
-    charge::{CarrierName, Channel, Charge, Reference, State},
+    charge::{CarrierName, Channel, Charge, Reference, RefundState, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
     gateway::{
@@ -40,9 +40,11 @@ use crate::{
 };
 
 pub(crate) const CARRIER: &str = "beeline";
+/// The other carrier, where a test wants two.
+pub(crate) const OTHER_CARRIER: &str = "kcell";
 pub(crate) const SHORT_NUMBER: &str = "2505";
 /// Nothing takes as long, on a busy machine either, or something is wrong.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a test wants to be different from the ordinary.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct Setting {
     pub(crate) asked: fn(&Simulator) -> (Vec<Source>, Option<LookUp>),
     /// How the carrier's subscribers are charged.
     pub(crate) over: Over,
+    /// A second carrier, with prefixes, subscribers and books of its own, and how it charges.
+    pub(crate) second: Option<Over>,
     /// Lines added to the carrier's profile.
     pub(crate) profile: String,
     /// SQLite in a temporary folder instead of the model in memory.
@@ -104,6 +108,7 @@ impl Default for Setting {
             facts: FactsSettings::default(),
             asked: |_| (Vec::new(), None),
             over: Over::Smpp,
+            second: None,
             profile: String::new(),
             sqlite: false,
             clock: Clock::System,
@@ -115,6 +120,8 @@ impl Default for Setting {
 
 pub(crate) struct World {
     pub(crate) simulator: Simulator,
+    /// The other carrier, where the setting wants one.
+    pub(crate) other: Option<Simulator>,
     outside: Runtime,
     process: Option<Process>,
     setting: Setting,
@@ -137,17 +144,21 @@ impl World {
     pub(crate) fn new(setting: Setting) -> World {
         let outside = runtime();
         let callbacks = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let mut simulated = setting.simulator.clone();
-        simulated.charging = Charging { at: setting.charged_at };
-        if setting.over != Over::Smpp {
-            simulated.http =
-                over_http::interfaces(setting.over, callbacks.local_addr().expect("an address"), simulated.http);
-        }
-        let simulator = outside.block_on(Simulator::start(simulated)).expect("a free port");
+        let simulated = |name, over| {
+            let mut simulated = setting.simulator.clone();
+            simulated.charging = Charging { at: setting.charged_at };
+            if over != Over::Smpp {
+                let callbacks = callbacks.local_addr().expect("an address");
+                simulated.http = over_http::interfaces(over, name, callbacks, simulated.http);
+            }
+            outside.block_on(Simulator::start(simulated)).expect("a free port")
+        };
+        let simulator = simulated(CARRIER, setting.over);
+        let other = setting.second.map(|over| simulated(OTHER_CARRIER, over));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let relay = setting.relayed.then(|| outside.block_on(Relay::start(simulator.smpp_address())));
         let memory = Memory::default();
-        let mut world = World { simulator, outside, process: None, setting, memory, folder, relay, callbacks };
+        let mut world = World { simulator, other, outside, process: None, setting, memory, folder, relay, callbacks };
         world.start();
         world
     }
@@ -175,8 +186,14 @@ impl World {
         } else {
             Store::Memory(self.memory.clone())
         };
-        let name: CarrierName = CARRIER.parse().expect("a name");
-        let (carrier, events) = Carrier::open(name.clone(), self.carrier_config(), &self.secrets()).expect("a profile");
+        let (carriers, events): (Vec<_>, Vec<_>) = self
+            .carrier_configs()
+            .map(|(name, over, config)| {
+                let secrets = self.secrets(&name, over, &config);
+                let (carrier, events) = Carrier::open(name.clone(), config, &secrets).expect("a profile");
+                (carrier, (name, events))
+            })
+            .unzip();
         let clock = self.setting.clock.clone();
         let lists = NumberLists::load(&self.setting.lists, clock.now()).expect("lists");
         let writer = GroupCommit::start(store.clone(), GroupCommitConfig::default());
@@ -190,7 +207,7 @@ impl World {
             clock,
             writer,
             store,
-            carriers: vec![carrier],
+            carriers,
             books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
             subscribers,
             routing: RoutingSettings::default(),
@@ -199,15 +216,24 @@ impl World {
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: self.webhook(),
         };
-        Gateway::start(parts, vec![(name, events)]).await.expect("a gateway")
+        Gateway::start(parts, events).await.expect("a gateway")
     }
 
-    fn secrets(&self) -> CarrierSecrets {
+    fn secrets(&self, name: &CarrierName, over: Over, config: &CarrierConfig) -> CarrierSecrets {
         let links = LinkSecrets::password(&self.setting.simulator.password);
-        match self.setting.over {
+        match over {
             Over::Smpp => CarrierSecrets { links, ..CarrierSecrets::default() },
-            over => CarrierSecrets { links, ..over_http::secrets(over, &self.carrier_config()) },
+            over => CarrierSecrets { links, ..over_http::secrets(over, name.as_str(), config) },
         }
+    }
+
+    fn carrier_configs(&self) -> impl Iterator<Item = (CarrierName, Over, CarrierConfig)> {
+        let one = (CARRIER, self.setting.over, &self.simulator, "[705, 706, 771, 776, 777]");
+        let other = self.setting.second.zip(self.other.as_ref());
+        let other = other.map(|(over, simulator)| (OTHER_CARRIER, over, simulator, "[701, 702, 775, 778]"));
+        [Some(one), other].into_iter().flatten().map(|(name, over, simulator, prefixes)| {
+            (name.parse().expect("a name"), over, self.carrier_config(name, over, simulator, prefixes))
+        })
     }
 
     fn webhook(&self) -> Option<MoWebhook> {
@@ -219,18 +245,19 @@ impl World {
         MoWebhook::new(config, keys.into(), WebClient::new(client, None).expect("a client"))
     }
 
-    fn carrier_config(&self) -> CarrierConfig {
+    fn carrier_config(&self, name: &str, over: Over, carrier: &Simulator, prefixes: &str) -> CarrierConfig {
         let charged_at = match self.setting.charged_at {
             ChargingMoment::Submission => "submission",
             ChargingMoment::Delivery => "delivery",
         };
         let Setting { simulator, profile, .. } = &self.setting;
         let purchase = if self.setting.mo_webhook.url.is_some() { "webhook" } else { "direct" };
+        let test_numbers = if name == CARRIER { r#"["+77059999999"]"# } else { "[]" };
         let text = format!(
             r#"
             short_number = "{SHORT_NUMBER}"
-            prefixes = [705, 706, 771, 776, 777]
-            test_numbers = ["+77059999999"]
+            prefixes = {prefixes}
+            test_numbers = {test_numbers}
             purchase = "{purchase}"
             [smpp]
             address = "{}"
@@ -262,15 +289,15 @@ impl World {
             051 = "corporate_number"
             052 = "credit_debt"
             "#,
-            self.relay.as_ref().map_or(self.simulator.smpp_address(), Relay::address),
+            self.relay.as_ref().filter(|_| name == CARRIER).map_or(carrier.smpp_address(), Relay::address),
             simulator.system_id,
         );
         let config: CarrierConfig = toml::from_str(&text).expect("a carrier");
-        match self.setting.over {
+        match over {
             Over::Smpp => config,
             over => {
                 let callbacks = self.callbacks.local_addr().expect("an address");
-                over_http::configured(over, config, &self.simulator, callbacks, self.folder.path())
+                over_http::configured(over, name, config, carrier, callbacks, self.folder.path())
             }
         }
     }
@@ -505,8 +532,9 @@ impl World {
         let (stats, store) = (self.simulator.stats(), self.gateway().store());
         assert_eq!(stats.malformed, 0, "{:?}", stats.malformed_last);
         let charges = self.run(store.charges(&ChargeFilter::default(), 10_000)).expect("the store");
-        let mut ours = 0;
+        let (mut ours, mut refunded) = (0, 0);
         for charge in &charges {
+            refunded += self.audit_refunds(charge);
             let taken: i64 = ledger.entries_for(charge.reference.uuid()).map(|entry| entry.amount.minor).sum();
             let ticket = self.run(store.ticket(charge.reference)).expect("the store");
             match charge.state {
@@ -526,11 +554,38 @@ impl World {
         let balances = self.run(store.balances()).expect("the store");
         assert_eq!(balances.iter().map(|balance| balance.minor).sum::<i64>(), 0);
         let receivable = balances.iter().filter(|b| matches!(b.account, crate::ledger::Account::CarrierReceivable(_)));
-        assert_eq!(receivable.map(|balance| balance.minor).sum::<i64>(), ours);
+        assert_eq!(receivable.map(|balance| balance.minor).sum::<i64>(), ours - refunded);
+    }
+
+    /// Each refund went back at most once, and is done by our books if it is by the carrier's. Returns what went back, in tiyn.
+    fn audit_refunds(&self, charge: &Charge) -> i64 {
+        let ledger = self.simulator.ledger();
+        let mut refunded = 0;
+        for refund in &charge.refunds {
+            let names = [refund.reference.to_string(), refund.reference.uuid().simple().to_string()];
+            let is_ours = |reference: &str| names.iter().any(|name| reference.starts_with(name));
+            let back: Vec<i64> = ledger
+                .refunds()
+                .iter()
+                .filter(|entry| is_ours(&entry.request_reference))
+                .map(|entry| entry.amount.minor)
+                .collect();
+            match refund.state {
+                RefundState::Done => assert_eq!(back, [refund.amount.minor], "{charge:?}"),
+                RefundState::InDoubt => assert!(back.is_empty() || back == [refund.amount.minor], "{charge:?}"),
+                _ => assert_eq!(back, [0; 0], "the carrier gave back what we know nothing of: {charge:?}"),
+            }
+            refunded += if refund.state == RefundState::Done { refund.amount.minor } else { 0 };
+        }
+        assert!(refunded <= charge.refunded_amount().minor, "{charge:?}");
+        refunded
     }
 }
 
+mod callbacks;
 mod over_http;
+
+pub(crate) use callbacks::{CallbackSent, Credential, Outcome, Told, exchange, raw};
 
 impl Drop for World {
     fn drop(&mut self) {

@@ -231,6 +231,8 @@ pub enum Fault {
     },
     /// Answered 302 with its own address as `Location`; nothing is done.
     HttpRedirect,
+    /// Answered 403 with a page for people, as by a wall in front of the carrier; nothing is done.
+    HttpForbidden,
     /// Refused as somebody else's subscriber; nothing is done.
     HttpNotOurSubscriber,
     /// The access token, or whatever proves who asks, is refused as expired, and a token is good for nothing from then on;
@@ -318,6 +320,7 @@ impl Fault {
                 | Fault::HttpErrorBefore { .. }
                 | Fault::HttpThrottle { .. }
                 | Fault::HttpRedirect
+                | Fault::HttpForbidden
                 | Fault::HttpNotOurSubscriber
                 | Fault::HttpTokenExpired
                 | Fault::HttpLost
@@ -364,6 +367,7 @@ impl Fault {
             | Fault::HttpErrorBefore { .. }
             | Fault::HttpThrottle { .. }
             | Fault::HttpRedirect
+            | Fault::HttpForbidden
             | Fault::HttpNotOurSubscriber
             | Fault::HttpTokenExpired
             | Fault::HttpLost

@@ -231,6 +231,7 @@ impl Desk {
                 Fault::HttpErrorBefore { status } => Failure::Broken(*status),
                 Fault::HttpThrottle { retry_after_s } => Failure::Throttled { retry_after_s: *retry_after_s },
                 Fault::HttpRedirect => return Some(redirect(call)),
+                Fault::HttpForbidden => return Some(forbidden()),
                 Fault::HttpNotOurSubscriber => {
                     Failure::Refused(crate::simulator::subscribers::Refusal::NotOurSubscriber)
                 }
@@ -310,6 +311,12 @@ impl Desk {
         }
         response
     }
+}
+
+/// Not in the words of any interface.
+fn forbidden() -> Response {
+    let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    (StatusCode::FORBIDDEN, [content_type], "<html><body>403 Forbidden</body></html>").into_response()
 }
 
 /// To the same address again, for ever.

@@ -41,6 +41,8 @@ impl Compiler<'_> {
             "say what proves that it is the carrier's: anybody can call it",
         );
         let content = section.content;
+        // Half of an id is none: what asks by it later could not be written.
+        let second_id = if section.carrier_id.is_some() { self.second_id(content) } else { None };
         let mut place =
             |name: &str, written: &Option<OneOrMany>| self.places(&format!("{key}.{name}"), content, written.as_ref());
         let (reference, carrier_id) =
@@ -54,7 +56,7 @@ impl Compiler<'_> {
             currency: place("currency", &section.currency),
             detail: place("detail", &section.detail),
             qualifier: Vec::new(),
-            second_id: None,
+            second_id,
             carrier_id,
         };
         let about_something = !reference.is_empty() || !places.carrier_id.is_empty();

@@ -135,6 +135,9 @@ fn what_we_gave_the_carrier_to_repeat_proves_that_it_is_the_carrier() {
     let callback = body("secret-callback").to(&profile).expect("believed");
     assert_eq!(callback.answer.status, 204);
     assert!(matches!(callback.notices[0].about, About::Attempt { attempt: 1, .. }));
+    // Both ids, as its answers have them.
+    let Some(Finding::Charged { carrier_id, .. }) = &callback.notices[0].finding else { panic!("{callback:?}") };
+    assert_eq!(carrier_id.as_deref(), Some("A-1 9"));
     assert_eq!(refused(body("guessed").to(&profile)), ("credential", 401));
 }
 

@@ -1,5 +1,7 @@
 use std::time::Instant;
 
+use reqwest::Method;
+
 use super::*;
 
 #[tokio::test]
@@ -197,24 +199,49 @@ async fn no_more_of_a_body_is_read_than_the_bound() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_not_followed() {
-    let (peer, elsewhere) = (Peer::listen().await, Peer::listen().await);
-    let client = client();
-    let serving = async {
-        let mut stream = peer.accept().await;
-        read_request(&mut stream).await;
-        let head = format!("HTTP/1.1 307 Go\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", elsewhere.url());
-        stream.write_all(head.as_bytes()).await.unwrap();
-        read_request(&mut stream).await
-    };
-    let asking = async {
-        let status = answered(client.send(charge_at(peer.url())).await).0;
-        drop(client);
-        status
-    };
-    let (again, status) = tokio::join!(serving, asking);
-    assert_eq!((status, again.as_str()), (307, ""));
-    assert!(elsewhere.is_left_alone().await);
+async fn a_redirect_of_any_kind_is_an_answer_to_any_method_and_is_not_followed() {
+    for status in ["301 Moved", "302 Found", "303 See", "307 Go", "308 Go"] {
+        for method in [Method::POST, Method::GET, Method::PUT, Method::PATCH, Method::DELETE] {
+            let (peer, elsewhere) = (Peer::listen().await, Peer::listen().await);
+            let client = client();
+            let serving = async {
+                let mut stream = peer.accept().await;
+                read_request(&mut stream).await;
+                let head = format!("HTTP/1.1 {status}\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", elsewhere.url());
+                stream.write_all(head.as_bytes()).await.unwrap();
+                read_request(&mut stream).await
+            };
+            let asking = async {
+                let answer =
+                    answered(client.send(WebRequest { method: method.clone(), ..charge_at(peer.url()) }).await);
+                drop(client);
+                answer.0.to_string()
+            };
+            let (again, answer) = tokio::join!(serving, asking);
+            assert_eq!((answer.as_str(), again.as_str()), (&status[..3], ""), "{method}");
+            let nobody_came = timeout(Duration::from_millis(5), elsewhere.listener.accept()).await.is_err();
+            assert!(nobody_came, "{status} {method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_bytes_as_they_came_whatever_it_is_said_to_be() {
+    // Nothing is unpacked: a few bytes cannot become many.
+    let not_gzip =
+        outcome_of(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\xff\x00").await;
+    let Outcome::Answer(answer) = not_gzip else { panic!("{not_gzip:?}") };
+    assert_eq!(&answer.body[..], b"\x1f\x8b\xff\x00");
+    let not_utf_8 = outcome_of(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n\xed\xa0\x80").await;
+    let Outcome::Answer(answer) = not_utf_8 else { panic!("{not_utf_8:?}") };
+    assert_eq!(&answer.body[..], b"\xed\xa0\x80");
+    let max = config().body_bytes_max;
+    let hundred_megabytes = outcome_of(b"HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n{").await;
+    assert_eq!(lost(hundred_megabytes), Lost::BodyTooLarge { max });
+    let more_than_fits = outcome_of(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\n{").await;
+    assert!(matches!(more_than_fits, Outcome::Lost(_)), "{more_than_fits:?}");
+    let negative = outcome_of(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{").await;
+    assert!(matches!(negative, Outcome::Lost(_)), "{negative:?}");
 }
 
 #[tokio::test]

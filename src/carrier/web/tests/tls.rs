@@ -24,6 +24,15 @@ const CLIENT: (&[u8], &[u8]) = (
     include_bytes!("../../../simulator/tests/tls/client.key"),
 );
 
+/// Another authority, and what it signed for 127.0.0.1 and localhost with one key.
+const DATED_AUTHORITY: &[u8] = include_bytes!("certificates/ca.pem");
+const DATED_KEY: &[u8] = include_bytes!("certificates/server.key");
+const VALID: &[u8] = include_bytes!("certificates/valid.pem");
+/// Ended in 2021.
+const EXPIRED: &[u8] = include_bytes!("certificates/expired.pem");
+/// Begins in 2090.
+const NOT_YET: &[u8] = include_bytes!("certificates/not_yet.pem");
+
 fn chain(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().unwrap()
 }
@@ -43,6 +52,13 @@ fn acceptor(wants_client_certificate: bool, alpn: &[&str]) -> TlsAcceptor {
     let mut config = builder.with_single_cert(chain(SERVER.0), key).unwrap();
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
+}
+
+fn acceptor_showing(certificate: &[u8], key: &[u8]) -> TlsAcceptor {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key).unwrap();
+    TlsAcceptor::from(Arc::new(builder.with_no_client_auth().with_single_cert(chain(certificate), key).unwrap()))
 }
 
 fn trusting() -> TlsMaterials {
@@ -77,6 +93,37 @@ async fn a_server_that_we_trust_is_asked_and_another_gets_not_one_byte() {
     let (served, outcome) = exchange(&acceptor, &client()).await;
     assert!(matches!(not_sent(outcome), NotSent::Tls(_)));
     assert_eq!(served, None);
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_ended_or_not_begun_gets_not_one_byte() {
+    let trusts = TlsMaterials { authorities: Some(DATED_AUTHORITY.to_vec()), identity: None };
+    let client = WebClient::new(config(), Some(&trusts)).unwrap();
+    let (_, outcome) = exchange(&acceptor_showing(VALID, DATED_KEY), &client).await;
+    assert_eq!(answered(outcome).0, 200);
+    for certificate in [EXPIRED, NOT_YET] {
+        let (served, outcome) = exchange(&acceptor_showing(certificate, DATED_KEY), &client).await;
+        assert!(matches!(not_sent(outcome), NotSent::Tls(_)));
+        assert_eq!(served, None);
+    }
+    // Of an authority that is trusted elsewhere.
+    let other = WebClient::new(config(), Some(&trusting())).unwrap();
+    let (served, outcome) = exchange(&acceptor_showing(VALID, DATED_KEY), &other).await;
+    assert!(matches!(not_sent(outcome), NotSent::Tls(_)) && served.is_none());
+}
+
+#[tokio::test]
+async fn what_speaks_no_tls_where_tls_is_wanted_gets_not_one_byte() {
+    let peer = Peer::listen().await;
+    let client = WebClient::new(config(), Some(&trusting())).unwrap();
+    let serving = async {
+        let mut stream = peer.accept().await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes").await.unwrap();
+        read_request(&mut stream).await
+    };
+    let (read, outcome) = tokio::join!(serving, client.send(charge_at(url(&peer))));
+    assert!(!read.contains("amount"), "the request went in the clear");
+    assert!(matches!(not_sent(outcome), NotSent::Tls(_) | NotSent::Connect(_)));
 }
 
 #[tokio::test]

@@ -10,10 +10,13 @@ use crate::{
     simulator::{CamaraConfig, CisConfig, HttpConfig, Interface, OneApiConfig, Simulator},
 };
 
-const CALLBACK_TOKEN: &str = "callback-token";
+/// What a carrier shows when it calls back.
+pub(super) fn callback_token(name: &str) -> String {
+    format!("callback-token-of-{name}")
+}
 
 /// The interfaces that the simulator offers.
-pub(super) fn interfaces(over: Over, callbacks: SocketAddr, mut http: HttpConfig) -> HttpConfig {
+pub(super) fn interfaces(over: Over, name: &str, callbacks: SocketAddr, mut http: HttpConfig) -> HttpConfig {
     match over {
         Over::Smpp => {}
         Over::Camara { .. } => {
@@ -22,7 +25,7 @@ pub(super) fn interfaces(over: Over, callbacks: SocketAddr, mut http: HttpConfig
         }
         Over::OneApi { .. } => http.oneapi = Some(http.oneapi.take().unwrap_or_default()),
         Over::Cis { .. } => {
-            let notify_url = Some(format!("http://{callbacks}/carriers/{}/notify", super::CARRIER));
+            let notify_url = Some(format!("http://{callbacks}/carriers/{name}/notify"));
             http.cis = Some(CisConfig { notify_url, ..http.cis.take().unwrap_or_default() });
         }
     }
@@ -32,21 +35,24 @@ pub(super) fn interfaces(over: Over, callbacks: SocketAddr, mut http: HttpConfig
 /// The carrier's section, with how it is charged.
 pub(super) fn configured(
     over: Over,
+    name: &str,
     mut config: CarrierConfig,
     simulator: &Simulator,
     callbacks: SocketAddr,
     folder: &Path,
 ) -> CarrierConfig {
-    let sink = format!("http://{callbacks}/carriers/{}", super::CARRIER);
+    let sink = format!("http://{callbacks}/carriers/{name}");
     let url = |interface| simulator.http_url(interface).expect("it is offered");
     let profile = |text: &str, two_step: bool, base_url: String, secrets: &[&str]| {
-        let file = folder.join("profile.toml");
+        let file = folder.join(format!("{name}.toml"));
         let quick = text
             .replace("two_step = false", &format!("two_step = {two_step}"))
             .replace("in_flight_delay_ms = 60_000", "in_flight_delay_ms = 1_000")
             .replace("first_after_ms = 2_000, interval_ms_max = 60_000", "first_after_ms = 50, interval_ms_max = 100")
             .replace("tps = 50", "tps = 10_000")
             .replace("tps = 30", "tps = 10_000")
+            .replace("concurrency = 16", "concurrency = 64")
+            .replace("concurrency = 32", "concurrency = 64")
             .replace("connect_timeout_ms = 3_000", "connect_timeout_ms = 300")
             .replace("timeout_ms = 10_000", "timeout_ms = 400");
         std::fs::write(&file, quick).expect("a file");
@@ -86,6 +92,7 @@ fn camara(base: &str, sink: &str, two_step: bool) -> crate::carrier::CamaraProfi
         connect_timeout_ms = 300
         response_timeout_ms = 400
         tps = 10_000
+        concurrency = 64
         in_flight_delay_ms = 1_000
         query = {{ first_after_ms = 50, interval_ms_max = 100 }}
         [token]
@@ -101,7 +108,7 @@ fn camara(base: &str, sink: &str, two_step: bool) -> crate::carrier::CamaraProfi
 }
 
 /// What the simulator wants to see.
-pub(super) fn secrets(over: Over, config: &CarrierConfig) -> CarrierSecrets {
+pub(super) fn secrets(over: Over, name: &str, config: &CarrierConfig) -> CarrierSecrets {
     let secret = |text: &str| Zeroizing::new(text.to_owned());
     let materials = |secrets: HttpSecrets| {
         let section = config.http.as_ref().expect("a profile");
@@ -112,14 +119,14 @@ pub(super) fn secrets(over: Over, config: &CarrierConfig) -> CarrierSecrets {
         Over::Camara { .. } => CarrierSecrets {
             camara: CamaraSecrets {
                 client_secret: secret(&CamaraConfig::default().client_secret),
-                callback_tokens: vec![secret(CALLBACK_TOKEN)],
+                callback_tokens: vec![secret(&callback_token(name))],
                 tls: None,
             },
             ..CarrierSecrets::default()
         },
         Over::OneApi { .. } => {
             let password = secret(&OneApiConfig::default().password);
-            let secrets = HttpSecrets::new([("password", password), ("callback", secret(CALLBACK_TOKEN))]);
+            let secrets = HttpSecrets::new([("password", password), ("callback", secret(&callback_token(name)))]);
             CarrierSecrets { http: materials(secrets), ..CarrierSecrets::default() }
         }
         Over::Cis { .. } => {
