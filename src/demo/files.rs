@@ -30,8 +30,8 @@ const TRANSIT: [(&str, &str); 5] = [
     ("routes.csv", include_str!("../../config/examples/transit/routes.csv")),
     ("vehicles.csv", include_str!("../../config/examples/transit/vehicles.csv")),
 ];
-/// What the operator knows beforehand: each list asserts the condition that it is named after.
-const LISTS: [(&str, Passenger); 1] = [("corporate_number", COMPANY_CAR)];
+/// What the operator knows beforehand: the name of a list, what it asserts, and who is on it.
+const LISTS: [(&str, &str, Passenger); 1] = [("companies", "corporate_number", COMPANY_CAR)];
 /// How long the ticket keys sign.
 const KEYS_LAST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -61,7 +61,7 @@ impl Files {
         for (name, text) in TRANSIT {
             files.put(&format!("transit/{name}"), text)?;
         }
-        for (name, passenger) in LISTS {
+        for (name, _, passenger) in LISTS {
             files.put(&format!("numbers/{name}.csv"), &format!("{}\n", passenger.msisdn().e164()))?;
         }
         files.make_keys(now)?;
@@ -83,8 +83,8 @@ impl Files {
     pub(super) fn configure(&self, carriers: &str, token: &str) -> Result<Configured, DemoError> {
         let [api, operations] = free_addresses()?;
         let callbacks = self.callbacks;
-        let lists = LISTS.map(|(name, _)| {
-            format!("[[numbers.lists]]\nname = \"{name}\"\nasserts = \"{name}\"\nfile = \"numbers/{name}.csv\"\n\n")
+        let lists = LISTS.map(|(name, asserts, _)| {
+            format!("[[numbers.lists]]\nname = \"{name}\"\nasserts = \"{asserts}\"\nfile = \"numbers/{name}.csv\"\n\n")
         });
         let text = format!(
             r#"# Made for one demo; gone with it.

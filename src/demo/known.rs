@@ -24,10 +24,10 @@ pub(super) fn reason_for_decline(answer: &ApiEligibility) -> Option<&Fact> {
     answer.findings.iter().find(|finding| finding.declines)?.basis.fact.as_ref()
 }
 
-/// "by tele2 over CAMARA Tenure, 6 ms ago"
+/// Who said it, and when: "by tele2 over CAMARA Tenure, 6 ms ago".
 pub(super) fn said_by(fact: &Fact, now: Timestamp) -> String {
     let when = match fact.source.is_standing() {
-        true => "which stands".to_owned(),
+        true => "in force".to_owned(),
         false => format!("{} ago", age(fact, now)),
     };
     format!("by {}, {when}", source(&fact.source))
@@ -72,7 +72,7 @@ fn source(source: &FactSource) -> String {
         FactSource::CarrierRejection(name) => format!("{name}'s own rejection"),
         FactSource::NumberList(name) => format!("our number list {name}"),
         FactSource::Operator(name) => format!("our operator {name}"),
-        FactSource::Profile(name) => format!("{name}, asked by its profile"),
+        FactSource::Profile(name) => format!("the profile of {name}"),
     }
 }
 
@@ -125,8 +125,8 @@ mod tests {
         let answer = answer();
         let fact = reason_for_decline(&answer).expect("a fact");
         assert_eq!(fact.source.to_string(), "camara:kcell-camara.sim_swap");
-        let stands = Fact { source: FactSource::NumberList("corporate_number".into()), ..fact.clone() };
-        assert_eq!(said_by(&stands, answer.judged_at), "by our number list corporate_number, which stands");
+        let stands = Fact { source: FactSource::NumberList("companies".into()), ..fact.clone() };
+        assert_eq!(said_by(&stands, answer.judged_at), "by our number list companies, in force");
         let allowed = ApiEligibility { findings: Vec::new(), ..answer };
         assert_eq!(reason_for_decline(&allowed), None);
     }

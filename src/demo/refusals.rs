@@ -46,7 +46,7 @@ pub(super) async fn play(stage: &Stage) -> Result<Sources, DemoError> {
 
 async fn told_beforehand(stage: &Stage, sources: &mut Sources) -> Result<(), DemoError> {
     stage.story.note("A company's car is on the operator's number list.");
-    declined(stage, COMPANY_CAR, "number_list:corporate_number", sources).await
+    declined(stage, COMPANY_CAR, "number_list:companies", sources).await
 }
 
 async fn told_when_asked(stage: &Stage, sources: &mut Sources) -> Result<(), DemoError> {
@@ -110,7 +110,7 @@ async fn declined(stage: &Stage, passenger: Passenger, source: &str, sources: &m
     let (Some(reason), Some(fact)) = (charge.reason, known::reason_for_decline(&answer)) else {
         return Err(DemoError::Otherwise(format!("{} was declined over no fact", passenger.name)));
     };
-    stage.story.said("the fact", &format!("{reason}: said {}", known::said_by(fact, answer.judged_at)));
+    stage.story.said("the fact", &format!("{reason}, {}", known::said_by(fact, answer.judged_at)));
     expect(fact.source.to_string() == source, || format!("{} said so, not {source}", fact.source))?;
     sources.entry(reason).or_default().insert(source.to_owned());
     Ok(())
@@ -118,8 +118,8 @@ async fn declined(stage: &Stage, passenger: Passenger, source: &str, sources: &m
 
 /// Somebody at the telephone is asked why.
 async fn why_not(stage: &Stage) -> Result<(), DemoError> {
-    stage.story.note(&format!("{} calls support and asks why. GET /v1/eligibility:", NEW_SIM.name));
-    explain(stage, NEW_SIM).await
+    stage.story.note(&format!("{} calls support and asks why. GET /v1/eligibility:", DEBTOR.name));
+    explain(stage, DEBTOR).await
 }
 
 async fn explain(stage: &Stage, passenger: Passenger) -> Result<(), DemoError> {

@@ -38,6 +38,7 @@ pub(super) async fn play(stage: &mut Stage) -> Result<(), DemoError> {
     let carrier = stage.carrier(DURING_THE_OUTAGE).clone();
     let waiting = tokio::spawn(async move { send(&carrier, DURING_THE_OUTAGE, BUS).await });
 
+    stage.story.mishap("tele2, altel", "are out of order: whatever they are asked, they answer 503");
     for carrier in [CarrierId::Tele2, CarrierId::Altel] {
         let out_of_order = FaultRule::always(Fault::HttpErrorBefore { status: 503 });
         stage.carriers.of(carrier).set_fault(out_of_order)?;
@@ -112,7 +113,9 @@ async fn ask_again_with_the_same_keys(stage: &Stage, crowd: &Crowd, opened: &[Re
 }
 
 async fn evidence_settles_it(stage: &Stage, crowd: &Crowd) -> Result<(), DemoError> {
-    stage.story.note("The phones of kcell and beeline are reached, and receipts come. Tele2 and altel are in order again, and asked.");
+    stage.story.note(
+        "Phones are reached, and kcell and beeline send receipts. Tele2 and altel are in order again, and asked.",
+    );
     for carrier in [CarrierId::Tele2, CarrierId::Altel] {
         stage.carriers.of(carrier).clear_faults();
     }

@@ -181,9 +181,7 @@ impl Stage {
             ("in_doubt", ..) => {
                 return self.story.mishap("gateway", "in_doubt: nobody knows yet whether the money was taken");
             }
-            ("awaiting_otp", ..) => {
-                "awaiting_otp: the carrier has held the amount, and wants a one-time password".into()
-            }
+            ("awaiting_otp", ..) => "awaiting_otp: the amount is held, a one-time password is wanted".into(),
             ("refunded", ..) => {
                 let refunded = charge.refunded_amount.unwrap_or(*amount);
                 let revoked = charge.ticket.as_ref().filter(|ticket| ticket.revoked_at.is_some());
