@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     DemoError,
-    api::ApiCharge,
+    api::{ApiCharge, ApiEligibility},
     cast::{
         BUS, COMPANY_CAR, COMPANY_PHONE, DEBTOR, FARE_TENGE, GIFT_BALANCE, NEVER_TOPPED_UP, NEW_SIM, Passenger, UNKNOWN,
     },
@@ -119,15 +119,14 @@ async fn declined(stage: &Stage, passenger: Passenger, source: &str, sources: &m
 /// Somebody at the telephone is asked why.
 async fn why_not(stage: &Stage) -> Result<(), DemoError> {
     stage.story.note(&format!("{} calls support and asks why. GET /v1/eligibility:", DEBTOR.name));
-    explain(stage, DEBTOR).await
+    explain(stage, &stage.api.eligibility(DEBTOR, BUS).await?);
+    Ok(())
 }
 
-async fn explain(stage: &Stage, passenger: Passenger) -> Result<(), DemoError> {
-    let answer = stage.api.eligibility(passenger, BUS).await?;
-    for line in known::in_words(&answer) {
+fn explain(stage: &Stage, answer: &ApiEligibility) {
+    for line in known::in_words(answer) {
         stage.story.block(&format!("    {line}"));
     }
-    Ok(())
 }
 
 /// A slow source costs the passenger's own purchase a bounded time, and decides nothing.
@@ -135,14 +134,13 @@ async fn nobody_says(stage: &Stage) -> Result<(), DemoError> {
     let story = &stage.story;
     story.mishap("beeline", &format!("its customer system takes {SLOW_MS} ms; a purchase waits {FACTS_BUDGET_MS} ms"));
     stage.fault_over_http(UNKNOWN, Operation::Facts, 100, Fault::HttpSlow { ms: SLOW_MS })?;
-    let shown = stage.pays(UNKNOWN, BUS).await?;
-    let charge = stage.settles(shown, "charged").await?;
+    // At once, so that both wait for the same question from its beginning.
+    let (shown, answer) = tokio::join!(stage.pays(UNKNOWN, BUS), stage.api.eligibility(UNKNOWN, BUS));
+    let charge = stage.settles(shown?, "charged").await?;
     stage.expect_taken(UNKNOWN, FARE_TENGE)?;
     expect(took(&charge) < Duration::from_millis(FACTS_BUDGET_MS) + PURCHASE_MAX, || format!("late: {charge:?}"))?;
-    story.note(
-        "What is unknown declines nobody here: the carrier has the last word, and took the fare. What was unknown:",
-    );
-    explain(stage, UNKNOWN).await?;
+    story.note("What is unknown declines nobody here: the carrier has the last word, and took the fare. GET /v1/eligibility, asked meanwhile:");
+    explain(stage, &answer?);
     stage.carrier(UNKNOWN).clear_faults();
     Ok(())
 }

@@ -118,7 +118,6 @@ message_id = {{ response = "decimal", receipt_text = "decimal", receipt_tlv = "d
 
 [facts.sources.beeline-crm]
 carrier = "beeline"
-asking = {{ timeout_ms = 5_000 }}
 
 [facts.sources.beeline-crm.http]
 profile = "profiles/facts.toml"
