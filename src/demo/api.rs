@@ -10,7 +10,7 @@ use super::{DemoError, cast::Passenger};
 use crate::{
     charge::Reference,
     clock::Timestamp,
-    eligibility::{Fact, FactValue},
+    eligibility::{Fact, FactName, FactValue},
     money::Money,
     tls,
 };
@@ -83,9 +83,11 @@ pub(super) struct ApiFinding {
     pub(super) silent: Vec<ApiSilent>,
 }
 
-/// What a rule looked at. Only rules over facts have `counted_as`.
+/// What a rule looked at. Only rules over facts have a `name` and `counted_as`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct ApiBasis {
+    #[serde(default)]
+    pub(super) name: Option<FactName>,
     #[serde(default)]
     pub(super) fact: Option<Fact>,
     #[serde(default)]

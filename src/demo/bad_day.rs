@@ -7,12 +7,14 @@ use super::{
         RESET_AFTER, THROTTLED,
     },
     sections::RESPONSE_TIMEOUT_MS,
-    stage::Stage,
+    stage::{Stage, expect},
 };
 use crate::simulator::{Fault, Operation};
 
 /// Comfortably more than the gateway waits for a response.
 const LATE_MS: u64 = RESPONSE_TIMEOUT_MS + 400;
+/// What altel's profile answers to a callback whose signature is wrong.
+const FORBIDDEN: u16 = 403;
 
 /// Plays the bad day.
 pub(super) async fn play(stage: &Stage) -> Result<(), DemoError> {
@@ -55,10 +57,13 @@ async fn over_http(stage: &Stage) -> Result<(), DemoError> {
     stage.fault_over_http(ERROR_AFTER, Operation::Confirm, 1, Fault::HttpErrorAfter { status: 500 })?;
     pays_and_gets_a_ticket(stage, ERROR_AFTER).await?;
 
-    stage.story.mishap("altel", "takes the money, breaks the connection, and its callback is lost: it is asked");
+    stage.story.mishap("altel", "takes the money and breaks the connection");
+    stage.story.mishap("somebody", "calls back for altel, with a wrong signature: refused, and altel is asked");
     stage.fault_over_http(RESET_AFTER, Operation::Charge, 1, Fault::HttpResetAfter)?;
-    stage.fault_over_http(RESET_AFTER, Operation::Charge, 1, Fault::HttpCallbackLost)?;
-    pays_and_gets_a_ticket(stage, RESET_AFTER).await
+    stage.fault_over_http(RESET_AFTER, Operation::Charge, 1, Fault::HttpCallbackWrongToken)?;
+    pays_and_gets_a_ticket(stage, RESET_AFTER).await?;
+    let answers = stage.carrier(RESET_AFTER).stats().http.callback_answers_by_status;
+    expect(answers.get(&FORBIDDEN) == Some(&1), || format!("the forged callback was not refused: {answers:?}"))
 }
 
 async fn pays_and_gets_a_ticket(stage: &Stage, passenger: Passenger) -> Result<(), DemoError> {

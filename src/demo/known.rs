@@ -3,7 +3,7 @@
 use super::api::{ApiEligibility, ApiFinding, ApiSilent};
 use crate::{
     clock::Timestamp,
-    eligibility::{Fact, FactSource, FactValue},
+    eligibility::{Fact, FactName, FactSource, FactValue},
 };
 
 /// The answer to why a number can or cannot pay: a line for the verdict, and one for each rule over a fact.
@@ -20,17 +20,29 @@ pub(super) fn in_words(answer: &ApiEligibility) -> Vec<String> {
 }
 
 /// The fact that a decline is founded on, if it is founded on one.
-pub(super) fn reason_for_decline(answer: &ApiEligibility) -> Option<&Fact> {
-    answer.findings.iter().find(|finding| finding.declines)?.basis.fact.as_ref()
+pub(super) fn reason_for_decline(answer: &ApiEligibility) -> Option<(FactName, &Fact)> {
+    let basis = &answer.findings.iter().find(|finding| finding.declines)?.basis;
+    Some((basis.name?, basis.fact.as_ref()?))
 }
 
-/// Who said it, and when: "by tele2 over CAMARA Tenure, 6 ms ago".
+/// What a fact says that is true.
+pub(super) const fn meaning(fact: FactName) -> &'static str {
+    match fact {
+        FactName::CorporateNumber => "a company's number",
+        FactName::CreditDebt => "a trust payment is not paid back",
+        FactName::NoTopUpSinceActivation => "never topped up",
+        FactName::InitialBalanceUnused => "the initial balance is unused",
+        FactName::RecentSimSwap => "SIM replaced in the last 24 hours",
+    }
+}
+
+/// Who said it, and how old that is: "tele2 over CAMARA Tenure, 6 ms old".
 pub(super) fn said_by(fact: &Fact, now: Timestamp) -> String {
     let when = match fact.source.is_standing() {
         true => "in force".to_owned(),
-        false => format!("{} ago", age(fact, now)),
+        false => format!("{} old", age(fact, now)),
     };
-    format!("by {}, {when}", source(&fact.source))
+    format!("{}, {when}", source(&fact.source))
 }
 
 fn of_rule(finding: &ApiFinding, now: Timestamp) -> Option<String> {
@@ -115,7 +127,7 @@ mod tests {
             "kcell, known by message: recent_sim_swap",
             "credit_debt                 unknown  no source is configured",
             "initial_balance_unused      unknown  beeline-crm: no answer in time",
-            "recent_sim_swap             yes      by kcell-camara over CAMARA SIM Swap, 20 ms ago",
+            "recent_sim_swap             yes      kcell-camara over CAMARA SIM Swap, 20 ms old",
         ];
         assert_eq!(in_words(&answer()), expected);
     }
@@ -123,10 +135,11 @@ mod tests {
     #[test]
     fn a_decline_is_founded_on_the_fact_of_the_rule_that_declines() {
         let answer = answer();
-        let fact = reason_for_decline(&answer).expect("a fact");
+        let (name, fact) = reason_for_decline(&answer).expect("a fact");
+        assert_eq!(meaning(name), "SIM replaced in the last 24 hours");
         assert_eq!(fact.source.to_string(), "camara:kcell-camara.sim_swap");
         let stands = Fact { source: FactSource::NumberList("companies".into()), ..fact.clone() };
-        assert_eq!(said_by(&stands, answer.judged_at), "by our number list companies, in force");
+        assert_eq!(said_by(&stands, answer.judged_at), "our number list companies, in force");
         let allowed = ApiEligibility { findings: Vec::new(), ..answer };
         assert_eq!(reason_for_decline(&allowed), None);
     }

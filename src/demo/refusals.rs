@@ -107,10 +107,11 @@ async fn declined(stage: &Stage, passenger: Passenger, source: &str, sources: &m
     stage.expect_taken(passenger, 0)?;
     let answer = stage.api.eligibility(passenger, BUS).await?;
     expect(answer.reason == charge.reason, || format!("{:?} now, and {:?} before", answer.reason, charge.reason))?;
-    let (Some(reason), Some(fact)) = (charge.reason, known::reason_for_decline(&answer)) else {
+    let (Some(reason), Some((name, fact))) = (charge.reason, known::reason_for_decline(&answer)) else {
         return Err(DemoError::Otherwise(format!("{} was declined over no fact", passenger.name)));
     };
-    stage.story.said("the fact", &format!("{reason}, {}", known::said_by(fact, answer.judged_at)));
+    let said_by = known::said_by(fact, answer.judged_at);
+    stage.story.said("the fact", &format!("{}: {said_by}", known::meaning(name)));
     expect(fact.source.to_string() == source, || format!("{} said so, not {source}", fact.source))?;
     sources.entry(reason).or_default().insert(source.to_owned());
     Ok(())
