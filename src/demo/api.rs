@@ -7,8 +7,13 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{DemoError, cast::Passenger};
-use crate::tls;
-use crate::{charge::Reference, clock::Timestamp, money::Money};
+use crate::{
+    charge::Reference,
+    clock::Timestamp,
+    eligibility::{Fact, FactName, FactValue},
+    money::Money,
+    tls,
+};
 
 /// No request takes longer; a purchase waits for its outcome for [`WAIT_SECONDS`] within this.
 const REQUEST_MAX: Duration = Duration::from_secs(15);
@@ -38,6 +43,8 @@ pub(super) struct ApiCharge {
     #[serde(default)]
     pub(super) charged_at: Option<Timestamp>,
     #[serde(default)]
+    pub(super) refunded_amount: Option<Money>,
+    #[serde(default)]
     pub(super) repeat_of: Option<Reference>,
     /// Not in lists.
     #[serde(default)]
@@ -48,6 +55,51 @@ pub(super) struct ApiCharge {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct ApiTicket {
     pub(super) short_code: String,
+    #[serde(default)]
+    pub(super) revoked_at: Option<Timestamp>,
+}
+
+/// What of the answer to why a number can or cannot pay the demo looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct ApiEligibility {
+    #[serde(default)]
+    pub(super) carrier: Option<String>,
+    #[serde(default)]
+    pub(super) carrier_by: Option<String>,
+    pub(super) allowed: bool,
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+    pub(super) judged_at: Timestamp,
+    pub(super) findings: Vec<ApiFinding>,
+}
+
+/// How one rule came out.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct ApiFinding {
+    pub(super) rule: String,
+    pub(super) declines: bool,
+    pub(super) basis: ApiBasis,
+    #[serde(default)]
+    pub(super) silent: Vec<ApiSilent>,
+}
+
+/// What a rule looked at. Only rules over facts have a `name` and `counted_as`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct ApiBasis {
+    #[serde(default)]
+    pub(super) name: Option<FactName>,
+    #[serde(default)]
+    pub(super) fact: Option<Fact>,
+    #[serde(default)]
+    pub(super) counted_as: Option<FactValue>,
+}
+
+/// Who said nothing about a fact, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct ApiSilent {
+    #[serde(default)]
+    pub(super) source: Option<String>,
+    pub(super) why: String,
 }
 
 impl ApiCharge {
@@ -72,6 +124,19 @@ struct CarrierList {
 #[derive(Debug, Deserialize)]
 struct ApiCarrier {
     up: bool,
+    binds: Vec<ApiBind>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ApiBind {
+    up: bool,
+}
+
+impl ApiCarrier {
+    /// Whether charges can be sent to it, and messages to and from its passengers.
+    fn is_ready(&self) -> bool {
+        self.up && self.binds.iter().all(|bind| bind.up)
+    }
 }
 
 impl Api {
@@ -86,6 +151,24 @@ impl Api {
         let body = json!({ "msisdn": passenger.msisdn(), "vehicle": vehicle });
         let request = self.http.post(self.url("/v1/charges")).json(&body);
         self.json(request.header("idempotency-key", key).header("prefer", format!("wait={WAIT_SECONDS}"))).await
+    }
+
+    /// `POST /v1/charges/{reference}/otp`: the charge after the carrier has judged the password.
+    pub(super) async fn enter_password(&self, reference: Reference, otp: &str) -> Result<ApiCharge, DemoError> {
+        let request = self.http.post(self.url(&format!("/v1/charges/{reference}/otp"))).json(&json!({ "otp": otp }));
+        self.json(request.header("prefer", format!("wait={WAIT_SECONDS}"))).await
+    }
+
+    /// `POST /v1/charges/{reference}/refunds` of everything. Durable when it returns, and on its way.
+    pub(super) async fn refund(&self, reference: Reference, key: &str) -> Result<(), DemoError> {
+        let request = self.http.post(self.url(&format!("/v1/charges/{reference}/refunds"))).json(&json!({}));
+        self.send(request.header("idempotency-key", key)).await.map(|_| ())
+    }
+
+    /// `GET /v1/eligibility`, for a ride on `vehicle`.
+    pub(super) async fn eligibility(&self, passenger: Passenger, vehicle: &str) -> Result<ApiEligibility, DemoError> {
+        let msisdn = passenger.msisdn().e164();
+        self.json(self.get(&format!("/v1/eligibility?msisdn={msisdn}&vehicle={vehicle}"))).await
     }
 
     /// `GET /v1/charges/{reference}`, with its ticket.
@@ -126,10 +209,10 @@ impl Api {
         self.json(self.get("/v1/keys")).await
     }
 
-    /// How many carriers can be sent to, by `GET /v1/carriers`.
+    /// How many carriers can be charged and written to, by `GET /v1/carriers`.
     pub(super) async fn carriers_up(&self) -> Result<usize, DemoError> {
         let list: CarrierList = self.json(self.get("/v1/carriers")).await?;
-        Ok(list.carriers.iter().filter(|carrier| carrier.up).count())
+        Ok(list.carriers.iter().filter(|carrier| carrier.is_ready()).count())
     }
 
     fn get(&self, path: &str) -> RequestBuilder {

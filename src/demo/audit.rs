@@ -1,6 +1,9 @@
 //! The audit: what the API tells, what the carriers' own books say, and what stands in our ledger.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::Serialize;
 
@@ -14,11 +17,12 @@ use crate::{
     charge::Reference,
     clock::{Clock, Timestamp},
     ledger::Account,
-    money::Money,
-    simulator::Simulator,
+    simulator::{Ledger, LedgerEntry, RefundEntry, Simulator},
     store::{Balance, Store},
     ticket::{KeySet, Verdict as TicketVerdict, Verifier},
 };
+
+const CHARGED: &str = "charged";
 
 /// What came of the morning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -31,23 +35,41 @@ pub struct Verdict {
     pub rejected: usize,
     /// Charges whose outcome nobody knows.
     pub in_doubt: usize,
-    /// Charges that have a ticket.
+    /// Charges that were taken and went back.
+    pub refunded: usize,
+    /// Charges in the state `charged` that have a ticket.
     pub tickets: usize,
     /// Tickets that are valid on their vehicle by the published keys alone.
     pub tickets_verified: usize,
-    /// What the carriers took by their own books, in tiyn.
+    /// What the carriers took by their own books, less what they gave back, in tiyn.
     pub carrier_ledger: i64,
     /// What the carriers owe by our ledger, in tiyn.
     pub gateway_ledger: i64,
+    /// The same for each carrier.
+    pub carriers: BTreeMap<String, BothLedgers>,
+    /// Who said the facts that declines were founded on, by reason.
+    pub sources: BTreeMap<String, BTreeSet<String>>,
     /// Whether both say the same of each carrier and of each charge, no charge was taken twice, and our ledger adds up to
     /// nothing.
     pub balanced: bool,
     /// Charges that have not ended, in doubt or not.
     #[serde(skip)]
     pub undecided: usize,
-    /// PDUs of the gateway that the carriers found malformed.
+    /// Tickets that are good although nothing was taken for them, or it went back.
+    #[serde(skip)]
+    pub groundless: usize,
+    /// PDUs and requests of the gateway that the carriers found malformed.
     #[serde(skip)]
     pub malformed: u64,
+}
+
+/// What one carrier took, in tiyn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BothLedgers {
+    /// By its own books, less what it gave back.
+    pub carrier: i64,
+    /// By our ledger.
+    pub gateway: i64,
 }
 
 impl Verdict {
@@ -56,6 +78,7 @@ impl Verdict {
         self.balanced
             && self.in_doubt == 0
             && self.undecided == 0
+            && self.groundless == 0
             && self.malformed == 0
             && self.tickets == self.charged
             && self.tickets_verified == self.charged
@@ -68,6 +91,8 @@ pub(super) struct Told {
     pub(super) charges: Vec<ApiCharge>,
     /// The text of the QR code.
     pub(super) tickets: BTreeMap<Reference, String>,
+    /// Those that were revoked.
+    revoked: BTreeSet<Reference>,
     pub(super) keys: KeySet,
 }
 
@@ -75,15 +100,18 @@ impl Told {
     /// Asks for everything.
     pub(super) async fn by(api: &Api) -> Result<Told, DemoError> {
         let charges = api.charges("").await?;
-        let mut tickets = BTreeMap::new();
+        let (mut tickets, mut revoked) = (BTreeMap::new(), BTreeSet::new());
         for charge in &charges {
-            if let Some(text) = api.ticket(charge.reference).await? {
-                tickets.insert(charge.reference, text);
+            let Some(text) = api.ticket(charge.reference).await? else { continue };
+            tickets.insert(charge.reference, text);
+            let shown = api.charge(charge.reference).await?;
+            if shown.ticket.is_some_and(|ticket| ticket.revoked_at.is_some()) {
+                revoked.insert(charge.reference);
             }
         }
         let keys = KeySet::keys_from_jwks(&api.keys().await?)?;
         let expires_at = keys.iter().map(|key| key.not_after).max().unwrap_or(Timestamp::MIN);
-        Ok(Told { charges, tickets, keys: KeySet { issued_at: Clock::System.now(), expires_at, keys } })
+        Ok(Told { charges, tickets, revoked, keys: KeySet { issued_at: Clock::System.now(), expires_at, keys } })
     }
 
     /// A device that knows the keys and has no network.
@@ -92,6 +120,9 @@ impl Told {
     }
 
     fn verifies(&self, charge: &ApiCharge, now: Timestamp) -> bool {
+        if self.revoked.contains(&charge.reference) {
+            return false;
+        }
         let Some(text) = self.tickets.get(&charge.reference) else { return false };
         let verdict = self.verifier().verify_text(text, now, Some(&charge.vehicle), &Default::default());
         matches!(verdict, TicketVerdict::Valid(contents) if contents.reference == charge.reference.uuid())
@@ -106,56 +137,79 @@ pub(super) async fn our_balances(database: &Path) -> Result<Vec<Balance>, DemoEr
     Ok(balances?)
 }
 
-/// What one carrier owes us by our ledger, in tiyn.
-pub(super) fn receivable(balances: &[Balance], carrier: CarrierId) -> i64 {
+/// What one carrier took, by both books.
+fn both_ledgers(carriers: &Carriers, carrier: CarrierId, balances: &[Balance]) -> BothLedgers {
     let account = Account::CarrierReceivable(carrier.name().into());
-    balances.iter().filter(|balance| balance.account == account).map(|balance| balance.minor).sum()
+    let owed = balances.iter().filter(|balance| balance.account == account).map(|balance| balance.minor);
+    let theirs = carriers.of(carrier).ledger();
+    BothLedgers { carrier: theirs.total().minor - theirs.refunded().minor, gateway: owed.sum() }
 }
 
-/// Compares everything with everything.
-pub(super) fn audit(told: &Told, carriers: &Carriers, balances: &[Balance]) -> Verdict {
-    let simulators = CarrierId::ALL.map(|carrier| carriers.of(carrier));
+/// Compares everything with everything. `sources` are those of the facts behind the declines.
+pub(super) fn audit(
+    told: &Told,
+    carriers: &Carriers,
+    balances: &[Balance],
+    sources: BTreeMap<String, BTreeSet<String>>,
+) -> Verdict {
+    let simulators = carriers.all();
+    let ledgers: Vec<Ledger> = simulators.iter().map(|simulator| simulator.ledger()).collect();
+    let each = CarrierId::ALL.map(|carrier| (carrier.name().to_owned(), both_ledgers(carriers, carrier, balances)));
     let now = Clock::System.now();
+    let charged: Vec<&ApiCharge> = told.charges.iter().filter(|charge| charge.state == CHARGED).collect();
     let mut verdict = Verdict {
-        tickets: told.tickets.len(),
-        tickets_verified: told.charges.iter().filter(|charge| told.verifies(charge, now)).count(),
-        carrier_ledger: simulators.iter().map(|simulator| simulator.ledger().total().minor).sum(),
-        gateway_ledger: CarrierId::ALL.map(|carrier| receivable(balances, carrier)).iter().sum(),
+        charged: charged.len(),
+        tickets: charged.iter().filter(|charge| told.tickets.contains_key(&charge.reference)).count(),
+        tickets_verified: charged.iter().filter(|charge| told.verifies(charge, now)).count(),
+        carrier_ledger: each.iter().map(|(_, both)| both.carrier).sum(),
+        gateway_ledger: each.iter().map(|(_, both)| both.gateway).sum(),
+        carriers: each.into(),
+        sources,
         undecided: told.charges.iter().filter(|charge| !charge.is_final()).count(),
-        malformed: simulators.iter().map(|simulator| simulator.stats().malformed).sum(),
+        malformed: simulators.iter().map(|simulator| malformed(simulator)).sum(),
         ..Verdict::default()
     };
     for charge in &told.charges {
         match charge.state.as_str() {
-            "charged" => verdict.charged += 1,
             "rejected" => verdict.rejected += 1,
             "in_doubt" => verdict.in_doubt += 1,
             "declined" => *verdict.declined.entry(charge.reason.clone().unwrap_or_default()).or_default() += 1,
+            "refunded" => verdict.refunded += 1,
             _ => {}
         }
+        let good = told.tickets.contains_key(&charge.reference) && !told.revoked.contains(&charge.reference);
+        verdict.groundless += usize::from(good && charge.state != CHARGED);
     }
-    let carriers_agree = CarrierId::ALL
-        .iter()
-        .all(|carrier| carriers.of(*carrier).ledger().total() == Money::kzt(receivable(balances, *carrier)));
-    verdict.balanced = carriers_agree
+    verdict.balanced = verdict.carriers.values().all(|both| both.carrier == both.gateway)
         && balances.iter().map(|balance| balance.minor).sum::<i64>() == 0
-        && simulators.iter().all(|simulator| simulator.ledger().charged_twice().is_empty())
-        && told.charges.iter().all(|charge| taken_for(charge, &simulators) == owed_for(charge));
+        && ledgers.iter().all(|ledger| ledger.charged_twice().is_empty())
+        && told.charges.iter().all(|charge| taken_for(charge, &ledgers) == owed_for(charge));
     verdict
 }
 
-/// What the carriers took under the reference of one charge, in tiyn.
-fn taken_for(charge: &ApiCharge, simulators: &[&Simulator]) -> i64 {
-    let ledgers = simulators.iter().map(|simulator| simulator.ledger());
-    ledgers
-        .flat_map(|ledger| ledger.entries_for(charge.reference.uuid()).cloned().collect::<Vec<_>>())
-        .map(|e| e.amount.minor)
-        .sum()
+/// PDUs and requests that broke their protocol.
+fn malformed(simulator: &Simulator) -> u64 {
+    let stats = simulator.stats();
+    stats.malformed + stats.http.violations
+}
+
+/// What the carriers took under the reference of one charge, less what they gave back of it, in tiyn.
+fn taken_for(charge: &ApiCharge, ledgers: &[Ledger]) -> i64 {
+    let of_ledger = |ledger: &Ledger| -> i64 {
+        let entries: Vec<&LedgerEntry> = ledger.entries_for(charge.reference.uuid()).collect();
+        let is_of_it = |refund: &&RefundEntry| entries.iter().any(|entry| entry.message_id == refund.payment_id);
+        let given_back: i64 = ledger.refunds().iter().filter(is_of_it).map(|refund| refund.amount.minor).sum();
+        entries.iter().map(|entry| entry.amount.minor).sum::<i64>() - given_back
+    };
+    ledgers.iter().map(of_ledger).sum()
 }
 
 /// What they should have taken, in tiyn.
 fn owed_for(charge: &ApiCharge) -> i64 {
-    if charge.charged_at.is_some() { charge.amount.minor } else { 0 }
+    match charge.charged_at {
+        Some(_) => charge.amount.minor - charge.refunded_amount.map_or(0, |refunded| refunded.minor),
+        None => 0,
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +218,7 @@ mod tests {
 
     fn clean() -> Verdict {
         let declined = BTreeMap::from([("credit_debt".to_owned(), 1)]);
+        let sources = BTreeMap::from([("credit_debt".to_owned(), BTreeSet::from(["profile:altel".to_owned()]))]);
         let (charged, ledger) = (3, 24_000);
         Verdict {
             charged,
@@ -172,6 +227,8 @@ mod tests {
             tickets_verified: charged,
             carrier_ledger: ledger,
             gateway_ledger: ledger,
+            carriers: BTreeMap::from([("altel".to_owned(), BothLedgers { carrier: ledger, gateway: ledger })]),
+            sources,
             balanced: true,
             ..Verdict::default()
         }
@@ -185,6 +242,7 @@ mod tests {
             Verdict { in_doubt: 1, ..clean() },
             Verdict { undecided: 1, ..clean() },
             Verdict { malformed: 1, ..clean() },
+            Verdict { groundless: 1, ..clean() },
             Verdict { tickets: 2, ..clean() },
             Verdict { tickets: 4, ..clean() },
             Verdict { tickets_verified: 2, ..clean() },
@@ -196,7 +254,7 @@ mod tests {
     #[test]
     fn the_verdict_is_written_as_it_was_agreed() {
         let written = serde_json::to_string(&clean()).expect("JSON");
-        let expected = r#"{"charged":3,"declined":{"credit_debt":1},"rejected":0,"in_doubt":0,"tickets":3,"tickets_verified":3,"carrier_ledger":24000,"gateway_ledger":24000,"balanced":true}"#;
+        let expected = r#"{"charged":3,"declined":{"credit_debt":1},"rejected":0,"in_doubt":0,"refunded":0,"tickets":3,"tickets_verified":3,"carrier_ledger":24000,"gateway_ledger":24000,"carriers":{"altel":{"carrier":24000,"gateway":24000}},"sources":{"credit_debt":["profile:altel"]},"balanced":true}"#;
         assert_eq!(written, expected);
     }
 }

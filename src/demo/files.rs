@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +13,9 @@ use tempfile::TempDir;
 
 use super::{
     DemoError,
-    cast::{COMPANY_CAR, DEBTOR, NEW_SIM, Passenger},
+    cast::{COMPANY_CAR, Passenger},
+    credentials::{self, Credentials},
+    sections::PROFILES,
 };
 use crate::{
     clock::Timestamp,
@@ -28,9 +30,8 @@ const TRANSIT: [(&str, &str); 5] = [
     ("routes.csv", include_str!("../../config/examples/transit/routes.csv")),
     ("vehicles.csv", include_str!("../../config/examples/transit/vehicles.csv")),
 ];
-/// What the operator knows beforehand: each list asserts the condition that it is named after.
-const LISTS: [(&str, Passenger); 3] =
-    [("corporate_number", COMPANY_CAR), ("credit_debt", DEBTOR), ("recent_sim_swap", NEW_SIM)];
+/// What the operator knows beforehand: the name of a list, what it asserts, and who is on it.
+const LISTS: [(&str, &str, Passenger); 1] = [("companies", "corporate_number", COMPANY_CAR)];
 /// How long the ticket keys sign.
 const KEYS_LAST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -38,21 +39,29 @@ const KEYS_LAST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct Files {
     folder: TempDir,
+    /// Where carriers call back: one address for the whole morning, as the carriers were told it.
+    callbacks: SocketAddr,
 }
 
 impl Files {
-    /// Writes all but the configuration. `password` is what the carriers want to see at a bind.
-    pub(super) fn write(password: &str, now: Timestamp) -> Result<Files, DemoError> {
+    /// Writes all but the configuration.
+    pub(super) fn write(credentials: &Credentials, now: Timestamp) -> Result<Files, DemoError> {
         let folder = tempfile::Builder::new().prefix("smsbusd-demo-").tempdir().map_err(|source| {
             let path = std::env::temp_dir();
             DemoError::File { path, source }
         })?;
-        let files = Files { folder };
-        files.put("password", password)?;
+        let [callbacks] = free_addresses()?;
+        let files = Files { folder, callbacks };
+        for (name, secret) in credentials.files() {
+            files.put(&format!("{}/{name}", credentials::FOLDER), secret)?;
+        }
+        for (name, text) in PROFILES {
+            files.put(&format!("profiles/{name}"), text)?;
+        }
         for (name, text) in TRANSIT {
             files.put(&format!("transit/{name}"), text)?;
         }
-        for (name, passenger) in LISTS {
+        for (name, _, passenger) in LISTS {
             files.put(&format!("numbers/{name}.csv"), &format!("{}\n", passenger.msisdn().e164()))?;
         }
         files.make_keys(now)?;
@@ -72,10 +81,10 @@ impl Files {
 
     /// Writes the configuration with listeners on ports that are free now.
     pub(super) fn configure(&self, carriers: &str, token: &str) -> Result<Configured, DemoError> {
-        let [api_port, operations_port] =
-            free_ports().map_err(|source| DemoError::File { path: "127.0.0.1:0".into(), source })?;
-        let lists = LISTS.map(|(name, _)| {
-            format!("[[numbers.lists]]\nname = \"{name}\"\nasserts = \"{name}\"\nfile = \"numbers/{name}.csv\"\n\n")
+        let [api, operations] = free_addresses()?;
+        let callbacks = self.callbacks;
+        let lists = LISTS.map(|(name, asserts, _)| {
+            format!("[[numbers.lists]]\nname = \"{name}\"\nasserts = \"{asserts}\"\nfile = \"numbers/{name}.csv\"\n\n")
         });
         let text = format!(
             r#"# Made for one demo; gone with it.
@@ -83,11 +92,14 @@ impl Files {
 url = "sqlite://{database}"
 
 [api]
-listen = "127.0.0.1:{api_port}"
+listen = "{api}"
 tokens.ticket-service = {{ sha256 = "{hash}", roles = ["ticketing", "inspection", "support", "operations"] }}
 
+[callbacks]
+listen = "{callbacks}"
+
 [operations]
-listen = "127.0.0.1:{operations_port}"
+listen = "{operations}"
 
 [process]
 drain_seconds_max = 10
@@ -112,7 +124,12 @@ directory = "transit"
             lists = lists.concat(),
         );
         let path = self.put("smsbusd.toml", &text)?;
-        Ok(Configured { path, api: format!("http://127.0.0.1:{api_port}") })
+        Ok(Configured { path, api: format!("http://{api}") })
+    }
+
+    /// Where carriers call back.
+    pub(super) fn callbacks(&self) -> SocketAddr {
+        self.callbacks
     }
 
     /// Where the daemon keeps everything.
@@ -146,9 +163,12 @@ pub(super) struct Configured {
     pub(super) api: String,
 }
 
-/// Two ports that nobody listens on. Both are held until both are known, so that they differ.
-fn free_ports() -> io::Result<[u16; 2]> {
-    let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-    let [api, operations] = held.map(|listener| listener.local_addr());
-    Ok([api?.port(), operations?.port()])
+/// Addresses of loopback that nobody listens on. All are held until all are known, so that they differ.
+fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT], DemoError> {
+    let failed = |source: io::Error| DemoError::File { path: "127.0.0.1:0".into(), source };
+    let held: Vec<TcpListener> =
+        (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<_>>().map_err(failed)?;
+    let addresses = held.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<SocketAddr>>>();
+    let addresses = addresses.map_err(failed)?;
+    Ok(addresses.try_into().expect("as many as were held"))
 }

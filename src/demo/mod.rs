@@ -1,19 +1,26 @@
-//! `smsbusd demo`: a morning with every outcome, and an audit at the end. Needs nothing: two simulated carriers in this
-//! process, the real daemon as a child process, SQLite in a temporary folder that goes with it.
+//! `smsbusd demo`: a morning with every outcome, and an audit at the end. Needs nothing: a simulated carrier of each kind in
+//! this process, the real daemon as a child process, SQLite in a temporary folder that goes with it.
 //!
-//! Read `morning` from top to bottom: it is the script. `stage` puts the world together and is what the script speaks to;
-//! `files` writes what a daemon needs, `carriers` starts the carriers, `daemon` is the child process, `api` speaks to it over
-//! HTTP, `story` prints, and `audit` compares the carriers' books with ours.
+//! Read `morning` from top to bottom: it is the script, with `refusals`, `bad_day`, `rush_hour` and `inspection` for its longer
+//! scenes. `stage` puts the world together and is what the script speaks to; `files` writes what a daemon needs (`sections` the
+//! carriers' part), `carriers` starts the carriers, `daemon` is the child process, `api` speaks to it over HTTP, `story` prints,
+//! `known` says facts and their sources in words, and `audit` compares the carriers' books with ours.
 
 mod api;
 mod audit;
+mod bad_day;
 mod carriers;
 mod cast;
+mod credentials;
 mod daemon;
 mod error;
 mod files;
 mod inspection;
+mod known;
 mod morning;
+mod refusals;
+mod rush_hour;
+mod sections;
 mod stage;
 mod story;
 

@@ -1,38 +1,27 @@
 //! The script. Every outcome that a charge can have, one after the other; each scene fails if it ends otherwise.
 
-use tokio::task::JoinSet;
-
 use super::{
     DemoError, Verdict,
-    audit::{self, Told, receivable},
-    carriers::RESPONSE_TIMEOUT_MS,
-    cast::{
-        AIGUL, COMPANY_CAR, CarrierId, DANA, DEBTOR, DURING_THE_OUTAGE, EARLY_RECEIPT, EMPTY_PURSE, GIFT_BALANCE,
-        LATE_RESPONSE, LOST_RESPONSE, MARAT, NEVER_TOPPED_UP, NEW_SIM, Passenger, THROTTLED, crowd,
-    },
+    audit::{self, Told},
+    bad_day,
+    cast::{AIGUL, BUS, BY_CALLBACK, CarrierId, DANA, EMPTY_PURSE, FARE_TENGE, MARAT, OTHER_BUS, WITH_PASSWORD},
+    credentials::secret,
     inspection,
-    stage::{Stage, expect, secret, send, short_code, until},
+    refusals::{self, Sources},
+    rush_hour,
+    stage::{Stage, expect, short_code, until},
     story::Story,
 };
-use crate::{
-    charge::Reference,
-    money::Money,
-    simulator::{Condition, Fault, Subscriber},
-};
+use crate::{money::Money, simulator::Subscriber};
 
-/// The bus of most scenes: 80 tenge.
-const BUS: &str = "1234";
-/// The bus of the rush hour.
-const FULL_BUS: &str = "1235";
-const FARE_TENGE: i64 = 80;
-/// Comfortably more than the gateway waits for a response.
-const LATE_MS: u64 = RESPONSE_TIMEOUT_MS + 400;
+/// What the carrier sends to a phone when it wants to know who pays.
+const PASSWORD: &str = "352673";
 
 /// Plays the whole morning, and says what came of it.
 ///
 /// Errors: something did not go by the script; with the last lines of the daemon's log.
 pub(super) async fn play(story: Story) -> Result<Verdict, DemoError> {
-    story.chapter("smsbusd demo: a morning with two simulated carriers on loopback, and a real daemon");
+    story.chapter("smsbusd demo: a morning with a simulated carrier of each kind on loopback, and a real daemon");
     let mut stage = Stage::set(story).await?;
     match scenes(&mut stage).await {
         Ok(verdict) => Ok(verdict),
@@ -44,19 +33,27 @@ async fn scenes(stage: &mut Stage) -> Result<Verdict, DemoError> {
     the_doors_open(stage);
     a_ticket_by_sms(stage).await?;
     a_ticket_by_app(stage).await?;
+    carriers_over_http(stage).await?;
     those_who_do_not_get_one(stage).await?;
-    the_five_refusals(stage).await?;
-    carriers_have_a_bad_day(stage).await?;
-    killed_at_rush_hour(stage).await?;
+    let sources = refusals::play(stage).await?;
+    bad_day::play(stage).await?;
+    rush_hour::play(stage).await?;
     let told = the_daemon_stops(stage).await?;
-    inspection::play(stage, &told, AIGUL, BUS, FULL_BUS)?;
-    the_books(stage, &told).await
+    inspection::play(stage, &told, AIGUL, BUS, OTHER_BUS)?;
+    the_books(stage, &told, sources).await
 }
 
 fn the_doors_open(stage: &Stage) {
+    for (carrier, how) in [
+        (CarrierId::Kcell, "SMPP: takes the money when it accepts a message"),
+        (CarrierId::Beeline, "SMPP: takes the money when the phone has the message"),
+        (CarrierId::Tele2, "CAMARA, in two steps: holds the amount, then takes it"),
+        (CarrierId::Altel, "a form, by profile: says \"in progress\", then calls back"),
+    ] {
+        stage.story.said(carrier.name(), how);
+    }
     let pid = stage.daemon.pid().unwrap_or_default();
-    stage.story.note("kcell takes the money when it accepts a message, beeline when the phone has it.");
-    stage.story.note(&format!("smsbusd runs as process {pid}, bound to both, with SQLite in a temporary folder."));
+    stage.story.note(&format!("smsbusd runs as process {pid}, bound to all, with SQLite in a temporary folder."));
 }
 
 async fn a_ticket_by_sms(stage: &Stage) -> Result<(), DemoError> {
@@ -90,6 +87,39 @@ async fn a_ticket_by_app(stage: &Stage) -> Result<(), DemoError> {
     stage.expect_taken(MARAT, FARE_TENGE)
 }
 
+async fn carriers_over_http(stage: &Stage) -> Result<(), DemoError> {
+    stage.story.chapter("Two carriers that are charged over HTTP: Bolat by SMS, Asel in an app");
+    stage.buys(BY_CALLBACK, BUS, "charged").await?;
+    stage.expect_taken(BY_CALLBACK, FARE_TENGE)?;
+    until("altel's callback is taken", async || {
+        Ok((stage.carrier(BY_CALLBACK).stats().http.callbacks_acknowledged == 1).then_some(()))
+    })
+    .await?;
+    stage.story.note("Altel's signed callback told that the money was taken. The ticket goes by SMS all the same.");
+
+    let subscriber = Subscriber::with_balance(100_000).with_otp(PASSWORD);
+    stage.carrier(WITH_PASSWORD).set_subscriber(WITH_PASSWORD.msisdn(), subscriber)?;
+    let shown = stage.pays(WITH_PASSWORD, BUS).await?;
+    expect(shown.state == "awaiting_otp", || format!("no password is wanted: {shown:?}"))?;
+    stage.expect_taken(WITH_PASSWORD, 0)?;
+    stage.story.note("Tele2 sends a password to her phone. She mistypes it, and tries again.");
+    for (entered, state) in [("111111", "awaiting_otp"), (PASSWORD, "charged")] {
+        stage.story.passenger_says(WITH_PASSWORD, &format!("enters {entered}: POST /v1/charges/…/otp"));
+        let charge = stage.api.enter_password(shown.reference, entered).await?;
+        stage.tell(&charge);
+        expect(charge.state == state, || format!("after {entered}: {charge:?}"))?;
+    }
+    stage.expect_taken(WITH_PASSWORD, FARE_TENGE)?;
+
+    stage.story.note("It was the wrong bus. The ticket service gives the fare back: POST /v1/charges/…/refunds");
+    stage.api.refund(shown.reference, &secret::<16>()).await?;
+    let refunded = until("the money went back", async || {
+        Ok(Some(stage.api.charge(shown.reference).await?).filter(|charge| charge.state == "refunded"))
+    });
+    stage.tell(&refunded.await?);
+    stage.expect_taken(WITH_PASSWORD, 0)
+}
+
 async fn those_who_do_not_get_one(stage: &Stage) -> Result<(), DemoError> {
     stage.story.chapter("A wrong code, and an empty purse");
     stage.writes(DANA, "9999", "9999").await?;
@@ -104,147 +134,6 @@ async fn those_who_do_not_get_one(stage: &Stage) -> Result<(), DemoError> {
     stage.expect_taken(EMPTY_PURSE, FARE_TENGE)
 }
 
-async fn the_five_refusals(stage: &Stage) -> Result<(), DemoError> {
-    stage.story.chapter("The five refusals");
-    stage.story.note("Three are on the operator's number lists, so nothing is sent to the carrier.");
-    for passenger in [COMPANY_CAR, DEBTOR, NEW_SIM] {
-        stage.buys(passenger, BUS, "declined").await?;
-        stage.expect_taken(passenger, 0)?;
-    }
-    stage.story.note("Two only their carriers know. What a carrier refused for is remembered: it is not asked twice.");
-    for (passenger, condition) in
-        [(NEVER_TOPPED_UP, Condition::NoTopUpSinceActivation), (GIFT_BALANCE, Condition::InitialBalanceUnused)]
-    {
-        let subscriber = Subscriber::with_balance(100_000).and(condition);
-        stage.carrier(passenger).set_subscriber(passenger.msisdn(), subscriber)?;
-        stage.buys(passenger, BUS, "rejected").await?;
-        let shown = stage.pays(passenger, BUS).await?;
-        stage.settles(shown, "declined").await?;
-        stage.expect_taken(passenger, 0)?;
-    }
-    Ok(())
-}
-
-async fn carriers_have_a_bad_day(stage: &Stage) -> Result<(), DemoError> {
-    stage.story.chapter("The carriers have a bad day");
-    stage.story.mishap("kcell", "says \"too fast\" twice (ESME_RTHROTTLED)");
-    stage.fault(THROTTLED, 2, Fault::Throttle)?;
-    stage.buys(THROTTLED, BUS, "charged").await?;
-
-    stage.story.mishap("beeline", "sends the receipt before the response");
-    stage.fault(EARLY_RECEIPT, 1, Fault::ReceiptBeforeResponse)?;
-    stage.buys(EARLY_RECEIPT, BUS, "charged").await?;
-
-    stage.story.mishap("kcell", &format!("answers after {LATE_MS} ms; the gateway waits for {RESPONSE_TIMEOUT_MS} ms"));
-    stage.fault(LATE_RESPONSE, 1, Fault::DelayResponse { ms: LATE_MS })?;
-    stage.fault(LATE_RESPONSE, 1, Fault::NoReceipt)?;
-    let shown = stage.pays(LATE_RESPONSE, BUS).await?;
-    stage.settles(shown, "charged").await?;
-
-    stage.story.mishap("beeline", "loses its response; only the receipt tells that the money was taken");
-    stage.fault(LOST_RESPONSE, 1, Fault::DropResponse)?;
-    stage.fault(LOST_RESPONSE, 1, Fault::LateReceipt { ms: LATE_MS })?;
-    let shown = stage.pays(LOST_RESPONSE, BUS).await?;
-    stage.settles(shown, "charged").await?;
-
-    stage.story.note("Whatever the carriers did: one fare is taken from each, and each has a ticket.");
-    for passenger in [THROTTLED, EARLY_RECEIPT, LATE_RESPONSE, LOST_RESPONSE] {
-        stage.expect_taken(passenger, FARE_TENGE)?;
-    }
-    Ok(())
-}
-
-/// Everybody pays at once, the carriers have every request and have answered none, and the daemon is killed. Phones that are
-/// off hold the receipts back until it runs again: so nothing here depends on who is faster.
-async fn killed_at_rush_hour(stage: &mut Stage) -> Result<(), DemoError> {
-    let crowd: Vec<(Passenger, String)> = crowd().into_iter().map(|passenger| (passenger, secret::<16>())).collect();
-    stage.story.chapter(&format!("Rush hour: {} passengers pay at once, and the daemon is killed", crowd.len()));
-    for (passenger, _) in &crowd {
-        let phone_off = Subscriber::with_balance(100_000).and(Condition::PhoneOff);
-        stage.carrier(*passenger).set_subscriber(passenger.msisdn(), phone_off)?;
-        stage.fault(*passenger, 1, Fault::DropResponse)?;
-    }
-    let opened = pay_and_be_cut_off(stage, &crowd).await?;
-
-    stage.story.passenger_says(DURING_THE_OUTAGE, &format!("{BUS} (nobody listens)"));
-    let carrier = stage.carrier(DURING_THE_OUTAGE).clone();
-    let waiting = tokio::spawn(async move { send(&carrier, DURING_THE_OUTAGE, BUS).await });
-
-    stage.restart().await?;
-    ask_again_with_the_same_keys(stage, &crowd, &opened).await?;
-    the_receipts_settle_it(stage, &crowd).await?;
-
-    waiting.await.map_err(|error| DemoError::Otherwise(error.to_string()))??;
-    let charge = stage.ends(DURING_THE_OUTAGE, 0, "charged").await?;
-    stage.reads(DURING_THE_OUTAGE, 0, short_code(&charge)).await?;
-    stage.expect_taken(DURING_THE_OUTAGE, FARE_TENGE)
-}
-
-/// The references of the charges that were opened before the kill.
-async fn pay_and_be_cut_off(stage: &mut Stage, crowd: &[(Passenger, String)]) -> Result<Vec<Reference>, DemoError> {
-    let count = crowd.len();
-    let struck =
-        |stage: &Stage| CarrierId::ALL.map(|carrier| stage.carriers.of(carrier).stats().faults).iter().sum::<u64>();
-    let struck_before = struck(stage);
-    let mut asking = JoinSet::new();
-    for (passenger, key) in crowd.iter().cloned() {
-        let api = stage.api.clone();
-        asking.spawn(async move { api.buy(passenger, FULL_BUS, &key).await });
-    }
-    stage.story.said(&format!("{count} apps →"), &format!("[pay] on bus {FULL_BUS}: POST /v1/charges"));
-    // Each request meets its fault once it is at its carrier.
-    until("both carriers have every request", async || {
-        Ok((struck(stage) == struck_before + count as u64).then_some(()))
-    })
-    .await?;
-    stage.story.mishap("carriers", &format!("have all {count} requests, and have answered none"));
-    let opened = stage.api.charges(&format!("vehicle={FULL_BUS}")).await?;
-
-    let pid = stage.daemon.pid().unwrap_or_default();
-    stage.daemon.kill().await?;
-    stage.story.mishap("kill -9", &format!("process {pid} is gone"));
-    // Requests die with it, or were answered "in doubt" just before.
-    while asking.join_next().await.is_some() {}
-    Ok(opened.into_iter().map(|charge| charge.reference).collect())
-}
-
-async fn ask_again_with_the_same_keys(
-    stage: &Stage,
-    crowd: &[(Passenger, String)],
-    opened: &[Reference],
-) -> Result<(), DemoError> {
-    let pid = stage.daemon.pid().unwrap_or_default();
-    let in_doubt = stage.api.charges("state=in_doubt").await?.len();
-    stage.story.said("gateway", &format!("process {pid} runs on the same database: {in_doubt} charges are in doubt"));
-    expect(in_doubt == crowd.len(), || format!("{in_doubt} charges are in doubt, not {}", crowd.len()))?;
-
-    stage.story.note("The apps ask again, with the same keys. The charges are the same ones, and nothing is sent.");
-    for (passenger, key) in crowd {
-        let charge = stage.api.buy(*passenger, FULL_BUS, key).await?;
-        expect(opened.contains(&charge.reference), || format!("a second charge for one key: {charge:?}"))?;
-    }
-    Ok(())
-}
-
-async fn the_receipts_settle_it(stage: &Stage, crowd: &[(Passenger, String)]) -> Result<(), DemoError> {
-    stage.story.note("The phones are reached, and the carriers send their receipts.");
-    for (passenger, _) in crowd {
-        let mut subscriber = stage.carrier(*passenger).subscriber(passenger.msisdn());
-        subscriber.conditions.remove(&Condition::PhoneOff);
-        stage.carrier(*passenger).set_subscriber(passenger.msisdn(), subscriber)?;
-    }
-    for (passenger, _) in crowd {
-        until("the receipts settle the charges", async || {
-            let charges = stage.api.charges_of(*passenger).await?;
-            Ok(charges.iter().any(|charge| charge.state == "charged").then_some(()))
-        })
-        .await?;
-        stage.expect_taken(*passenger, FARE_TENGE)?;
-    }
-    stage.story.said("gateway", &format!("{} charged, each once; nothing is in doubt", crowd.len()));
-    Ok(())
-}
-
 async fn the_daemon_stops(stage: &mut Stage) -> Result<Told, DemoError> {
     stage.story.chapter("The inspector gets on");
     let told = Told::by(&stage.api).await?;
@@ -253,29 +142,37 @@ async fn the_daemon_stops(stage: &mut Stage) -> Result<Told, DemoError> {
     Ok(told)
 }
 
-async fn the_books(stage: &Stage, told: &Told) -> Result<Verdict, DemoError> {
+async fn the_books(stage: &Stage, told: &Told, sources: Sources) -> Result<Verdict, DemoError> {
     let story = &stage.story;
     story.chapter("The books are compared");
     let balances = audit::our_balances(&stage.files.database()).await?;
-    let verdict = audit::audit(told, &stage.carriers, &balances);
+    let verdict = audit::audit(told, &stage.carriers, &balances, sources);
     story.block(&format!("{:<12}{:>24}{:>24}", "", "the carrier's own books", "our ledger"));
     for carrier in CarrierId::ALL {
-        let theirs = stage.carriers.of(carrier).ledger().total();
-        story.block(&books_line(carrier.name(), theirs, Money::kzt(receivable(&balances, carrier))));
+        let both = verdict.carriers.get(carrier.name()).copied().unwrap_or_default();
+        story.block(&books_line(carrier.name(), both.carrier, both.gateway));
     }
-    story.block(&books_line("together", Money::kzt(verdict.carrier_ledger), Money::kzt(verdict.gateway_ledger)));
+    story.block(&books_line("together", verdict.carrier_ledger, verdict.gateway_ledger));
     story.block(&format!(
-        "\ncharged {}, tickets {}, verified offline {}, rejected {}, in doubt {}",
-        verdict.charged, verdict.tickets, verdict.tickets_verified, verdict.rejected, verdict.in_doubt
+        "\ncharged {}, tickets {}, verified offline {}, refunded {}, rejected {}, in doubt {}",
+        verdict.charged,
+        verdict.tickets,
+        verdict.tickets_verified,
+        verdict.refunded,
+        verdict.rejected,
+        verdict.in_doubt
     ));
     for (reason, count) in &verdict.declined {
-        story.block(&format!("declined {count}: {reason}"));
+        let by = verdict.sources.get(reason).into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+        story.block(format!("declined {count}: {reason:<28}{by}").trim_end());
     }
     story.verdict(verdict.is_clean());
     Ok(verdict)
 }
 
-fn books_line(name: &str, theirs: Money, ours: Money) -> String {
+/// Both in tiyn.
+fn books_line(name: &str, theirs: i64, ours: i64) -> String {
     let equal = if theirs == ours { "equal" } else { "DIFFERENT" };
-    format!("{name:<12}{:>24}{:>24}{equal:>12}", theirs.to_string(), ours.to_string())
+    let [theirs, ours] = [theirs, ours].map(|minor| Money::kzt(minor).to_string());
+    format!("{name:<12}{theirs:>24}{ours:>24}{equal:>12}")
 }

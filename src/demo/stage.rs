@@ -1,8 +1,7 @@
-//! What the morning is played on: two carriers, a daemon, and somebody who tells what happens.
+//! What the morning is played on: the carriers, a daemon, and somebody who tells what happens.
 
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
 use tokio::time::Instant;
 
 use super::{
@@ -10,14 +9,16 @@ use super::{
     api::{Api, ApiCharge},
     carriers::{Carriers, SHORT_NUMBER},
     cast::{CarrierId, Passenger},
+    credentials::{Credentials, secret},
     daemon::{Daemon, last_lines},
-    files::Files,
+    files::{Configured, Files},
+    sections::sections,
     story::Story,
 };
 use crate::{
     clock::Clock,
     money::Money,
-    simulator::{Fault, FaultRule, MoOutcome, Simulator, Traffic},
+    simulator::{Fault, FaultRule, InboxMessage, MoOutcome, Operation, Simulator, Traffic},
 };
 
 /// Nothing that is waited for takes longer.
@@ -38,12 +39,12 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Starts the carriers and the daemon, and waits until it can send to both.
+    /// Starts the carriers and the daemon, and waits until it can send to all of them.
     pub(super) async fn set(story: Story) -> Result<Stage, DemoError> {
-        let (password, token) = (secret::<4>(), secret::<32>());
-        let carriers = Carriers::start(&password).await?;
-        let files = Files::write(&password, Clock::System.now())?;
-        let configured = files.configure(&carriers.profiles(), &token)?;
+        let (credentials, token) = (Credentials::drawn(), secret::<32>());
+        let files = Files::write(&credentials, Clock::System.now())?;
+        let carriers = Carriers::start(&credentials, files.callbacks()).await?;
+        let configured = configure(&files, &carriers, &token)?;
         let daemon = Daemon::start(&configured, files.log())?;
         let api = Api::new(configured.api, token.clone())?;
         let mut stage = Stage { story, carriers, api, daemon, token, files };
@@ -53,7 +54,7 @@ impl Stage {
 
     /// Starts the daemon anew, on the same database.
     pub(super) async fn restart(&mut self) -> Result<(), DemoError> {
-        let configured = self.files.configure(&self.carriers.profiles(), &self.token)?;
+        let configured = configure(&self.files, &self.carriers, &self.token)?;
         self.daemon = Daemon::start(&configured, self.files.log())?;
         self.api = Api::new(configured.api, self.token.clone())?;
         self.ready().await
@@ -93,6 +94,18 @@ impl Stage {
         Ok(self.carrier(passenger).set_fault(rule)?)
     }
 
+    /// The next requests over HTTP that ask `operation` for this passenger meet `fault`.
+    pub(super) fn fault_over_http(
+        &self,
+        passenger: Passenger,
+        operation: Operation,
+        times: u32,
+        fault: Fault,
+    ) -> Result<(), DemoError> {
+        let rule = FaultRule::for_number(passenger.msisdn(), times, fault).on(operation);
+        Ok(self.carrier(passenger).set_fault(rule)?)
+    }
+
     /// A passenger writes to the short number, and gets an answer with `expected` in it.
     pub(super) async fn writes(&self, passenger: Passenger, text: &str, expected: &str) -> Result<(), DemoError> {
         let before = self.inbox(passenger).len();
@@ -124,7 +137,7 @@ impl Stage {
 
     /// What a phone shows, the oldest first.
     pub(super) fn inbox(&self, passenger: Passenger) -> Vec<String> {
-        self.carrier(passenger).inbox(passenger.msisdn()).into_iter().map(|message| message.text).collect()
+        whole(self.carrier(passenger).inbox(passenger.msisdn()))
     }
 
     /// A passenger presses *pay* in an app: `POST /v1/charges` with a new key. The charge as the answer shows it: its outcome,
@@ -162,11 +175,18 @@ impl Stage {
     }
 
     /// Says where a charge stands.
-    fn tell(&self, charge: &ApiCharge) {
+    pub(super) fn tell(&self, charge: &ApiCharge) {
         let ApiCharge { state, amount, .. } = charge;
         let text = match (state.as_str(), charge.charged_at, &charge.reason) {
             ("in_doubt", ..) => {
                 return self.story.mishap("gateway", "in_doubt: nobody knows yet whether the money was taken");
+            }
+            ("awaiting_otp", ..) => "awaiting_otp: the amount is held, a one-time password is wanted".into(),
+            ("refunded", ..) => {
+                let refunded = charge.refunded_amount.unwrap_or(*amount);
+                let revoked = charge.ticket.as_ref().filter(|ticket| ticket.revoked_at.is_some());
+                let ticket = revoked.map(|ticket| format!(", and the ticket {} is revoked", ticket.short_code));
+                format!("refunded: {refunded} went back{}", ticket.unwrap_or_default())
             }
             (_, Some(_), _) if charge.repeat_of.is_some() => "repeat_of that charge: nothing more is taken".to_owned(),
             (_, Some(charged_at), _) => {
@@ -180,19 +200,26 @@ impl Stage {
         self.story.said("gateway", &text);
     }
 
-    /// What a carrier's own books say it took from a passenger.
-    pub(super) fn taken(&self, passenger: Passenger) -> Money {
-        self.carrier(passenger).ledger().total_of(passenger.msisdn())
+    /// What a carrier's own books say it took from a passenger, less what it gave back.
+    fn taken(&self, passenger: Passenger) -> Money {
+        let (ledger, msisdn) = (self.carrier(passenger).ledger(), passenger.msisdn());
+        Money::kzt(ledger.total_of(msisdn).minor - ledger.refunded_of(msisdn).minor)
     }
 
-    /// Errors: the carrier took another amount than `tenge` from this passenger.
+    /// Errors: by the carrier's own books, another amount than `tenge` is missing from this passenger's balance.
     pub(super) fn expect_taken(&self, passenger: Passenger, tenge: i64) -> Result<(), DemoError> {
         let (taken, expected) = (self.taken(passenger), Money::kzt(100 * tenge));
-        match taken == expected {
-            true => Ok(()),
-            false => Err(DemoError::Otherwise(format!("{} was taken from {}, not {expected}", taken, passenger.name))),
-        }
+        expect(taken == expected, || format!("{taken} was taken from {}, not {expected}", passenger.name))
     }
+}
+
+fn configure(files: &Files, carriers: &Carriers, token: &str) -> Result<Configured, DemoError> {
+    files.configure(&sections(carriers, files.callbacks()), token)
+}
+
+/// The texts that are there whole. A phone shows one that comes in parts when it has all of them.
+fn whole(messages: Vec<InboxMessage>) -> Vec<String> {
+    messages.into_iter().filter(|message| message.part.is_none()).map(|message| message.text).collect()
 }
 
 /// The code of a charge's ticket, as the ticket's SMS shows it; nothing if there is no ticket.
@@ -236,7 +263,19 @@ pub(super) fn expect(holds: bool, what: impl FnOnce() -> String) -> Result<(), D
     if holds { Ok(()) } else { Err(DemoError::Otherwise(what())) }
 }
 
-/// Random bytes in hex.
-pub(super) fn secret<const BYTES: usize>() -> String {
-    HEXLOWER.encode(&rand::random::<[u8; BYTES]>())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, simulator::Part};
+
+    #[test]
+    fn a_text_in_parts_is_read_when_all_of_them_are_there() {
+        let message = |text: &str, part| {
+            let (at, from) = (Timestamp::from_unix_seconds(0), SHORT_NUMBER.to_owned());
+            InboxMessage { at, from, text: text.to_owned(), part }
+        };
+        let half = message("Деньги не спис", Some(Part { reference: 7, total: 2, number: 1 }));
+        let ticket = message("Билет 000CRNAW", None);
+        assert_eq!(whole(vec![half, ticket]), ["Билет 000CRNAW"]);
+    }
 }
