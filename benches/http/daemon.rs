@@ -133,6 +133,7 @@ log.filter = "warn"
 keys.directory = "{keys}"
 transit.directory = "{books}"
 [carriers.kcell]
+short_number = "2505"
 prefixes = [701, 702, 775, 778]
 [carriers.kcell.http]
 profile = "{profile}"
