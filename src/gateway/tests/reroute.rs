@@ -33,7 +33,7 @@ fn world(asked: bool) -> World {
     setting.simulator.http = HttpConfig {
         camara: Some(CamaraConfig::default()),
         facts: Some(FactsConfig::default()),
-        carrier: CARRIER.into(),
+        carrier: "Beeline".into(),
         ..HttpConfig::default()
     };
     if asked {
@@ -42,7 +42,7 @@ fn world(asked: bool) -> World {
     let world = World::new(setting);
     let moved = FaultRule { msisdn: Some(msisdn(ANNA)), ..FaultRule::always(Fault::HttpNotOurSubscriber) };
     world.set_fault(moved.on(Operation::Charge));
-    let facts = SubscriberFacts { carrier: Some(OTHER_CARRIER.into()), ..SubscriberFacts::NONE };
+    let facts = SubscriberFacts { carrier: Some("Kcell".into()), ..SubscriberFacts::NONE };
     world.simulator.set_facts(msisdn(ANNA), facts).expect("room");
     world
 }
