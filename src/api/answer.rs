@@ -3,8 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::asked::RefundAnswer;
 use crate::{
-    charge::{CarrierName, Channel, Charge, Reason, Reference},
+    charge::{CarrierName, Channel, Charge, Reason, Reference, State, Validation},
     clock::Timestamp,
     money::Money,
     msisdn::Msisdn,
@@ -96,6 +97,10 @@ pub(super) struct ChargeAnswer {
     /// What went back or will go back, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     refunded_amount: Option<Amount>,
+    /// Its refunds, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    refunds: Vec<RefundAnswer>,
     /// The purchase that took its place after its deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<uuid::Uuid>)]
@@ -105,12 +110,40 @@ pub(super) struct ChargeAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<uuid::Uuid>)]
     repeat_of: Option<Reference>,
+    /// How the subscriber is to agree, while it is `awaiting_otp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation: Option<ValidationAnswer>,
     /// Its ticket, once it is charged. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     ticket: Option<TicketSummary>,
     /// The tries to take the money. Only for support and operations.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptSummary>>,
+}
+
+/// How the subscriber is to agree to a charge.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "by", rename_all = "snake_case")]
+#[schema(as = Validation)]
+enum ValidationAnswer {
+    /// By a one-time password that the carrier sends: `POST /v1/charges/{reference}/otp` passes it on.
+    Password,
+    /// On a page of the carrier's, which the app has to open.
+    Page {
+        /// Its address.
+        #[schema(example = "https://carrier.example/agree/358y24t2")]
+        url: String,
+    },
+}
+
+impl ValidationAnswer {
+    fn of(charge: &Charge) -> Option<ValidationAnswer> {
+        let attempt = charge.last_attempt().filter(|_| charge.state == State::AwaitingOtp)?;
+        Some(match &attempt.validation {
+            Some(Validation::Page { url }) => ValidationAnswer::Page { url: url.clone() },
+            Some(Validation::Password { .. }) | None => ValidationAnswer::Password,
+        })
+    }
 }
 
 /// The charge that paid for the passengers before.
@@ -206,6 +239,7 @@ impl ChargeAnswer {
     /// A charge without what only some answers have.
     pub(super) fn new(charge: Charge) -> ChargeAnswer {
         let refunded = charge.refunded_amount();
+        let validation = ValidationAnswer::of(&charge);
         let order = charge.order;
         ChargeAnswer {
             reference: charge.reference,
@@ -232,8 +266,10 @@ impl ChargeAnswer {
             charged_at: charge.charged_at,
             in_doubt_since: charge.in_doubt_since,
             refunded_amount: refunded.is_positive().then(|| refunded.into()),
+            refunds: charge.refunds.iter().map(RefundAnswer::from).collect(),
             superseded_by: charge.superseded_by,
             repeat_of: None,
+            validation,
             ticket: None,
             attempts: None,
         }

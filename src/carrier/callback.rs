@@ -97,6 +97,13 @@ pub enum About {
         /// Its number.
         attempt: u16,
     },
+    /// A refund, by our names for it and its charge.
+    Refund {
+        /// The charge.
+        reference: Reference,
+        /// The refund.
+        refund: Reference,
+    },
     /// Whatever has this id at the carrier.
     CarrierId(String),
 }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CarrierName, Doubt, Reason, Retry};
+use super::{CarrierName, Doubt, Reason, Retry, Validation};
 use crate::clock::Timestamp;
 
 /// When to ask a carrier for the status of an attempt that it has left unanswered.
@@ -125,6 +125,12 @@ pub struct Attempt {
     /// Whether the subscriber's one-time password is still to come.
     #[serde(default)]
     pub otp_wanted: bool,
+    /// How the subscriber is to agree, where the carrier has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
+    /// Whether a confirmation before the last request may still be on its way.
+    #[serde(default)]
+    pub confirmed_before: bool,
     /// Until when the carrier holds the amount by our own timer: none of them tells us when it lets go.
     #[serde(default)]
     pub reserved_until: Option<Timestamp>,
@@ -153,6 +159,8 @@ impl Attempt {
             next_query_at: None,
             asked: Asked::Take,
             otp_wanted: false,
+            validation: None,
+            confirmed_before: false,
             reserved_until: None,
         }
     }

@@ -66,6 +66,8 @@ pub enum EvidenceSource {
     Link,
     /// The carrier's response to the request itself, in time or late.
     Response,
+    /// The carrier's response to the same request, sent again (M4). It can be the first one's, replayed.
+    Repeat,
     /// A delivery receipt.
     Receipt,
     /// A callback of the carrier.
@@ -80,6 +82,22 @@ pub enum EvidenceSource {
         name: String,
         /// The reason given.
         because: String,
+    },
+}
+
+/// How a subscriber is to agree to a charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Validation {
+    /// By a one-time password, which we pass on.
+    Password {
+        /// What the carrier tells the validation by.
+        authorization_id: String,
+    },
+    /// On a page of the carrier's. It tells the carrier, and the carrier tells us.
+    Page {
+        /// Its address.
+        url: String,
     },
 }
 
@@ -103,10 +121,13 @@ pub enum Finding {
         /// The carrier's id, normalised.
         carrier_id: Option<String>,
     },
-    /// The carrier asks the subscriber for a one-time password.
+    /// The carrier asks the subscriber to agree, by a one-time password or on a page.
     OtpNeeded {
         /// The carrier's id, normalised.
         carrier_id: Option<String>,
+        /// How, where this piece tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        validation: Option<Validation>,
     },
     /// The amount is held; nothing is taken before it is confirmed.
     Reserved {

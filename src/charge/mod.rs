@@ -7,6 +7,8 @@
 //! The money rules M1–M16 (`docs/money.md`) outrank everything else here.
 
 mod attempt;
+mod effect;
+mod event;
 mod evidence;
 mod home;
 mod order;
@@ -15,6 +17,7 @@ mod refund;
 mod refunding;
 mod reserving;
 mod step;
+mod time;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -22,12 +25,14 @@ pub(crate) mod samples;
 mod tests;
 
 pub use attempt::{Asked, Attempt, AttemptState, Contract, QuerySchedule, Rejection};
-pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry};
+pub use effect::{Break, Effect, Notice};
+pub use event::Event;
+pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry, Validation};
 pub use home::{Home, HomeSource};
 pub use order::{CarrierName, CarrierNameError, Channel, Extends, LateSuccess, Order, Reference, Terms, Trip};
 pub use reason::Reason;
 pub use refund::{REFUND_TRIES_MAX, Refund, RefundState};
-pub use step::{Break, Effect, Event, Illegal, Notice, Step, step};
+pub use step::{Illegal, Step, step};
 
 use serde::{Deserialize, Serialize};
 

@@ -91,6 +91,11 @@ impl Reason {
         Reason::CarrierRefused,
     ];
 
+    /// Whether the carrier refuses us and our request, and says nothing of the subscriber.
+    pub const fn is_of_our_request(self) -> bool {
+        matches!(self, Reason::CarrierAccount | Reason::CarrierRefused | Reason::CarrierUnavailable)
+    }
+
     /// The stable code, as in the API, the metrics and the configuration: `credit_debt`.
     pub const fn code(self) -> &'static str {
         match self {

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    Break, Contract, Effect, Finding, Illegal, REFUND_TRIES_MAX, REFUNDS_MAX, Reference, Refund, RefundState, Retry,
-    State, step::Change,
+    Break, Contract, Effect, EvidenceSource, Finding, Illegal, REFUND_TRIES_MAX, REFUNDS_MAX, Reference, Refund,
+    RefundState, Retry, State, step::Change,
 };
-use crate::money::Money;
+use crate::{clock::Timestamp, money::Money};
+
+/// So long after the doubt began, a carrier that replays keys is taken to know this one still. None of them tells how long it
+/// does, and a forgotten key would give the money back twice.
+const KEYS_ARE_KNOWN_FOR: Duration = Duration::from_secs(3_600);
 
 impl Change {
     pub(super) fn request_refund(&mut self, reference: Reference, amount: Money) -> Result<(), Illegal> {
@@ -43,7 +47,12 @@ impl Change {
         attempt.map(|attempt| attempt.contract)
     }
 
-    pub(super) fn weigh_refund(&mut self, reference: Reference, finding: Finding) -> Result<(), Illegal> {
+    pub(super) fn weigh_refund(
+        &mut self,
+        reference: Reference,
+        source: &EvidenceSource,
+        finding: Finding,
+    ) -> Result<(), Illegal> {
         let Some(index) = self.charge.refunds.iter().position(|refund| refund.reference == reference) else {
             return Err(Illegal::UnknownRefund(reference));
         };
@@ -60,6 +69,8 @@ impl Change {
                 refund.carrier_id = carrier_id.or(refund.carrier_id.take());
                 refund.end(RefundState::Done);
             }
+            // That the same bytes were not sent again, or were turned away, says nothing of those that were sent before.
+            (_, Finding::Rejected { .. } | Finding::NotSent) if *source == EvidenceSource::Repeat => {}
             // It is on the refund list now; only that the money went back changes it.
             (RefundState::Owed, _) => {}
             (RefundState::Requested, Finding::NotSent | Finding::Rejected { retry: Retry::SameCarrier, .. }) => {
@@ -124,15 +135,13 @@ impl Change {
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::QueryRefund { refund: reference });
                 }
+                RefundState::InDoubt if refund.may_be_resent(&contract, self.now) => {
+                    refund.pause(&contract, self.now);
+                    self.effects.push(Effect::ResendRefund { refund: reference });
+                }
                 RefundState::Accepted | RefundState::InDoubt => {
                     refund.pause(&contract, self.now);
-                    if refund.asks_by_sending_again(&contract) {
-                        refund.in_doubt_since = Some(self.now);
-                        refund.not_found_at = None;
-                        self.effects.push(Effect::Refund { refund: reference });
-                    } else {
-                        self.effects.push(Effect::QueryRefund { refund: reference });
-                    }
+                    self.effects.push(Effect::QueryRefund { refund: reference });
                 }
                 RefundState::Owed | RefundState::Done => refund.next_at = None,
             }
@@ -160,13 +169,15 @@ impl Refund {
         self.next_at = None;
     }
 
-    /// The same request again, every other time: where the answer with its id was lost, it may be the only question (M4).
-    fn asks_by_sending_again(&self, contract: &Contract) -> bool {
-        self.state == RefundState::InDoubt && contract.replays_keys && self.pauses.is_multiple_of(2)
+    /// By turns with the questions, which not every carrier can answer (M4).
+    fn may_be_resent(&self, contract: &Contract, now: Timestamp) -> bool {
+        let Some(began) = self.in_doubt_since else { return false };
+        let its_turn = self.pauses % 2 == 1 || contract.queries.is_none();
+        contract.replays_keys && its_turn && now < began.plus(KEYS_ARE_KNOWN_FOR)
     }
 
     /// Two complete listings, far enough apart and far enough from the request, lack it (M5).
-    fn is_proved_absent(&mut self, complete: bool, delay: Duration, now: crate::clock::Timestamp) -> bool {
+    fn is_proved_absent(&mut self, complete: bool, delay: Duration, now: Timestamp) -> bool {
         let Some(began) = self.in_doubt_since.filter(|_| complete) else { return false };
         if now < began.plus(delay) {
             return false;

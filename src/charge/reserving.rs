@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Asked, AttemptState, Break, Effect, Illegal, Reason, Rejection, Retry, State, step::Change};
+use super::{Asked, AttemptState, Break, Effect, Illegal, Reason, Rejection, Retry, State, Validation, step::Change};
 
 /// No adapter waits so long for an answer. If none was applied by then, whoever waited for it is gone.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -13,9 +13,11 @@ const CONFIRM_AGAIN_AFTER: u32 = 3;
 
 impl Change {
     /// The carrier asks the subscriber for a password. Not news once the second step was asked for.
-    pub(super) fn otp_needed(&mut self, index: usize, carrier_id: Option<String>) {
+    pub(super) fn otp_needed(&mut self, index: usize, carrier_id: Option<String>, validation: Option<Validation>) {
         let attempt = &mut self.charge.attempts[index];
         attempt.otp_wanted = attempt.asked == Asked::Take;
+        // A later answer, such as that a password was wrong, does not repeat it.
+        attempt.validation = validation.or(attempt.validation.take());
         self.accepted(index, carrier_id);
     }
 
@@ -27,6 +29,9 @@ impl Change {
         };
         if self.past_deadline() {
             return Err(Illegal::DeadlinePassed);
+        }
+        if matches!(self.charge.attempts[index].validation, Some(Validation::Page { .. })) {
+            return Err(Illegal::AgreedOnPage);
         }
         self.schedule_query(index);
         self.effects.push(Effect::Validate { attempt: self.charge.attempts[index].number });
@@ -108,9 +113,21 @@ impl Change {
         }
     }
 
+    /// Whether a no to the last request leaves open what came of one before it. A confirmation that was given up as forgotten may
+    /// still be on its way, and what is refused to a cancellation may be taken already: the payment itself must be asked.
+    pub(super) fn says_only_of_the_last_request(&self, index: usize) -> bool {
+        let attempt = &self.charge.attempts[index];
+        match attempt.asked {
+            Asked::Take => false,
+            Asked::Confirm => attempt.confirmed_before,
+            Asked::Cancel => true,
+        }
+    }
+
     /// Makes it durable that the carrier is asked for the second step.
     fn ask(&mut self, index: usize, asked: Asked) {
         let attempt = &mut self.charge.attempts[index];
+        attempt.confirmed_before |= attempt.asked == Asked::Confirm;
         attempt.asked = asked;
         attempt.state = AttemptState::Open;
         attempt.in_doubt_since = None;

@@ -1,181 +1,13 @@
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    ATTEMPTS_MAX, Asked, Attempt, AttemptState, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource,
-    Finding, LateSuccess, REFUNDS_MAX, Reason, Reference, Rejection, Retry, State,
+    ATTEMPTS_MAX, Asked, Attempt, AttemptState, Break, CarrierName, Charge, Contract, Doubt, Effect, Event, Evidence,
+    EvidenceSource, Finding, LateSuccess, Notice, REFUNDS_MAX, Reason, Reference, Rejection, Retry, State,
 };
 use crate::{
     clock::Timestamp,
     money::{Money, MoneyError},
 };
-
-/// What can happen to a charge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// Our rules say no, before anything was sent.
-    Decline {
-        /// Why.
-        reason: Reason,
-    },
-    /// A send slot is held: the attempt is to be made durable, and then sent.
-    OpenAttempt {
-        /// Where it goes.
-        carrier: CarrierName,
-        /// What the carrier will be given to tell it by.
-        wire_reference: String,
-        /// What the contract with that carrier says.
-        contract: Contract,
-    },
-    /// No send slot can be had in time, or nobody else can be asked: what would come too late is not sent.
-    GiveUp,
-    /// The subscriber has entered the one-time password, which is about to be passed on. It is in no record.
-    SubmitOtp,
-    /// A message about the outcome of an attempt.
-    Evidence(Evidence),
-    /// Time passed. Due at [`Charge::due_at`]; harmless at any other moment.
-    Tick,
-    /// A newer purchase took the place of this one, which was past its deadline and still undecided (M12).
-    Supersede {
-        /// The newer purchase.
-        by: Reference,
-    },
-    /// Somebody with the right to do so gives money back.
-    RequestRefund {
-        /// The refund's name for life.
-        refund: Reference,
-        /// How much: all that is left, or a part.
-        amount: Money,
-    },
-    /// A message about the outcome of a refund.
-    RefundEvidence {
-        /// Which refund.
-        refund: Reference,
-        /// Names this piece within the charge; the same piece again changes nothing (M9).
-        #[serde(default)]
-        id: String,
-        /// What it says; `Charged` means that the money went back.
-        finding: Finding,
-    },
-}
-
-impl Event {
-    /// Names the piece of evidence that this is, if it is one: it is counted once (M9).
-    pub fn evidence_id(&self) -> Option<&str> {
-        match self {
-            Event::Evidence(evidence) => Some(&evidence.id),
-            Event::RefundEvidence { id, .. } if !id.is_empty() => Some(id),
-            _ => None,
-        }
-    }
-}
-
-/// What the gateway has to do. What a carrier is asked for is done after the commit; everything else is committed with the charge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Write this attempt to its carrier, once it is durable (M1).
-    Send {
-        /// Its number.
-        attempt: u16,
-    },
-    /// Write this attempt to its carrier once more, in the same bytes: the carrier replays keys (M4).
-    Resend {
-        /// Its number.
-        attempt: u16,
-    },
-    /// Pass on the one-time password.
-    Validate {
-        /// The number of the attempt that it is for.
-        attempt: u16,
-    },
-    /// Have the carrier take what it holds.
-    Confirm {
-        /// The number of the attempt that it is held for.
-        attempt: u16,
-    },
-    /// Have the carrier give up what it holds.
-    Cancel {
-        /// The number of the attempt that it is held for.
-        attempt: u16,
-    },
-    /// Ask the carrier for the status of this attempt.
-    Query {
-        /// Its number.
-        attempt: u16,
-    },
-    /// Wait for a send slot again: the attempt before did not happen.
-    TryAgain,
-    /// Find the carrier whose subscriber this is, and wait for a send slot there: the attempt before did not happen.
-    Reroute,
-    /// Have the carrier give money back.
-    Refund {
-        /// Which refund.
-        refund: Reference,
-    },
-    /// Ask the carrier what became of a refund.
-    QueryRefund {
-        /// Which refund.
-        refund: Reference,
-    },
-    /// Make and store the signed ticket (M10).
-    IssueTicket,
-    /// The ticket is no longer valid.
-    RevokeTicket,
-    /// Tell the passenger.
-    Tell(Notice),
-    /// A new purchase for the same subscriber and vehicle may start: this one took nothing.
-    ReleaseSlot,
-    /// Somebody must look at this; an alert goes with it.
-    RaiseBreak(Break),
-}
-
-/// What a passenger is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "notice", rename_all = "snake_case")]
-pub enum Notice {
-    /// Here is the ticket.
-    Ticket,
-    /// Nothing was taken, and why.
-    NotTaken {
-        /// Why.
-        reason: Reason,
-    },
-    /// The money came too late for the ride and goes back.
-    LateRefund,
-}
-
-/// A difference between what should be and what is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Break {
-    /// Proof of payment for an attempt that had been decided as not happened. The money is owed (M8).
-    ChargedAfterRejection,
-    /// A definite no for an attempt that had been proved as paid. The ticket stays (M8).
-    RejectedAfterCharge,
-    /// The carrier answered an attempt that by our own books was never sent.
-    AnswerToUnsent,
-    /// The carrier took another amount, or in another currency, than it was asked for.
-    AmountDiffers,
-    /// The carrier gave one attempt two ids.
-    CarrierIdDiffers,
-    /// Evidence for an attempt that this charge never had.
-    UnknownAttempt,
-}
-
-impl Break {
-    /// The stable code, as in the store, the logs and the metrics.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Break::ChargedAfterRejection => "charged_after_rejection",
-            Break::RejectedAfterCharge => "rejected_after_charge",
-            Break::AnswerToUnsent => "answer_to_unsent",
-            Break::AmountDiffers => "amount_differs",
-            Break::CarrierIdDiffers => "carrier_id_differs",
-            Break::UnknownAttempt => "unknown_attempt",
-        }
-    }
-}
 
 /// What comes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,6 +48,9 @@ pub enum Illegal {
         /// Where it stands.
         state: &'static str,
     },
+    /// The subscriber agrees on a page of the carrier's, which tells the carrier.
+    #[error("the subscriber agrees on the carrier's page, so no one-time password can be passed on")]
+    AgreedOnPage,
     /// Only money that was taken can go back.
     #[error("the charge is {state}; only a charged one can be refunded")]
     NotCharged {
@@ -252,7 +87,7 @@ pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illeg
         Event::Tick => change.tick(),
         Event::Supersede { by } => change.supersede(by)?,
         Event::RequestRefund { refund, amount } => change.request_refund(refund, amount)?,
-        Event::RefundEvidence { refund, finding, .. } => change.weigh_refund(refund, finding)?,
+        Event::RefundEvidence { refund, source, finding, .. } => change.weigh_refund(refund, &source, finding)?,
     }
     Ok(change.finish(charge))
 }
@@ -337,16 +172,21 @@ impl Change {
         let asked = self.charge.attempts[index].asked;
         match evidence.finding {
             Finding::Nothing => {}
+            // That the same bytes were not sent again, or were turned away, says nothing of those that were sent before.
+            Finding::NotSent if evidence.source == EvidenceSource::Repeat => {}
+            Finding::Rejected { reason, retry, .. }
+                if evidence.source == EvidenceSource::Repeat
+                    && (retry == Retry::SameCarrier || reason.is_of_our_request()) => {}
             // What the carrier says of the second step, and of it alone, decides nothing about what it holds.
             Finding::NotSent if asked != Asked::Take => self.still_reserved(index),
             Finding::Rejected { retry: Retry::SameCarrier, .. } if asked != Asked::Take => self.still_reserved(index),
-            Finding::Rejected { .. } if is_answer && asked == Asked::Cancel => {
+            Finding::Rejected { .. } if is_answer && self.says_only_of_the_last_request(index) => {
                 self.doubtful(index, Doubt::UnclearAnswer);
             }
             Finding::NotSent => self.not_sent(index),
             Finding::Rejected { reason, retry, detail } => self.rejected(index, Rejection { reason, retry, detail }),
             Finding::Accepted { carrier_id } => self.accepted(index, carrier_id),
-            Finding::OtpNeeded { carrier_id } => self.otp_needed(index, carrier_id),
+            Finding::OtpNeeded { carrier_id, validation } => self.otp_needed(index, carrier_id, validation),
             Finding::Reserved { carrier_id } => self.reserved(index, carrier_id),
             Finding::Cancelled => self.cancelled(index),
             Finding::Charged { carrier_id, amount } => self.charged(index, carrier_id, amount),
@@ -495,95 +335,6 @@ impl Change {
         }
     }
 
-    /// Two complete listings, far enough apart and far enough from the request, prove that it did not happen (M5).
-    fn not_found(&mut self, index: usize, complete: bool) {
-        let attempt = &mut self.charge.attempts[index];
-        if attempt.state == AttemptState::Charged {
-            self.effects.push(Effect::RaiseBreak(Break::RejectedAfterCharge));
-            return;
-        }
-        // Only a doubt has an end of sending to count from: an open attempt may still be on its way.
-        let (AttemptState::InDoubt { .. }, Some(doubt_began)) = (&attempt.state, attempt.in_doubt_since) else {
-            return;
-        };
-        let delay = std::time::Duration::from_millis(attempt.contract.in_flight_delay_ms);
-        if !complete || self.now < doubt_began.plus(delay) {
-            return;
-        }
-        match attempt.not_found_at {
-            None => attempt.not_found_at = Some(self.now),
-            Some(first) if self.now >= first.plus(delay) && self.now > first => {
-                let detail = format!("not found at {first} and at {}", self.now);
-                self.rejected(index, Rejection { reason: Reason::CarrierUnavailable, retry: Retry::Never, detail });
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn tick(&mut self) {
-        if self.past_deadline() {
-            self.pass_deadline();
-        }
-        self.give_up_reservation_if_due();
-        self.query_if_due();
-        self.look_after_refunds();
-    }
-
-    fn pass_deadline(&mut self) {
-        let Some(index) = self.charge.attempts.len().checked_sub(1) else {
-            if self.charge.wants_attempt() {
-                self.end_out_of_time();
-            }
-            return;
-        };
-        match self.charge.attempts[index].state {
-            AttemptState::Accepted => self.charge.state = State::InDoubt,
-            AttemptState::Open if self.charge.state != State::InDoubt => self.doubtful(index, Doubt::Timeout),
-            _ if self.charge.wants_attempt() => self.end_out_of_time(),
-            _ => {}
-        }
-    }
-
-    fn query_if_due(&mut self) {
-        let Some(index) = self.charge.attempts.len().checked_sub(1) else { return };
-        let attempt = &self.charge.attempts[index];
-        if !attempt.state.is_undecided() || attempt.next_query_at.is_none_or(|at| at > self.now) {
-            return;
-        }
-        let (number, contract) = (attempt.number, attempt.contract);
-        let can_query = contract.queries.is_some() || attempt.has_two_steps();
-        match attempt.state {
-            // Its own answer should have come long ago.
-            AttemptState::Open => return self.doubtful(index, Doubt::Timeout),
-            _ if self.may_resend(index) => self.effects.push(Effect::Resend { attempt: number }),
-            _ if can_query => self.effects.push(Effect::Query { attempt: number }),
-            // It could only be sent again, and for that it is too late.
-            _ => {
-                self.charge.attempts[index].next_query_at = None;
-                return;
-            }
-        }
-        self.charge.attempts[index].queries += 1;
-        self.schedule_query(index);
-    }
-
-    /// Only where the carrier replays keys, only while the passenger waits, and after a question that decided nothing, where there
-    /// are questions (M4).
-    fn may_resend(&self, index: usize) -> bool {
-        let attempt = &self.charge.attempts[index];
-        attempt.contract.replays_keys
-            && matches!(attempt.state, AttemptState::InDoubt { .. })
-            && attempt.asked == Asked::Take
-            && !self.must_not_go_through()
-            && (attempt.queries > 0 || attempt.contract.queries.is_none())
-    }
-
-    pub(super) fn schedule_query(&mut self, index: usize) {
-        let now = self.now;
-        let attempt = &mut self.charge.attempts[index];
-        attempt.next_query_at = attempt.query_interval_ms().map(|ms| now.plus(std::time::Duration::from_millis(ms)));
-    }
-
     fn supersede(&mut self, by: Reference) -> Result<(), Illegal> {
         if !self.past_deadline() {
             return Err(Illegal::NotPastDeadline);
@@ -603,7 +354,7 @@ impl Change {
         }
     }
 
-    fn end_out_of_time(&mut self) {
+    pub(super) fn end_out_of_time(&mut self) {
         // Where another carrier was looked for and not found, the first one's word is the reason.
         let reason = match self.charge.last_attempt().map(|attempt| &attempt.state) {
             Some(AttemptState::Rejected(rejection)) if rejection.retry == Retry::OtherCarrier => rejection.reason,

@@ -113,7 +113,7 @@ fn m02_each_finding_moves_an_open_attempt_to_its_one_state() {
         (rejected(Retry::Never), "rejected", "rejected"),
         (rejected(Retry::SameCarrier), "rejected", "processing"),
         (accepted(), "accepted", "processing"),
-        (Finding::OtpNeeded { carrier_id: None }, "accepted", "awaiting_otp"),
+        (Finding::OtpNeeded { carrier_id: None, validation: None }, "accepted", "awaiting_otp"),
         (charged(), "charged", "charged"),
         (doubtful(Doubt::Timeout), "in_doubt", "in_doubt"),
         (doubtful(Doubt::LinkLost), "in_doubt", "in_doubt"),
@@ -308,7 +308,12 @@ fn m14_refunds_never_exceed_what_was_taken() {
 fn m14_a_refund_has_a_doubt_of_its_own_that_only_evidence_ends() {
     let able = Contract { can_refund: true, ..contract() };
     let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: able };
-    let of = |finding| Event::RefundEvidence { refund: reference(10), id: String::new(), finding };
+    let of = |finding| Event::RefundEvidence {
+        refund: reference(10),
+        id: String::new(),
+        source: EvidenceSource::Response,
+        finding,
+    };
     let (charge, _) = run(
         opened(),
         [(1, open), (2, evidence(1, charged())), (3, Event::RequestRefund { refund: reference(10), amount: FARE })],
@@ -375,7 +380,7 @@ fn any_finding() -> impl Strategy<Value = Finding> {
         Just(rejected(Retry::SameCarrier)),
         Just(rejected(Retry::OtherCarrier)),
         Just(accepted()),
-        Just(Finding::OtpNeeded { carrier_id: Some("7".into()) }),
+        Just(Finding::OtpNeeded { carrier_id: Some("7".into()), validation: None }),
         Just(Finding::Reserved { carrier_id: Some("7".into()) }),
         Just(Finding::Cancelled),
         Just(Finding::Accepted { carrier_id: None }),
@@ -395,7 +400,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Tick),
         1 => Just(Event::Supersede { by: reference(9) }),
         1 => (10..14_u8, 1..9_000_i64).prop_map(|(n, minor)| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor) }),
-        1 => (10..14_u8, any_finding()).prop_map(|(n, finding)| Event::RefundEvidence { refund: reference(n), id: String::new(), finding }),
+        1 => (10..14_u8, any_finding()).prop_map(|(n, finding)| Event::RefundEvidence { refund: reference(n), id: String::new(), source: EvidenceSource::Response, finding }),
         1 => Just(Event::Decline { reason: Reason::CreditDebt }),
     ]
 }

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::{ApplyError, Gateway, Inner};
 use crate::{
     carrier::{About, CallbackAnswer, CallbackRequest, Notice},
-    charge::{CarrierName, Charge, Event, Finding},
+    charge::{CarrierName, Charge, Event, Finding, Reference},
     money::Money,
     store::{Outcome, Owner, ParkedReceipt, StoreError, Write},
 };
@@ -115,6 +115,9 @@ impl Inner {
 
     /// Whether the notice has an owner. Then what it says is durable, or the carrier is asked.
     async fn weigh_notice(self: &Arc<Self>, notice: &Notice) -> Result<bool, ApplyError> {
+        if let About::Refund { reference, refund } = notice.about {
+            return self.ask_about_refund(&notice.carrier, reference, refund).await;
+        }
         let Some((charge, number)) = self.owner_of_notice(notice).await? else { return Ok(false) };
         fail_point!("gateway-before-callback");
         let evidence =
@@ -130,6 +133,22 @@ impl Inner {
         Ok(true)
     }
 
+    /// What a carrier says of a refund is a reason to ask, and no proof.
+    async fn ask_about_refund(
+        self: &Arc<Self>,
+        carrier: &CarrierName,
+        reference: Reference,
+        refund: Reference,
+    ) -> Result<bool, ApplyError> {
+        let Some(charge) = self.store.charge(reference).await? else { return Ok(false) };
+        let is_theirs = self.refund_of(&charge, refund).is_some_and(|(asked, _)| asked.name() == carrier);
+        let is_settled = charge.refunds.iter().any(|known| known.reference == refund && known.next_at.is_none());
+        if is_theirs && !is_settled {
+            self.query_refund(charge, refund);
+        }
+        Ok(is_theirs)
+    }
+
     /// The attempt that a notice is about: at this carrier, and no other's.
     async fn owner_of_notice(&self, notice: &Notice) -> Result<Option<(Charge, u16)>, StoreError> {
         let (reference, number) = match &notice.about {
@@ -138,6 +157,7 @@ impl Inner {
                 Some(Owner::Attempt { reference, attempt }) => (reference, attempt),
                 Some(Owner::Message(_)) | None => return Ok(None),
             },
+            About::Refund { .. } => return Ok(None),
         };
         let charge = self.store.charge(reference).await?;
         let is_theirs =

@@ -11,8 +11,8 @@ use tracing::debug;
 
 use super::{Applied, Inner};
 use crate::{
-    carrier::{Carrier, SendSlot, Urgency},
-    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference, Retry},
+    carrier::{Carrier, Urgency},
+    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference, Refund},
 };
 
 /// How long a request that belongs to a charge under way waits for its place.
@@ -55,7 +55,8 @@ impl Inner {
                 Effect::Cancel { attempt } => self.second_step(charge, attempt, Second::Cancel),
                 Effect::Resend { attempt } => self.resend(charge, attempt),
                 Effect::Query { attempt } => self.query(charge, attempt),
-                Effect::Refund { refund } => self.refund_at_carrier(charge, refund),
+                Effect::Refund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Response),
+                Effect::ResendRefund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Repeat),
                 Effect::QueryRefund { refund } => self.query_refund(charge, refund),
                 _ => {}
             }
@@ -90,13 +91,9 @@ impl Inner {
             counter!("carrier_resends_total", "carrier" => carrier.name().to_string()).increment(1);
             let text = inner.charged_text(&charge);
             let evidence = carrier.charge(slot, &charge, attempt, &text, inner.now()).await;
-            match evidence.finding {
-                // That these bytes were not sent, or were turned away unread, says nothing of those that were sent before.
-                Finding::NotSent | Finding::Rejected { retry: Retry::SameCarrier, .. } => {}
-                finding => {
-                    inner.hear(&charge, number, "resend", finding).await;
-                }
-            }
+            let id = format!("resend:{number}:{}", charge.version);
+            let evidence = Evidence { id, source: EvidenceSource::Repeat, ..evidence };
+            inner.settle(charge.reference, None, Event::Evidence(evidence)).await;
         });
     }
 
@@ -135,48 +132,69 @@ impl Inner {
         self.settle(charge.reference, None, Event::Evidence(evidence)).await
     }
 
-    fn refund_at_carrier(self: &Arc<Self>, charge: Charge, reference: Reference) {
+    /// Sends a request for a refund. `source` tells whether it is the first one of its name, or the same again.
+    fn refund_at_carrier(self: &Arc<Self>, charge: Charge, reference: Reference, source: EvidenceSource) {
         let inner = self.clone();
         self.tasks.spawn(async move {
             let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
             fail_point!("gateway-before-refund");
             let finding = match carrier.reserve(PATIENCE, Urgency::Normal).await {
-                Ok(slot) => refund_with(carrier, slot, &charge, refund).await,
+                Ok(slot) => {
+                    let sent = if source == EvidenceSource::Repeat {
+                        "carrier_resends_total"
+                    } else {
+                        "carrier_refunds_total"
+                    };
+                    counter!(sent, "carrier" => carrier.name().to_string()).increment(1);
+                    carrier.refund(slot, &charge, refund).await
+                }
                 Err(_) => Finding::NotSent,
             };
             fail_point!("gateway-after-refund");
+            let source = match finding {
+                Finding::NotSent | Finding::Doubtful { .. } if source == EvidenceSource::Response => {
+                    EvidenceSource::Link
+                }
+                _ => source,
+            };
             let id = format!("refund:{reference}:{}", charge.version);
-            inner.settle(charge.reference, None, Event::RefundEvidence { refund: reference, id, finding }).await;
+            inner.hear_of_refund(&charge, reference, id, source, finding).await;
         });
     }
 
-    fn query_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
+    pub(super) fn query_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
         let inner = self.clone();
         self.tasks.spawn(async move {
             let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
             let Some(finding) = carrier.query_refund(&charge, refund).await else { return };
-            debug!(charge = %charge.reference, refund = %reference, ?finding, "the answer to a question about a refund");
             if finding == Finding::Nothing {
                 return;
             }
             let id = format!("refund-query:{reference}:{}", charge.version);
-            inner.settle(charge.reference, None, Event::RefundEvidence { refund: reference, id, finding }).await;
+            inner.hear_of_refund(&charge, reference, id, EvidenceSource::Query, finding).await;
         });
     }
 
+    async fn hear_of_refund(
+        self: &Arc<Self>,
+        charge: &Charge,
+        refund: Reference,
+        id: String,
+        source: EvidenceSource,
+        finding: Finding,
+    ) {
+        debug!(charge = %charge.reference, %refund, ?source, ?finding, "the carrier's answer about a refund");
+        self.settle(charge.reference, None, Event::RefundEvidence { refund, id, source, finding }).await;
+    }
+
     /// A refund, and the carrier that took the money.
-    fn refund_of<'a>(
+    pub(super) fn refund_of<'a>(
         &'a self,
         charge: &'a Charge,
         reference: Reference,
-    ) -> Option<(&'a Carrier, &'a crate::charge::Refund)> {
+    ) -> Option<(&'a Carrier, &'a Refund)> {
         let refund = charge.refunds.iter().find(|refund| refund.reference == reference)?;
         let attempt = refund.attempt.map_or(charge.last_attempt(), |number| charge.attempt(number))?;
         Some((self.carriers.get(&attempt.carrier)?, refund))
     }
-}
-
-async fn refund_with(carrier: &Carrier, slot: SendSlot, charge: &Charge, refund: &crate::charge::Refund) -> Finding {
-    counter!("carrier_refunds_total", "carrier" => carrier.name().to_string()).increment(1);
-    carrier.refund(slot, charge, refund).await
 }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{
     Inner, Purchase, PurchaseError, Purchased,
     backlog::{Arrival, Backlog},
-    purchase::reason_of,
+    opening::reason_of,
 };
 use crate::{
     carrier::{Ack, Carrier, CarrierEvent, PurchaseMode},

@@ -7,7 +7,8 @@ use metrics::counter;
 
 use super::Inner;
 use crate::{
-    charge::{Charge, Effect, Notice, Reference, State},
+    carrier::Carrier,
+    charge::{CarrierName, Charge, Effect, Notice, Reference, State},
     clock::Timestamp,
     passenger::{Language, Message, TicketText},
     store::{IncomingSms, MoAnswer, Outcome, OutgoingSms, StoreError, StoredTicket, Write},
@@ -34,6 +35,10 @@ impl Inner {
     }
 
     fn message(&self, charge: &Charge, notice: Notice, ticket: Option<&StoredTicket>) -> Option<OutgoingSms> {
+        let Some(carrier) = self.texts_for(charge) else {
+            counter!("messages_without_carrier_total").increment(1);
+            return None;
+        };
         let vehicle = charge.order.vehicle.as_str();
         let message = match notice {
             Notice::Ticket => Message::Ticket(self.ticket_text(charge, ticket?)),
@@ -45,13 +50,23 @@ impl Inner {
         Some(OutgoingSms {
             id: Reference::new(now, rand::random()),
             reference: Some(charge.reference),
-            carrier: self.carrier_for(charge)?.name().clone(),
+            carrier: carrier.name().clone(),
             msisdn: charge.order.msisdn,
             text,
             ticket: notice == Notice::Ticket,
             created_at: now,
             expires_at: self.worth_until(now, ticket),
         })
+    }
+
+    /// Who can write to the passenger: the carrier that had the charge, else the one whose message asked for it, else the number's
+    /// by what is known of it.
+    fn texts_for(&self, charge: &Charge) -> Option<&Carrier> {
+        let attempted = charge.last_attempt().map(|attempt| attempt.carrier.clone());
+        let asked = charge.order.channel.sms_carrier().cloned();
+        let by_number = || self.routing.route(charge.order.msisdn).map(|route| route.carrier);
+        let can_text = |name: CarrierName| self.carriers.get(&name).filter(|carrier| carrier.can_text());
+        attempted.and_then(can_text).or_else(|| asked.and_then(can_text)).or_else(|| by_number().and_then(can_text))
     }
 
     /// The text that the phone shows for the charged message: neutral, no ticket in it, because the money may still be refused.

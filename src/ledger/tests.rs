@@ -83,7 +83,8 @@ fn what_is_declined_or_rejected_leaves_no_entry() {
 fn late_money_is_owed_and_leaves_the_books_when_it_went_back() {
     let refund = charge().reference.derive("late refund", 0);
     let late = vec![(1, open()), (61, finding(1, paid()))];
-    let back = (62, Event::RefundEvidence { refund, id: String::new(), finding: paid() });
+    let back =
+        (62, Event::RefundEvidence { refund, id: String::new(), source: EvidenceSource::Response, finding: paid() });
     assert_eq!(
         books(late.clone()),
         [

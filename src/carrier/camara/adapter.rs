@@ -1,11 +1,6 @@
 //! A carrier that charges over CAMARA: the requests that move money.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use metrics::counter;
@@ -34,8 +29,6 @@ use crate::{
     money::{Currency, Money},
 };
 
-/// Validations that are remembered; the oldest are forgotten first.
-const VALIDATIONS_MAX: usize = 10_000;
 /// Questions at once. They use the contract's rate as charges do: with thousands in doubt, passengers who wait now would wait for
 /// all of them.
 const QUESTIONS_MAX: usize = 8;
@@ -54,24 +47,8 @@ pub(super) struct Inner {
     client: WebClient,
     tokens: TokenSource,
     pub(super) gate: Gate,
-    callback_tokens: ArcSwap<Vec<Zeroizing<String>>>,
-    validations: Mutex<Validations>,
+    pub(super) callback_tokens: ArcSwap<Vec<Zeroizing<String>>>,
     pub(super) questions: Semaphore,
-}
-
-/// How the subscriber is to agree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Validation {
-    /// By a one-time password, which we pass on.
-    Password {
-        /// What the carrier tells the validation by.
-        authorization_id: String,
-    },
-    /// On a page of the carrier's. It tells the carrier, and the carrier tells us.
-    Page {
-        /// Its address.
-        url: String,
-    },
 }
 
 impl fmt::Debug for CamaraCarrier {
@@ -125,7 +102,6 @@ impl CamaraCarrier {
             client,
             gate: Gate::new(name.clone(), &gate),
             callback_tokens: ArcSwap::from_pointee(secrets.callback_tokens.clone()),
-            validations: Mutex::default(),
             questions: Semaphore::new(QUESTIONS_MAX),
             name,
             currency,
@@ -243,90 +219,9 @@ impl CamaraCarrier {
         evidence
     }
 
-    /// Has the carrier take what it holds (`confirmPayment`), for an attempt that must be durable as asked for (M1). The answer
-    /// says nothing of the money, so the payment is retrieved at once: a ticket may hang on it.
-    pub async fn confirm(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt) -> Finding {
-        self.second_step(slot, charge, attempt, Operation::Confirm).await
-    }
-
-    /// Has the carrier give up what it holds (`cancelPayment`), for an attempt that must be durable as asked for (M1).
-    pub async fn cancel(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt) -> Finding {
-        self.second_step(slot, charge, attempt, Operation::Cancel).await
-    }
-
-    /// Passes on the one-time password that the subscriber has entered (`validatePayment`). [`Finding::OtpNeeded`] if it was not
-    /// right; [`Finding::Nothing`] where it could not be passed on.
-    pub async fn validate(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt, otp: &str) -> Finding {
-        let Some(payment_id) = &attempt.carrier_id else { return Finding::Nothing };
-        let Some(Validation::Password { authorization_id }) = self.validation(attempt) else {
-            warn!(carrier = %self.0.name, charge = %charge.reference, "nothing is known that a password could be passed on with");
-            return Finding::Nothing;
-        };
-        let body = message::validate_payment(&authorization_id, otp);
-        let outcome = self.post("validate", &["payments", payment_id, "validate"], body, &attempt.wire_reference).await;
-        slot.settle(&outcome);
-        let Outcome::Answer(answer) = outcome else { return Finding::Nothing };
-        if is_success(answer.status) {
-            return self.after_validation(charge, attempt).await;
-        }
-        match self.0.meanings.of_error(Operation::Validate, answer.status, &answer.body) {
-            finding @ Finding::OtpNeeded { .. } => finding,
-            finding @ Finding::Rejected { retry: crate::charge::Retry::Never, .. } => finding,
-            // It was validated before.
-            Finding::Doubtful { cause: Doubt::Duplicate } => self.after_validation(charge, attempt).await,
-            // What went wrong with the password says nothing of what the carrier holds.
-            _ => Finding::Nothing,
-        }
-    }
-
-    /// How the subscriber is to agree to this attempt, where the carrier asked for that. Kept in memory only: no later answer
-    /// repeats it.
-    pub fn validation(&self, attempt: &Attempt) -> Option<Validation> {
-        self.validations().known.get(attempt.carrier_id.as_ref()?).cloned()
-    }
-
     /// Reads an event, and whether it is to be believed at all. Errors: it is not; nothing may come of it.
     pub fn callback(&self, request: &CallbackRequest<'_>) -> Result<Callback, Refusal> {
         event::read(&self.0.name, &self.0.callback_tokens.load(), &self.0.meanings, request)
-    }
-
-    async fn second_step(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt, operation: Operation) -> Finding {
-        let Some(payment_id) = &attempt.carrier_id else { return Finding::NotSent };
-        let step = if operation == Operation::Confirm { "confirm" } else { "cancel" };
-        let body = message::phone_number(charge.order.msisdn);
-        let outcome = self.post(step, &["payments", payment_id, step], body, &attempt.wire_reference).await;
-        slot.settle(&outcome);
-        match &outcome {
-            Outcome::NotSent(why) => {
-                self.log_not_sent(why);
-                Finding::NotSent
-            }
-            Outcome::Lost(why) => Finding::Doubtful { cause: doubt(why) },
-            Outcome::Answer(answer) if is_success(answer.status) => self.after_second_step(charge, attempt).await,
-            Outcome::Answer(answer) => match self.0.meanings.of_error(operation, answer.status, &answer.body) {
-                // Confirmed or cancelled before: which, the payment tells.
-                Finding::Doubtful { cause: Doubt::Duplicate } => self.after_second_step(charge, attempt).await,
-                finding => finding,
-            },
-        }
-    }
-
-    /// What a payment says after a second step that the carrier took. While it says nothing final, the outcome is still to come:
-    /// that it is reserved was so before.
-    async fn after_second_step(&self, charge: &Charge, attempt: &Attempt) -> Finding {
-        match self.glance(charge, attempt).await {
-            finding @ (Finding::Charged { .. } | Finding::Rejected { .. } | Finding::Cancelled) => finding,
-            _ => Finding::Accepted { carrier_id: attempt.carrier_id.clone() },
-        }
-    }
-
-    /// What a payment says after its password was taken.
-    async fn after_validation(&self, charge: &Charge, attempt: &Attempt) -> Finding {
-        match self.glance(charge, attempt).await {
-            // Not yet known everywhere at the carrier that it was.
-            Finding::OtpNeeded { .. } => Finding::Nothing,
-            finding => finding,
-        }
     }
 
     fn of_taking(&self, answer: &Answer, charge: &Charge, attempt: &Attempt) -> Finding {
@@ -334,33 +229,21 @@ impl CamaraCarrier {
             return self.0.meanings.of_error(Operation::Take, answer.status, &answer.body);
         }
         let read = serde_json::from_slice::<Payment>(&answer.body).map_err(|error| error.to_string());
-        let finding = read.and_then(|payment| {
-            let finding = self.0.meanings.of_payment(&payment, charge, attempt)?;
-            self.remember_validation(&payment);
-            Ok(finding)
-        });
+        let finding = read.and_then(|payment| self.0.meanings.of_payment(&payment, charge, attempt));
         finding.unwrap_or_else(|why| {
             self.log_unclear(charge, "payment", &why);
             Finding::Doubtful { cause: Doubt::UnclearAnswer }
         })
     }
 
-    fn remember_validation(&self, payment: &Payment) {
-        let Some(info) = &payment.validation_info else { return };
-        let validation = match (&info.authorization_id, &info.validation_url) {
-            (Some(id), _) => Validation::Password { authorization_id: id.clone() },
-            (None, Some(url)) => Validation::Page { url: url.clone() },
-            (None, None) => return,
-        };
-        self.validations().remember(payment.payment_id.clone(), validation);
-    }
-
-    fn validations(&self) -> MutexGuard<'_, Validations> {
-        self.0.validations.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A POST below the billing interface.
-    async fn post(&self, operation: &'static str, segments: &[&str], body: Vec<u8>, correlator: &str) -> Outcome {
+    pub(super) async fn post(
+        &self,
+        operation: &'static str,
+        segments: &[&str],
+        body: Vec<u8>,
+        correlator: &str,
+    ) -> Outcome {
         let url = below(&self.0.profile.billing_url, segments);
         let mut request = WebRequest::post(operation, url, "application/json", body);
         correlate(&mut request, correlator);
@@ -410,23 +293,4 @@ pub(super) const fn doubt(lost: &Lost) -> Doubt {
 
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// By payment id.
-#[derive(Default)]
-struct Validations {
-    known: HashMap<String, Validation>,
-    oldest_first: VecDeque<String>,
-}
-
-impl Validations {
-    fn remember(&mut self, payment_id: String, validation: Validation) {
-        if self.known.insert(payment_id.clone(), validation).is_none() {
-            self.oldest_first.push_back(payment_id);
-        }
-        while self.oldest_first.len() > VALIDATIONS_MAX {
-            let oldest = self.oldest_first.pop_front();
-            oldest.and_then(|oldest| self.known.remove(&oldest));
-        }
-    }
 }

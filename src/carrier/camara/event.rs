@@ -68,14 +68,20 @@ pub(super) fn read(
     }
     let event: CloudEvent = serde_json::from_slice(request.body).map_err(|error| unreadable(&error.to_string()))?;
     check(&event).map_err(unreadable)?;
+    let data = || {
+        let data = event.data.as_ref().ok_or_else(|| unreadable("an event without data"))?;
+        check_data(data).map_err(unreadable)?;
+        Ok::<_, Refusal>(data)
+    };
     let notices = match kind_of(&event.kind) {
-        Some(Kind::Payment(kind)) => {
-            let data = event.data.as_ref().ok_or_else(|| unreadable("a payment's event without data"))?;
-            check_data(data).map_err(unreadable)?;
-            vec![notice(carrier, meanings, request.path, &event, kind, data)]
+        Some(Kind::Payment(kind)) => vec![notice(carrier, meanings, request.path, &event, kind, data()?)],
+        Some(Kind::Refund) => {
+            data()?;
+            let id = format!("{} {}", event.source, event.id);
+            let about = refund_in(request.path);
+            // An event at another address is of a sink that we did not give. The question comes when it is due.
+            about.map(|about| Notice { carrier: carrier.clone(), id, about, finding: None }).into_iter().collect()
         }
-        // What became of a refund is asked for when it is due; the event adds nothing to that.
-        Some(Kind::Refund) => Vec::new(),
         None => {
             let why = format!("events of type {:?} are not taken", bounded(&event.kind));
             return Err(refusal(400, "INVALID_ARGUMENT", "unknown_type", &why));
@@ -155,6 +161,12 @@ fn notice(
 fn attempt_in(path: &str) -> Option<About> {
     let (reference, attempt) = parse_wire_reference(path.strip_prefix("payments/")?)?;
     Some(About::Attempt { reference, attempt })
+}
+
+/// `charges/REFERENCE/refunds/REFUND`, as every sink ends that we give for a refund.
+fn refund_in(path: &str) -> Option<About> {
+    let (charge, refund) = path.strip_prefix("charges/")?.split_once("/refunds/")?;
+    Some(About::Refund { reference: charge.parse().ok()?, refund: refund.parse().ok()? })
 }
 
 /// What an attempt is told by at the carrier: the charge's reference and the attempt's number.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    message::{ErrorInfo, Payment, RefundMade, RefundTransaction, is_total},
+    message::{ErrorInfo, Payment, RefundMade, RefundTransaction, ValidationInfo, is_total},
     profile::CamaraProfile,
 };
 use crate::{
@@ -135,7 +135,7 @@ impl Meanings {
             Denied => rejected(self.reason(code, message).unwrap_or(self.denied), Retry::Never),
             Elsewhere => rejected(Reason::NotOurSubscriber, Retry::OtherCarrier),
             Again => rejected(Reason::CarrierUnavailable, Retry::SameCarrier),
-            WrongOtp => Finding::OtpNeeded { carrier_id: None },
+            WrongOtp => Finding::OtpNeeded { carrier_id: None, validation: None },
             Before => Finding::Doubtful { cause: Doubt::Duplicate },
             Cancelled => Finding::Cancelled,
             Unclear => Finding::Doubtful { cause: Doubt::UnclearAnswer },
@@ -153,9 +153,12 @@ impl Meanings {
     pub(super) fn of_payment(&self, payment: &Payment, charge: &Charge, attempt: &Attempt) -> Result<Finding, String> {
         differs(payment, charge, attempt)?;
         let carrier_id = Some(payment.payment_id.clone());
+        let validation = payment.validation_info.as_ref().and_then(ValidationInfo::validation);
         match payment.payment_status.as_str() {
+            // Told in advance: it will be asked for, and this answer alone says how.
+            "processing" if validation.is_some() => Ok(Finding::OtpNeeded { carrier_id, validation }),
             "processing" => Ok(Finding::Accepted { carrier_id }),
-            "pending_validation" => Ok(Finding::OtpNeeded { carrier_id }),
+            "pending_validation" => Ok(Finding::OtpNeeded { carrier_id, validation }),
             "reserved" => Ok(Finding::Reserved { carrier_id }),
             "succeeded" => {
                 let transaction = payment.amount_transaction.as_ref();

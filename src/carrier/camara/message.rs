@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{amount, profile::CamaraProfile};
 use crate::{
-    charge::{Attempt, Charge, Refund},
+    charge::{Attempt, Charge, Refund, Validation},
     clock::Timestamp,
     money::Money,
     msisdn::Msisdn,
@@ -77,6 +77,19 @@ struct AccessTokenCredential<'a> {
     access_token_type: &'static str,
 }
 
+impl AccessTokenCredential<'_> {
+    fn new(access_token: &str, asked_at: Timestamp) -> AccessTokenCredential<'_> {
+        AccessTokenCredential {
+            credential_type: "ACCESSTOKEN",
+            access_token,
+            access_token_expires_utc: asked_at.plus(CALLBACK_TOKEN_LIFETIME),
+            access_token_type: "bearer",
+        }
+    }
+}
+
+/// The longest id of a validation, and the longest address of a page, in bytes.
+const VALIDATION_CHARS_MAX: usize = 2_000;
 /// How long after an attempt events about it may come with its token.
 const CALLBACK_TOKEN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 
@@ -100,12 +113,7 @@ pub(super) fn create_payment(
         },
         // Its path tells whose event it is, also where the answer with the payment's id is lost.
         sink: callback.map(|(sink, _)| below(sink, &["payments", &attempt.wire_reference]).into()),
-        sink_credential: callback.map(|(_, access_token)| AccessTokenCredential {
-            credential_type: "ACCESSTOKEN",
-            access_token,
-            access_token_expires_utc: attempt.opened_at.plus(CALLBACK_TOKEN_LIFETIME),
-            access_token_type: "bearer",
-        }),
+        sink_credential: callback.map(|(_, token)| AccessTokenCredential::new(token, attempt.opened_at)),
     };
     written(&body)
 }
@@ -154,13 +162,22 @@ pub(super) fn phone_number(msisdn: Msisdn) -> Vec<u8> {
 }
 
 /// The body of `createRefund`: total where the whole amount goes back at once, partial otherwise.
-pub(super) fn create_refund(profile: &CamaraProfile, charge: &Charge, refund: &Refund) -> Vec<u8> {
+pub(super) fn create_refund(
+    profile: &CamaraProfile,
+    callback_token: Option<&str>,
+    charge: &Charge,
+    refund: &Refund,
+) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct CreateRefund<'a> {
         #[serde(rename = "type")]
         kind: &'static str,
         amount_transaction: AmountTransaction<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sink: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sink_credential: Option<AccessTokenCredential<'a>>,
     }
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -177,6 +194,8 @@ pub(super) fn create_refund(profile: &CamaraProfile, charge: &Charge, refund: &R
         #[serde(skip_serializing_if = "Option::is_none")]
         charging_meta_data: Option<ChargingMetaData<'a>>,
     }
+    let callback = profile.sink.as_ref().zip(callback_token);
+    let (paid, given_back) = (charge.reference.to_string(), refund.reference.to_string());
     let is_total = is_total(charge, refund);
     let wire_reference = refund.wire_reference();
     let identifier = profile.merchant.identifier.as_deref();
@@ -193,6 +212,8 @@ pub(super) fn create_refund(profile: &CamaraProfile, charge: &Charge, refund: &R
             },
             reference_code: &wire_reference,
         },
+        sink: callback.map(|(sink, _)| below(sink, &["charges", &paid, "refunds", &given_back]).into()),
+        sink_credential: callback.map(|(_, token)| AccessTokenCredential::new(token, refund.opened_at)),
     };
     written(&body)
 }
@@ -268,6 +289,18 @@ pub(super) struct ValidationInfo {
     pub(super) authorization_id: Option<String>,
     #[serde(rename = "validationURL")]
     pub(super) validation_url: Option<String>,
+}
+
+impl ValidationInfo {
+    /// How the subscriber is to agree. `None` if it does not tell, or names what cannot be one: a page is shown to people.
+    pub(super) fn validation(&self) -> Option<Validation> {
+        let fits = |text: &&String| (1..=VALIDATION_CHARS_MAX).contains(&text.len());
+        if let Some(id) = self.authorization_id.as_ref().filter(fits) {
+            return Some(Validation::Password { authorization_id: id.clone() });
+        }
+        let url = Url::parse(self.validation_url.as_ref().filter(fits)?).ok()?;
+        (url.scheme() == "https").then(|| Validation::Page { url: url.into() })
+    }
 }
 
 /// `Refund`.

@@ -16,11 +16,12 @@ mod message;
 mod profile;
 mod recovery;
 mod refunds;
+mod second_step;
 mod secrets;
 #[cfg(test)]
 mod tests;
 
-pub use adapter::{CamaraCarrier, Validation};
+pub use adapter::CamaraCarrier;
 pub use facts::{ContractType, FactError, SimSwapDate};
 pub use profile::{CamaraProfile, ListProfile, MerchantProfile, TokenProfile};
 pub use secrets::CamaraSecrets;

@@ -29,7 +29,9 @@ impl CamaraCarrier {
             let detail = "the payment's id is not known, or refunds are not configured".to_owned();
             return Finding::Rejected { reason: Reason::CarrierRefused, retry: Retry::Never, detail };
         };
-        let body = message::create_refund(self.profile(), charge, refund);
+        let tokens = self.0.callback_tokens.load_full();
+        let token = tokens.first().map(|token| token.as_str());
+        let body = message::create_refund(self.profile(), token, charge, refund);
         let mut request = WebRequest::post("refund", url, "application/json", body);
         correlate(&mut request, &refund.wire_reference());
         let outcome = self.request(request).await;

@@ -1,10 +1,17 @@
 //! A profile as it is written: the tables and keys of the TOML file, before anything of it is checked.
 
+mod callback;
+mod reply;
+
+pub(super) use callback::{AnswerSection, CallbackSection, ProofSection};
+pub use reply::{AmountUnit, Comparison, Content};
+pub(super) use reply::{FactSection, OneOrMany, ReplySection, RowSection, StatusSection, YesNo};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Meaning, Network, Operation};
+use super::Operation;
 use crate::{
     carrier::{BreakerProfile, web::ClientAuthentication},
     charge::QuerySchedule,
@@ -279,32 +286,6 @@ pub(super) enum SignaturePlace {
     Template,
 }
 
-/// How an answer is read.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReplySection {
-    pub(super) content: Content,
-    #[serde(default)]
-    pub(super) result: Option<OneOrMany>,
-    /// What tells more of the result: a sub-code.
-    #[serde(default)]
-    pub(super) qualifier: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) carrier_id: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) amount: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) amount_unit: AmountUnit,
-    #[serde(default)]
-    pub(super) currency: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) detail: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) echoes: Vec<EchoSection>,
-    #[serde(default)]
-    pub(super) rows: Vec<RowSection>,
-}
-
 /// A second id that stands beside every `carrier_id`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -313,200 +294,4 @@ pub(super) struct SecondIdSection {
     /// What follows the last one of these: `"/"` takes the end of an address.
     #[serde(default)]
     pub(super) after: String,
-}
-
-/// What a body is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Content {
-    /// JSON; a place is a JSON pointer (RFC 6901).
-    Json,
-    /// XML; a place is a path from the root: `/response/result`, `/response/@code`.
-    Xml,
-    /// `name=value&…`; a place is a name.
-    Form,
-    /// Plain text; a place is `""` for all of it, `word N` or `line N`.
-    Text,
-    /// Nothing is read of it.
-    None,
-}
-
-/// What an amount counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AmountUnit {
-    /// Tenge: `80.50`.
-    #[default]
-    Major,
-    /// Tiyn: `8050`.
-    Minor,
-}
-
-/// One place, or several of which the first that is there counts.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    pub(super) fn as_slice(&self) -> &[String] {
-        match self {
-            OneOrMany::One(text) => std::slice::from_ref(text),
-            OneOrMany::Many(texts) => texts,
-        }
-    }
-}
-
-/// What the answer repeats of the request; an answer that repeats something else is about something else.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EchoSection {
-    pub(super) at: String,
-    /// A template.
-    pub(super) equals: String,
-    #[serde(default)]
-    pub(super) compare: Comparison,
-    /// Whether a good answer may lack it.
-    #[serde(default)]
-    pub(super) optional: bool,
-}
-
-/// How an echo is compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Comparison {
-    /// Character by character.
-    #[default]
-    Text,
-    /// As exact decimals: `80` is `80.00`.
-    Decimal,
-    /// As phone numbers: `+7701…` is `8701…`.
-    Msisdn,
-}
-
-/// One row of a table of meanings.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RowSection {
-    #[serde(default)]
-    pub(super) status: Option<StatusSection>,
-    #[serde(default)]
-    pub(super) result: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) qualifier: Option<OneOrMany>,
-    pub(super) means: Meaning,
-    /// Whether it holds as well where the body cannot be read.
-    #[serde(default)]
-    pub(super) any_body: bool,
-}
-
-/// `404` or `"5xx"`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum StatusSection {
-    Exact(u16),
-    Class(String),
-}
-
-/// How a fact is read from an answer about a subscriber.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FactSection {
-    pub(super) at: OneOrMany,
-    /// Values that say that the condition holds.
-    #[serde(default)]
-    pub(super) yes: Vec<String>,
-    /// Values that say that it does not.
-    #[serde(default)]
-    pub(super) no: Vec<String>,
-    /// A number: more than nothing says this, nothing says the opposite.
-    #[serde(default)]
-    pub(super) positive: Option<YesNo>,
-    /// That there is a value at all, whichever, says this.
-    #[serde(default)]
-    pub(super) present: Option<YesNo>,
-    /// That there is none says this.
-    #[serde(default)]
-    pub(super) absent: Option<YesNo>,
-}
-
-/// Whether a condition holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum YesNo {
-    Yes,
-    No,
-}
-
-/// What the carrier may tell us unasked.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CallbackSection {
-    /// Below `/carriers/NAME/`.
-    pub(super) path: String,
-    #[serde(default = "post")]
-    pub(super) method: String,
-    pub(super) authentication: Vec<ProofSection>,
-    pub(super) content: Content,
-    #[serde(default)]
-    pub(super) reference: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) carrier_id: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) event_id: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) result: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) amount: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) amount_unit: AmountUnit,
-    #[serde(default)]
-    pub(super) currency: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) detail: Option<OneOrMany>,
-    pub(super) rows: Vec<CallbackRowSection>,
-    #[serde(default)]
-    pub(super) accepted: Option<AnswerSection>,
-    #[serde(default)]
-    pub(super) refused: Option<AnswerSection>,
-}
-
-/// One row of a callback's table.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CallbackRowSection {
-    pub(super) result: OneOrMany,
-    pub(super) means: Meaning,
-}
-
-/// One thing that proves that a callback is the carrier's. All of a callback's must hold.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum ProofSection {
-    /// `Authorization: Bearer`, one of these secrets: several, so that they can be changed without a gap.
-    Bearer(OneOrMany),
-    /// HTTP basic.
-    Basic { user: String, password: OneOrMany },
-    /// A header of any name that holds one of these secrets.
-    Header { name: String, secret: OneOrMany },
-    /// A place in the body that holds one of these secrets: what we gave the carrier to repeat.
-    Field { at: OneOrMany, secret: OneOrMany },
-    /// The address that it comes from.
-    Sources(Vec<Network>),
-    /// A signature over parts of it.
-    Signature(SignatureSection),
-}
-
-/// What is answered to a callback.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AnswerSection {
-    pub(super) status: u16,
-    #[serde(default)]
-    pub(super) content_type: Option<String>,
-    /// A template; `fields["…"]` is what stands in the callback.
-    #[serde(default)]
-    pub(super) body: Option<String>,
 }

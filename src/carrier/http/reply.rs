@@ -381,7 +381,7 @@ pub(super) fn finding_of(
         Meaning::Charged | Meaning::Refunded => Finding::Charged { carrier_id, amount },
         Meaning::Accepted => Finding::Accepted { carrier_id },
         Meaning::Reserved => Finding::Reserved { carrier_id },
-        Meaning::OtpNeeded => Finding::OtpNeeded { carrier_id },
+        Meaning::OtpNeeded => Finding::OtpNeeded { carrier_id, validation: None },
         Meaning::Cancelled => Finding::Cancelled,
         Meaning::NotFound if operation.only_asks() => Finding::NotFound { complete: false },
         Meaning::Rejected(reason) => refuse(reason, Retry::Never),

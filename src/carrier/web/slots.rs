@@ -1,7 +1,6 @@
 //! The slots, those who wait for one, and what allows a request. All waiting is here, in two lanes, before a slot is given.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
@@ -11,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use super::outcome::Outcome;
 use crate::{
     carrier::{NoSlot, Urgency},
-    pace::{Breaker, BreakerConfig, BreakerState, Latency, Limiter, Throttle},
+    pace::{BreakerConfig, BreakerState, Lane, Pacer, Turn, Waiting},
 };
 
 /// The right to send one request now. Dropping it gives the place back.
@@ -88,12 +87,8 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Queue {
     free: usize,
-    tickets: VecDeque<oneshot::Sender<WebSlot>>,
-    others: VecDeque<oneshot::Sender<WebSlot>>,
-    contract: Limiter,
-    throttle: Throttle,
-    breaker: Breaker,
-    latency: Latency,
+    waiting: Waiting<WebSlot>,
+    pacer: Pacer,
     /// The carrier asked to be left alone until then.
     hold_until: Option<Instant>,
     reachable: bool,
@@ -103,23 +98,12 @@ struct Queue {
     serve_at: Option<Instant>,
 }
 
-enum Turn {
-    Now,
-    Later(Instant),
-    /// Something else has to happen first.
-    Wait,
-}
-
 impl Slots {
     pub(super) fn new(config: &SlotsConfig) -> Slots {
         let queue = Queue {
             free: config.concurrency,
-            tickets: VecDeque::new(),
-            others: VecDeque::new(),
-            contract: Limiter::new(config.tps),
-            throttle: Throttle::new(config.tps),
-            breaker: Breaker::new(config.breaker),
-            latency: Latency::default(),
+            waiting: Waiting::default(),
+            pacer: Pacer::new(config.tps, config.breaker),
             hold_until: None,
             reachable: true,
             paused: false,
@@ -138,7 +122,7 @@ impl Slots {
     pub(super) fn try_reserve(self: &Arc<Slots>) -> Option<WebSlot> {
         let now = now();
         let mut queue = self.lock();
-        if queue.somebody_waits() {
+        if queue.waiting.is_somebody_there() {
             return None;
         }
         match queue.turn(now) {
@@ -164,20 +148,21 @@ impl Slots {
         if queue.ended {
             return Err(NoSlot::ShuttingDown);
         }
+        let lane = match urgency {
+            Urgency::Ticket => Lane::Priority,
+            Urgency::Normal => Lane::Normal,
+        };
         let refuses = |queue: &Queue| {
-            queue.waiting() >= self.waiting_max || now() + queue.expected_wait(urgency, self.concurrency) > deadline
+            let wait = queue.pacer.time_for(queue.waiting.ahead_in(lane), self.concurrency);
+            queue.waiting.count() >= self.waiting_max || now() + wait > deadline
         };
         if refuses(&queue) {
-            queue.forget_those_who_gave_up();
+            queue.waiting.forget_those_who_gave_up();
             if refuses(&queue) {
                 return Err(NoSlot::TooManyWait);
             }
         }
-        let (give, waiting) = oneshot::channel();
-        match urgency {
-            Urgency::Ticket => queue.tickets.push_back(give),
-            Urgency::Normal => queue.others.push_back(give),
-        }
+        let waiting = queue.waiting.push(lane);
         drop(queue);
         // A place may have come free since it was looked for.
         self.serve();
@@ -190,15 +175,12 @@ impl Slots {
     }
 
     pub(super) fn set_tps(self: &Arc<Slots>, tps: u32) {
-        let mut queue = self.lock();
-        queue.contract = Limiter::new(tps);
-        queue.throttle.set_ceiling(tps);
-        drop(queue);
+        self.lock().pacer.set_tps(tps);
         self.serve();
     }
 
     pub(super) fn expected_answer(&self) -> Duration {
-        self.lock().latency.expected()
+        self.lock().pacer.latency.expected()
     }
 
     pub(super) fn load(&self) -> Load {
@@ -207,11 +189,11 @@ impl Slots {
             paused: queue.paused,
             ended: queue.ended,
             reachable: queue.reachable,
-            breaker: queue.breaker.state(now()),
-            rate_milli: queue.throttle.rate(),
-            throttled: queue.throttle.is_reduced(),
+            breaker: queue.pacer.breaker.state(now()),
+            rate_milli: queue.pacer.throttle.rate(),
+            throttled: queue.pacer.throttle.is_reduced(),
             in_flight: self.concurrency - queue.free,
-            waiting: queue.waiting(),
+            waiting: queue.waiting.count(),
         }
     }
 
@@ -220,7 +202,7 @@ impl Slots {
         let waiting = {
             let mut queue = self.lock();
             queue.ended = true;
-            (std::mem::take(&mut queue.tickets), std::mem::take(&mut queue.others))
+            std::mem::take(&mut queue.waiting)
         };
         drop(waiting);
         self.retimed.notify_one();
@@ -257,9 +239,7 @@ impl Slots {
     fn give(self: &Arc<Slots>, queue: &mut Queue, now: Instant) -> WebSlot {
         assert!(queue.free > 0, "a place was given that is not there");
         queue.free -= 1;
-        queue.contract.take();
-        queue.throttle.take(now);
-        let trial = queue.breaker.take();
+        let trial = queue.pacer.take(now);
         WebSlot { slots: Arc::clone(self), given_at: now, trial, question: false, held: true }
     }
 
@@ -267,7 +247,7 @@ impl Slots {
         let mut queue = self.lock();
         queue.free += 1;
         if slot.trial {
-            queue.breaker.give_back();
+            queue.pacer.breaker.give_back();
         }
         drop(queue);
         self.returned.notify_waiters();
@@ -275,7 +255,7 @@ impl Slots {
     }
 
     fn leave_trial(self: &Arc<Slots>) {
-        self.lock().breaker.give_back();
+        self.lock().pacer.breaker.give_back();
         self.serve();
     }
 
@@ -303,13 +283,13 @@ impl Slots {
     fn next_waiter(self: &Arc<Slots>) -> Option<(oneshot::Sender<WebSlot>, WebSlot)> {
         let now = now();
         let mut queue = self.lock();
-        if !queue.somebody_waits() {
+        if !queue.waiting.is_somebody_there() {
             queue.serve_at = None;
             return None;
         }
         match queue.turn(now) {
             Turn::Now => {
-                let waiter = queue.tickets.pop_front().or_else(|| queue.others.pop_front())?;
+                let waiter = queue.waiting.pop()?;
                 Some((waiter, self.give(&mut queue, now)))
             }
             Turn::Later(at) => {
@@ -337,21 +317,9 @@ impl Queue {
         if self.paused || self.ended || self.free == 0 {
             return Turn::Wait;
         }
-        if !self.breaker.lets_through(now) {
-            return match self.breaker.state(now) {
-                BreakerState::Open { until } => Turn::Later(until),
-                _ => Turn::Wait,
-            };
-        }
-        if let Some(at) = self.hold_until.filter(|at| *at > now) {
-            return Turn::Later(at);
-        }
-        if let Some(at) = self.throttle.not_before(now) {
-            return Turn::Later(at);
-        }
-        match self.contract.allows(now) {
-            Ok(()) => Turn::Now,
-            Err(at) => Turn::Later(at),
+        match self.hold_until.filter(|at| *at > now) {
+            Some(at) => Turn::Later(at),
+            None => self.pacer.turn(now),
         }
     }
 
@@ -361,11 +329,11 @@ impl Queue {
         self.reachable = !matches!(outcome, Outcome::NotSent(_));
         match outcome {
             Outcome::Answer(answer) if answer.status < 500 => {
-                self.breaker.answered();
-                self.latency.measured(now.saturating_duration_since(given_at));
+                self.pacer.breaker.answered();
+                self.pacer.latency.measured(now.saturating_duration_since(given_at));
             }
             _ => {
-                self.breaker.failed(now);
+                self.pacer.breaker.failed(now);
             }
         }
     }
@@ -373,40 +341,10 @@ impl Queue {
     fn listen_to_mood(&mut self, given_at: Instant, outcome: &Outcome, now: Instant) {
         let Outcome::Answer(answer) = outcome else { return };
         if matches!(answer.status, 429 | 503) {
-            self.throttle.throttled(given_at, now);
+            self.pacer.throttle.throttled(given_at, now);
             let until = answer.retry_after().map(|wait| now + wait);
             self.hold_until = self.hold_until.max(until);
         }
-    }
-
-    /// Whether anybody waits who has not given up.
-    fn somebody_waits(&mut self) -> bool {
-        for lane in [&mut self.tickets, &mut self.others] {
-            while lane.front().is_some_and(oneshot::Sender::is_closed) {
-                lane.pop_front();
-            }
-        }
-        self.waiting() > 0
-    }
-
-    fn forget_those_who_gave_up(&mut self) {
-        self.tickets.retain(|waiter| !waiter.is_closed());
-        self.others.retain(|waiter| !waiter.is_closed());
-    }
-
-    fn waiting(&self) -> usize {
-        self.tickets.len() + self.others.len()
-    }
-
-    /// How long one more would wait at the rate in force, as far as that can be known.
-    fn expected_wait(&self, urgency: Urgency, concurrency: usize) -> Duration {
-        let ahead = match urgency {
-            Urgency::Ticket => self.tickets.len(),
-            Urgency::Normal => self.waiting(),
-        };
-        let by_rate = self.throttle.time_for(u64::try_from(ahead).unwrap_or(u64::MAX));
-        let rounds = u32::try_from(ahead / concurrency.max(1)).unwrap_or(u32::MAX);
-        by_rate.max(self.latency.typical().saturating_mul(rounds))
     }
 }
 

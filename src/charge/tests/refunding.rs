@@ -12,7 +12,7 @@ fn refunding() -> (Charge, Vec<Effect>) {
 }
 
 fn refund_evidence(finding: Finding) -> Event {
-    Event::RefundEvidence { refund: reference(10), id: String::new(), finding }
+    Event::RefundEvidence { refund: reference(10), id: String::new(), source: EvidenceSource::Response, finding }
 }
 
 fn state(charge: &Charge) -> RefundState {
@@ -54,6 +54,45 @@ fn m14_a_refund_of_which_nothing_is_heard_is_in_doubt_and_asked_about() {
         assert_eq!((charge.state, state(&charge)), (State::Refunding, RefundState::InDoubt));
     }
     assert!(pauses.is_sorted() && pauses[3] > pauses[0], "{pauses:?}");
+}
+
+#[test]
+fn m04_a_refund_in_doubt_is_sent_again_in_the_same_bytes_only_where_keys_replay_and_only_for_an_hour() {
+    let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
+    for (contract, may_resend) in [(replays, true), (Contract { replays_keys: false, ..replays }, false)] {
+        let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract };
+        let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+        let lost = refund_evidence(doubtful(Doubt::Timeout));
+        let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
+        let name = charge.refunds[0].wire_reference();
+        let mut resent = Vec::new();
+        for _ in 0..12 {
+            let due = charge.due_at().expect("a look");
+            let done = step(&charge, Event::Tick, due).expect("a tick");
+            match done.effects.as_slice() {
+                [Effect::ResendRefund { .. }] => resent.push(due.since(at(11)).as_secs()),
+                effects => assert_eq!(effects, [Effect::QueryRefund { refund: reference(10) }]),
+            }
+            charge = done.next;
+            assert_eq!((state(&charge), charge.refunds[0].wire_reference()), (RefundState::InDoubt, name.clone()));
+        }
+        assert_eq!(!resent.is_empty(), may_resend);
+        assert!(resent.iter().all(|second| *second < 3_600), "{resent:?}");
+    }
+}
+
+#[test]
+fn m14_that_a_repeated_request_for_a_refund_is_turned_away_says_nothing_of_the_first() {
+    let (charge, _) = refunding();
+    let (charge, _) = run(charge, [(11, refund_evidence(doubtful(Doubt::Timeout)))]);
+    let repeat = |finding| {
+        let source = EvidenceSource::Repeat;
+        Event::RefundEvidence { refund: reference(10), id: "r".into(), source, finding }
+    };
+    for says_nothing in [Finding::NotSent, rejected(Retry::Never), rejected(Retry::SameCarrier)] {
+        assert_eq!(state(&run(charge.clone(), [(12, repeat(says_nothing))]).0), RefundState::InDoubt);
+    }
+    assert_eq!(run(charge, [(12, repeat(charged()))]).0.state, State::Refunded);
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Two steps, one-time passwords, sending again, and the other carrier.
 
 use super::*;
-use crate::charge::{Asked, EvidenceSource};
+use crate::charge::{Asked, EvidenceSource, Validation};
 
 fn reserved() -> Finding {
     Finding::Reserved { carrier_id: Some("7".into()) }
 }
 
 fn otp_needed() -> Finding {
-    Finding::OtpNeeded { carrier_id: Some("7".into()) }
+    Finding::OtpNeeded { carrier_id: Some("7".into()), validation: None }
 }
 
 fn queried(finding: Finding) -> Event {
@@ -170,6 +170,38 @@ fn a_confirmation_that_is_refused_for_good_ends_the_charge() {
 }
 
 #[test]
+fn m03_a_no_to_a_second_confirmation_leaves_open_what_came_of_the_first() {
+    let lost = [(3, evidence(1, doubtful(Doubt::Timeout))), (15, queried(reserved()))];
+    let (charge, effects) = run(confirming(), lost);
+    assert_eq!(asks(&effects), [&Effect::Confirm { attempt: 1 }]);
+    // That one is not sent, and a third one is.
+    let (charge, effects) = run(charge, [(16, evidence(1, Finding::NotSent)), (30, queried(reserved()))]);
+    assert_eq!(asks(&effects), [&Effect::Confirm { attempt: 1 }]);
+    let (charge, _) = run(charge, [(31, evidence(1, rejected(Retry::Never)))]);
+    assert_eq!(
+        (charge.state, &last(&charge).state),
+        (State::InDoubt, &AttemptState::InDoubt { cause: Doubt::UnclearAnswer })
+    );
+    let due = charge.due_at().expect("a question");
+    assert_eq!(step(&charge, Event::Tick, due).expect("a tick").effects, [Effect::Query { attempt: 1 }]);
+    // The first was at work all the time; or the payment itself is denied.
+    assert_eq!(run(charge.clone(), [(50, queried(charged()))]).0.state, State::Charged);
+    assert!(matches!(run(charge, [(50, queried(rejected(Retry::Never)))]).0.state, State::Rejected(_)));
+}
+
+#[test]
+fn how_the_subscriber_is_to_agree_is_kept_and_a_page_takes_no_password() {
+    let told = |validation: &Validation| Finding::OtpNeeded { carrier_id: None, validation: Some(validation.clone()) };
+    let password = Validation::Password { authorization_id: "a-1".into() };
+    let (charge, _) = run(prepared(), [(2, evidence(1, told(&password))), (3, evidence(1, otp_needed()))]);
+    assert_eq!(last(&charge).validation, Some(password));
+    let page = Validation::Page { url: "https://carrier.example/agree".into() };
+    let (charge, _) = run(prepared(), [(2, evidence(1, told(&page)))]);
+    assert_eq!(charge.state, State::AwaitingOtp);
+    assert_eq!(step(&charge, Event::SubmitOtp, at(3)), Err(Illegal::AgreedOnPage));
+}
+
+#[test]
 fn a_reservation_is_given_up_by_our_own_timer_before_the_deadline_too() {
     let (charge, _) = run(prepared(), [(2, evidence(1, otp_needed()))]);
     assert_eq!(charge.due_at().map(|at| at.min(charge.terms.ticket_deadline)), charge.due_at());
@@ -232,6 +264,24 @@ fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() 
     assert_eq!(done.effects, [Effect::Resend { attempt: 1 }]);
     let no_replay = doubt(Contract { queries: None, ..contract() });
     assert_eq!(no_replay.due_at(), None);
+}
+
+#[test]
+fn m04_the_answer_to_a_repeat_counts_as_the_first_one_but_not_that_it_was_turned_away() {
+    let replays = Contract { replays_keys: true, queries: None, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let (charge, _) = run(opened(), [(1, open), (2, evidence(1, doubtful(Doubt::Timeout)))]);
+    let repeat =
+        |finding| Event::Evidence(Evidence { id: "r".into(), attempt: 1, source: EvidenceSource::Repeat, finding });
+    let refused = |reason| Finding::Rejected { reason, retry: Retry::Never, detail: "no".into() };
+    let of_us = [Reason::CarrierAccount, Reason::CarrierRefused, Reason::CarrierUnavailable].map(refused);
+    for says_nothing in [Finding::NotSent, rejected(Retry::SameCarrier)].into_iter().chain(of_us) {
+        let done = step(&charge, repeat(says_nothing.clone()), at(5)).expect("evidence");
+        assert_eq!((&done.next, done.effects.len()), (&charge, 0), "{says_nothing:?}");
+    }
+    assert_eq!(run(charge.clone(), [(5, repeat(charged()))]).0.state, State::Charged);
+    let (charge, _) = run(charge, [(5, repeat(refused(Reason::InsufficientBalance)))]);
+    assert_eq!(charge.state, State::Rejected(Reason::InsufficientBalance));
 }
 
 #[test]

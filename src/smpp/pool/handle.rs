@@ -8,10 +8,10 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    LinkState, PoolConfig, PoolEvent, Standing,
+    Lane, LinkState, PoolConfig, PoolEvent, Standing,
     command::Command,
     link,
-    places::{Lane, LinkPlacesConfig, Places, PlacesConfig, ReserveError, Slot},
+    places::{LinkPlacesConfig, Places, PlacesConfig, ReserveError, Slot},
 };
 use crate::smpp::{
     encode::EncodeError,

@@ -25,11 +25,11 @@ pub use config::{Endpoint, LinkConfig, PoolConfig, Reconnect};
 pub use event::{DownWhy, LinkState, PoolEvent, Responder};
 pub use handle::Pool;
 pub use link::{Stream, connect};
-pub use places::{Lane, ReserveError, Slot, Standing};
+pub use places::{ReserveError, Slot, Standing};
 pub use submission::Submission;
 pub use tls::Tls;
 
 pub use crate::{
-    pace::{BreakerConfig, BreakerState},
+    pace::{BreakerConfig, BreakerState, Lane},
     tls::{TlsError, TlsMaterials},
 };

@@ -16,22 +16,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use self::queue::{Queue, Turn};
 use super::{command::Command, submission::Submission};
 use crate::{
-    pace::{BreakerConfig, BreakerState},
+    pace::{BreakerConfig, BreakerState, Lane},
     smpp::{
         pdu::SubmitSm,
         session::{DoubtCause, SubmitOutcome},
         status::CommandStatus,
     },
 };
-
-/// Which queue a reservation waits in. Within a lane: first come, first served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// Served first, always.
-    Priority,
-    /// Served when nobody waits in [`Lane::Priority`].
-    Normal,
-}
 
 /// Why no place in a window was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -175,7 +166,7 @@ impl Places {
     pub(super) fn try_reserve(self: &Arc<Places>) -> Option<Slot> {
         let now = now();
         let mut queue = self.lock();
-        if queue.somebody_waits() {
+        if queue.waiting.is_somebody_there() {
             return None;
         }
         match queue.turn(now) {
@@ -202,23 +193,19 @@ impl Places {
         if queue.ended {
             return Err(ReserveError::Ended);
         }
-        if queue.waiting() >= self.waiting_max {
-            queue.forget_those_who_gave_up();
+        if queue.waiting.count() >= self.waiting_max {
+            queue.waiting.forget_those_who_gave_up();
         }
-        if queue.waiting() >= self.waiting_max {
+        if queue.waiting.count() >= self.waiting_max {
             return Err(ReserveError::Busy);
         }
         if queue.comes_too_late(lane, deadline) {
-            queue.forget_those_who_gave_up();
+            queue.waiting.forget_those_who_gave_up();
             if queue.comes_too_late(lane, deadline) {
                 return Err(ReserveError::TooLate);
             }
         }
-        let (give, waiting) = oneshot::channel();
-        match lane {
-            Lane::Priority => queue.priority.push_back(give),
-            Lane::Normal => queue.normal.push_back(give),
-        }
+        let waiting = queue.waiting.push(lane);
         drop(queue);
         // A place may have come free since it was looked for.
         self.serve();
@@ -242,7 +229,7 @@ impl Places {
         let mut queue = self.lock();
         queue.links[link].open = false;
         if std::mem::take(&mut queue.links[link].lost_some) {
-            queue.breaker.failed(now());
+            queue.pacer.breaker.failed(now());
         }
         drop(queue);
         self.serve();
@@ -250,7 +237,7 @@ impl Places {
 
     /// What the SMSC says of its load.
     pub(super) fn congestion(&self, state: u8) {
-        self.lock().throttle.congestion(state, now());
+        self.lock().pacer.throttle.congestion(state, now());
     }
 
     /// Gives no more places, or again. Places given are good.
@@ -262,7 +249,7 @@ impl Places {
     /// The contract's rate has changed.
     pub(super) fn set_tps(self: &Arc<Places>, tps: u32) {
         let mut queue = self.lock();
-        queue.set_tps(tps);
+        queue.pacer.set_tps(tps);
         drop(queue);
         self.serve();
     }
@@ -271,7 +258,7 @@ impl Places {
     pub(super) fn end(&self) {
         let mut queue = self.lock();
         queue.ended = true;
-        let waiting = (std::mem::take(&mut queue.priority), std::mem::take(&mut queue.normal));
+        let waiting = std::mem::take(&mut queue.waiting);
         drop(queue);
         self.retimed.notify_waiters();
         drop(waiting);
@@ -279,21 +266,21 @@ impl Places {
 
     pub(super) fn standing(&self) -> Standing {
         let mut queue = self.lock();
-        let breaker = queue.breaker.state(now());
+        let breaker = queue.pacer.breaker.state(now());
         Standing {
             links_open: queue.links.iter().filter(|link| link.open && link.window > 0).count(),
             paused: queue.paused,
             breaker,
-            rate_milli: queue.throttle.rate(),
-            throttled: queue.throttle.is_reduced(),
+            rate_milli: queue.pacer.throttle.rate(),
+            throttled: queue.pacer.throttle.is_reduced(),
             in_flight: queue.links.iter().map(|link| link.window - link.free).sum(),
-            waiting: queue.waiting(),
+            waiting: queue.waiting.count(),
         }
     }
 
     /// How long an answer takes, nearly always.
     pub(super) fn expected_answer(&self) -> Duration {
-        self.lock().latency.expected()
+        self.lock().pacer.latency.expected()
     }
 
     /// Serves those who wait when time alone lets them go on. Ends with the places.
@@ -325,14 +312,14 @@ impl Places {
         let mut queue = self.lock();
         queue.links[slot.link].free += 1;
         if slot.trial {
-            queue.breaker.give_back();
+            queue.pacer.breaker.give_back();
         }
         drop(queue);
         self.serve();
     }
 
     fn leave_trial(self: &Arc<Places>) {
-        self.lock().breaker.give_back();
+        self.lock().pacer.breaker.give_back();
         self.serve();
     }
 
@@ -342,13 +329,13 @@ impl Places {
         queue.links[link].free += 1;
         match outcome {
             SubmitOutcome::Response { status: CommandStatus::SYSTEM_ERROR, .. } => {
-                queue.breaker.failed(now);
+                queue.pacer.breaker.failed(now);
             }
             SubmitOutcome::Response { status, .. } | SubmitOutcome::Nack { status } => {
-                queue.breaker.answered();
-                queue.latency.measured(now.saturating_duration_since(given_at));
+                queue.pacer.breaker.answered();
+                queue.pacer.latency.measured(now.saturating_duration_since(given_at));
                 if matches!(*status, CommandStatus::THROTTLED | CommandStatus::QUEUE_FULL) {
-                    queue.throttle.throttled(given_at, now);
+                    queue.pacer.throttle.throttled(given_at, now);
                 }
             }
             // When it is we who unbind, no more places are given anyway.
@@ -357,11 +344,11 @@ impl Places {
             }
             SubmitOutcome::NotWritten { .. } => {
                 if slot.trial {
-                    queue.breaker.give_back();
+                    queue.pacer.breaker.give_back();
                 }
             }
             SubmitOutcome::InDoubt { .. } => {
-                queue.breaker.failed(now);
+                queue.pacer.breaker.failed(now);
             }
         }
         drop(queue);
@@ -381,13 +368,13 @@ impl Places {
     fn next_waiter(self: &Arc<Places>) -> Option<(oneshot::Sender<Slot>, Slot)> {
         let now = now();
         let mut queue = self.lock();
-        if !queue.somebody_waits() {
+        if !queue.waiting.is_somebody_there() {
             queue.serve_at = None;
             return None;
         }
         match queue.turn(now) {
             Turn::Now(link) => {
-                let waiter = queue.priority.pop_front().or_else(|| queue.normal.pop_front())?;
+                let waiter = queue.waiting.pop()?;
                 Some((waiter, queue.give(self, link, now)))
             }
             Turn::Later(at) => {

@@ -1,6 +1,6 @@
 use super::fixture::*;
 use crate::{
-    charge::{Break, Event, Finding, State},
+    charge::{Break, Event, EvidenceSource, Finding, State},
     ledger::Account,
     money::{Currency, Money},
     store::{
@@ -145,7 +145,7 @@ pub(super) async fn m14_a_revoked_ticket_is_past_and_stays_revoked(store: Store)
     let finding = Finding::Charged { carrier_id: None, amount: None };
     let done = super::fixture::settlement(
         &settlement.charge,
-        Event::RefundEvidence { refund: reference(8), id: String::new(), finding },
+        Event::RefundEvidence { refund: reference(8), id: String::new(), source: EvidenceSource::Response, finding },
         20,
     );
     settle(&store, Settlement { revoke_ticket: true, ..done }).await;

@@ -46,7 +46,7 @@ async fn every_status_of_a_payment_is_read() {
     let scene = Scene::new("").await;
     for (status, expected) in [
         ("processing", Finding::Accepted { carrier_id: some_id() }),
-        ("pending_validation", Finding::OtpNeeded { carrier_id: some_id() }),
+        ("pending_validation", Finding::OtpNeeded { carrier_id: some_id(), validation: None }),
         ("reserved", Finding::Reserved { carrier_id: some_id() }),
         ("succeeded", Finding::Charged { carrier_id: some_id(), amount: Some(Money::kzt(8_000)) }),
         ("cancelled", Finding::Cancelled),

@@ -172,7 +172,7 @@ fn what_is_no_such_event_is_refused() {
 }
 
 #[test]
-fn events_of_unknown_type_are_refused_and_a_refunds_says_nothing_new() {
+fn events_of_unknown_type_are_refused() {
     for kind in [
         "org.camaraproject.carrier-billing.v0.payment-refunded",
         "org.camaraproject.carrier-billing.v1.payment-completed",
@@ -182,11 +182,23 @@ fn events_of_unknown_type_are_refused_and_a_refunds_says_nothing_new() {
         let body = event_of(kind, "{}");
         assert!(matches!(refused(&call(&body)), (400, "unknown_type" | "unreadable")), "{kind}");
     }
-    let body = event_of(
-        "org.camaraproject.carrier-billing-refund.v0.refund-completed",
-        r#"{"paymentId":"p","refundId":"r","status":"succeeded","description":""}"#,
-    );
-    assert_eq!(read(&call(&body)).unwrap().notices, []);
+}
+
+#[test]
+fn a_refunds_event_is_a_reason_to_ask_about_the_refund_that_its_address_names() {
+    let refund = Reference::from_bytes([0x22; 16]);
+    let data = r#"{"paymentId":"p","refundId":"r","status":"succeeded","description":""}"#;
+    let path = format!("charges/{REFERENCE}/refunds/{refund}");
+    for kind in ["completed", "denied", "in-bill"] {
+        let body = event_of(&format!("org.camaraproject.carrier-billing-refund.v0.refund-{kind}"), data);
+        let notice = notice(&Call { path: &path, ..call(&body) });
+        assert_eq!((notice.about, notice.finding), (About::Refund { reference: REFERENCE, refund }, None), "{kind}");
+        for path in [PATH, "charges/x/refunds/y", "charges/", ""] {
+            assert_eq!(read(&Call { path, ..call(&body) }).unwrap().notices, [], "{path}");
+        }
+        let no_data = event_of(&format!("org.camaraproject.carrier-billing-refund.v0.refund-{kind}"), "{}");
+        assert_eq!(refused(&Call { path: &path, ..call(&no_data) }), (400, "unreadable"));
+    }
 }
 
 #[test]

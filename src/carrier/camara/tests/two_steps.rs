@@ -1,5 +1,5 @@
 use super::*;
-use crate::charge::{Asked, Doubt, Reason, Retry};
+use crate::charge::{Asked, Doubt, Reason, Retry, Validation};
 
 const CONFIRM: &str = "POST /carrier-billing/v0.5/payments/AK234rfweSBuWGFUEWFGWEVWRV/confirm";
 const CANCEL: &str = "POST /carrier-billing/v0.5/payments/AK234rfweSBuWGFUEWFGWEVWRV/cancel";
@@ -127,7 +127,8 @@ async fn waiting_for_password(scene: &Scene) -> Charge {
     scene.server.says("/payments/prepare", 201, payment("pending_validation", &[(r#""paymentStatus""#, info)]));
     let charge = scene.charge();
     let evidence = scene.take(&charge).await;
-    assert_eq!(evidence.finding, Finding::OtpNeeded { carrier_id: some_id() });
+    let validation = Some(Validation::Password { authorization_id: "Fn34o8g239v3wrb3t".into() });
+    assert_eq!(evidence.finding, Finding::OtpNeeded { carrier_id: some_id(), validation });
     heard(&charge, evidence.finding)
 }
 
@@ -137,7 +138,7 @@ async fn a_password_is_passed_on_and_a_wrong_one_may_be_tried_again() {
     let charge = waiting_for_password(&scene).await;
     scene.server.says(VALIDATE, 400, error(400, "CARRIER_BILLING.INVALID_CODE", "Invalid code."));
     let finding = scene.carrier.validate(scene.slot(), &charge, attempt(&charge), "000000").await;
-    assert_eq!(finding, Finding::OtpNeeded { carrier_id: None });
+    assert_eq!(finding, Finding::OtpNeeded { carrier_id: None, validation: None });
     scene.server.says(VALIDATE, 204, "");
     scene.server.says(RETRIEVE, 200, payment("reserved", &[]));
     let finding = scene.carrier.validate(scene.slot(), &charge, attempt(&charge), "352673").await;
@@ -173,14 +174,40 @@ async fn no_more_passwords_end_the_attempt_and_trouble_with_one_says_nothing_of_
 }
 
 #[tokio::test]
-async fn another_process_knows_nothing_to_validate_with_and_does_no_harm() {
+async fn another_process_validates_with_what_the_charge_knows() {
     let scene = two_steps().await;
     let charge = waiting_for_password(&scene).await;
     let after_restart = open(scene.carrier.profile());
-    assert_eq!(after_restart.validation(attempt(&charge)), None);
+    scene.server.says(VALIDATE, 204, "");
+    scene.server.says(RETRIEVE, 200, payment("reserved", &[]));
     let slot = after_restart.try_reserve().unwrap();
-    assert_eq!(after_restart.validate(slot, &charge, attempt(&charge), "352673").await, Finding::Nothing);
-    assert_eq!(scene.server.lines().len(), 1);
+    let finding = after_restart.validate(slot, &charge, attempt(&charge), "352673").await;
+    assert_eq!(finding, Finding::Reserved { carrier_id: some_id() });
+}
+
+#[tokio::test]
+async fn without_a_word_on_how_to_agree_no_password_is_passed_on() {
+    let scene = two_steps().await;
+    for info in ["", r#""validationInfo":{"action":"open","validationURL":"javascript:alert(1)"},"#] {
+        let status = format!(r#"{info}"paymentStatus""#);
+        scene.server.says("/payments/prepare", 201, payment("pending_validation", &[(r#""paymentStatus""#, &status)]));
+        let charge = scene.charge();
+        let charge = heard(&charge, scene.take(&charge).await.finding);
+        assert_eq!(attempt(&charge).validation, None, "{info}");
+        let finding = scene.carrier.validate(scene.slot(), &charge, attempt(&charge), "352673").await;
+        assert_eq!(finding, Finding::Nothing);
+    }
+    assert_eq!(scene.server.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn how_to_agree_may_be_told_while_the_payment_is_still_being_prepared() {
+    let scene = two_steps().await;
+    let info = r#""validationInfo":{"action":"validate","authorizationId":"a-1"},"paymentStatus""#;
+    scene.server.says("/payments/prepare", 201, payment("processing", &[(r#""paymentStatus""#, info)]));
+    let charge = scene.charge();
+    let charge = heard(&charge, scene.take(&charge).await.finding);
+    assert_eq!(attempt(&charge).validation, Some(Validation::Password { authorization_id: "a-1".into() }));
 }
 
 #[tokio::test]
@@ -191,7 +218,7 @@ async fn a_page_to_agree_on_is_told_and_takes_no_password() {
     let charge = scene.charge();
     let charge = heard(&charge, scene.take(&charge).await.finding);
     let url = "https://my-payment-service.com/validate/358y".to_owned();
-    assert_eq!(scene.carrier.validation(attempt(&charge)), Some(Validation::Page { url }));
+    assert_eq!(attempt(&charge).validation, Some(Validation::Page { url }));
     let finding = scene.carrier.validate(scene.slot(), &charge, attempt(&charge), "352673").await;
     assert_eq!(finding, Finding::Nothing);
 }

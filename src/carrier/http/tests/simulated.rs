@@ -274,7 +274,7 @@ async fn money_goes_back_once_in_parts_and_in_all_whatever_is_lost() {
         let refund = charge.refunds.iter().find(|refund| refund.reference == part).expect("a refund");
         let finding = carrier.refund(slot(&carrier).await, &charge, refund).await;
         assert!(matches!(finding, Finding::Charged { .. }), "{name}: {finding:?}");
-        let event = Event::RefundEvidence { refund: part, id: "1".into(), finding };
+        let event = Event::RefundEvidence { refund: part, id: "1".into(), source: EvidenceSource::Response, finding };
         let charge = step(&charge, event, NOW).expect("evidence").next;
         let (charge, rest) = ask(&charge, "rest", 5_000);
         let refund = charge.refunds.iter().find(|refund| refund.reference == rest).expect("a refund");

@@ -1,0 +1,67 @@
+use serde::{Deserialize, Serialize};
+
+use super::{CarrierName, Contract, Evidence, EvidenceSource, Finding, Reason, Reference};
+use crate::money::Money;
+
+/// What can happen to a charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Our rules say no, before anything was sent.
+    Decline {
+        /// Why.
+        reason: Reason,
+    },
+    /// A send slot is held: the attempt is to be made durable, and then sent.
+    OpenAttempt {
+        /// Where it goes.
+        carrier: CarrierName,
+        /// What the carrier will be given to tell it by.
+        wire_reference: String,
+        /// What the contract with that carrier says.
+        contract: Contract,
+    },
+    /// No send slot can be had in time, or nobody else can be asked: what would come too late is not sent.
+    GiveUp,
+    /// The subscriber has entered the one-time password, which is about to be passed on. It is in no record.
+    SubmitOtp,
+    /// A message about the outcome of an attempt.
+    Evidence(Evidence),
+    /// Time passed. Due at [`Charge::due_at`]; harmless at any other moment.
+    Tick,
+    /// A newer purchase took the place of this one, which was past its deadline and still undecided (M12).
+    Supersede {
+        /// The newer purchase.
+        by: Reference,
+    },
+    /// Somebody with the right to do so gives money back.
+    RequestRefund {
+        /// The refund's name for life.
+        refund: Reference,
+        /// How much: all that is left, or a part.
+        amount: Money,
+    },
+    /// A message about the outcome of a refund.
+    RefundEvidence {
+        /// Which refund.
+        refund: Reference,
+        /// Names this piece within the charge; the same piece again changes nothing (M9).
+        #[serde(default)]
+        id: String,
+        /// Who says it.
+        source: EvidenceSource,
+        /// What it says; `Charged` means that the money went back.
+        finding: Finding,
+    },
+}
+
+impl Event {
+    /// Names the piece of evidence that this is, if it is one: it is counted once (M9).
+    pub fn evidence_id(&self) -> Option<&str> {
+        match self {
+            Event::Evidence(evidence) => Some(&evidence.id),
+            Event::RefundEvidence { id, .. } if !id.is_empty() => Some(id),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What a gateway is made of, and how it starts and stops.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig, backlog::Backlog, outbox::Outbox, sales::SalesBook,
+    striped::Striped, ticketing::Ticketing, watch::Watchers, webhook::HandOvers,
+};
+use crate::{
+    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
+    charge::{CarrierName, Charge, Reference},
+    clock::{Clock, Timestamp},
+    eligibility::Rules,
+    passenger::Texts,
+    store::{GroupCommit, Store, StoreError},
+    subscriber::Subscribers,
+    ticket::Keyring,
+    transit::Catalogue,
+};
+
+/// What the operator keeps in files: read at start, and again on reload.
+#[derive(Debug)]
+pub struct Books {
+    /// Vehicles, routes and fares.
+    pub catalogue: Catalogue,
+    /// The order of the eligibility rules, and the limits.
+    pub rules: Rules,
+    /// What passengers are told.
+    pub texts: Texts,
+}
+
+/// Everything that a gateway is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// How it behaves.
+    pub config: GatewayConfig,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where things are read.
+    pub store: Store,
+    /// Where things are written.
+    pub writer: GroupCommit,
+    /// The carriers.
+    pub carriers: Vec<Carrier>,
+    /// What the operator keeps in files.
+    pub books: Books,
+    /// What is known of subscribers.
+    pub subscribers: Subscribers,
+    /// How much is remembered of numbers' carriers.
+    pub routing: RoutingSettings,
+    /// Ticket settings.
+    pub ticketing: TicketingConfig,
+    /// The keys that sign tickets.
+    pub keyring: Keyring,
+    /// The secrets behind MSISDN tags and short codes.
+    pub secrets: Secrets,
+    /// The way to the ticket service, for carriers with `purchase = "webhook"`.
+    pub mo_webhook: Option<MoWebhook>,
+}
+
+/// The engine. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Gateway(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) config: GatewayConfig,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    pub(super) writer: GroupCommit,
+    pub(super) carriers: BTreeMap<CarrierName, Carrier>,
+    pub(super) routing: Routing,
+    pub(super) books: ArcSwap<Books>,
+    pub(super) subscribers: Subscribers,
+    pub(super) sales: Arc<SalesBook>,
+    pub(super) ticketing: Ticketing,
+    pub(super) outboxes: BTreeMap<CarrierName, Outbox>,
+    pub(super) backlogs: BTreeMap<CarrierName, Mutex<Backlog>>,
+    /// Bounds the charges under way.
+    pub(super) flights: Arc<Semaphore>,
+    /// Bounds the messages that are being answered.
+    pub(super) answering: Semaphore,
+    /// One purchase of a subscriber at a time, from the look at the limits to the commit.
+    pub(super) subscriber_locks: Striped,
+    /// One step of a charge at a time in this process; across processes the version guards.
+    pub(super) charge_locks: Striped,
+    pub(super) watchers: Watchers,
+    pub(super) mo_webhook: Option<MoWebhook>,
+    pub(super) hand_overs: HandOvers,
+    pub(super) tasks: TaskTracker,
+    pub(super) stopping: CancellationToken,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// What an earlier process left behind could not be taken up.
+    #[error("cannot recover what an earlier process left open: {0}")]
+    Recovery(#[from] ApplyError),
+}
+
+impl Gateway {
+    /// Checks the parts against each other, takes up what an earlier process left open, and begins to work. Carriers' events
+    /// are taken from `events`, one receiver per carrier.
+    ///
+    /// Errors: parts that do not fit together, or a store that fails.
+    pub async fn start(
+        parts: Parts,
+        events: Vec<(CarrierName, mpsc::Receiver<CarrierEvent>)>,
+    ) -> Result<Gateway, StartError> {
+        let carriers: BTreeMap<CarrierName, Carrier> =
+            parts.carriers.into_iter().map(|carrier| (carrier.name().clone(), carrier)).collect();
+        check_books(&parts.books, &carriers, parts.config.passengers_max)?;
+        check_webhook(parts.mo_webhook.as_ref(), &carriers)?;
+        let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
+        let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
+        let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
+        let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
+        let inner = Arc::new(Inner {
+            routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
+            flights: Arc::new(Semaphore::new(parts.config.flights_max)),
+            answering: Semaphore::new(parts.config.flights_max),
+            backlogs: carriers.keys().map(|name| (name.clone(), backlog(name))).collect(),
+            outboxes: carriers.keys().map(|name| (name.clone(), Outbox::default())).collect(),
+            ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
+            books: ArcSwap::from_pointee(parts.books),
+            subscribers: parts.subscribers,
+            sales: Arc::new(SalesBook::new(sales)),
+            config: parts.config,
+            clock: parts.clock,
+            store: parts.store,
+            writer: parts.writer,
+            carriers,
+            subscriber_locks: Striped::default(),
+            charge_locks: Striped::default(),
+            watchers: Watchers::default(),
+            mo_webhook: parts.mo_webhook,
+            hand_overs: HandOvers::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        });
+        inner.subscribers.recall().await;
+        inner.recover().await?;
+        for (name, events) in events {
+            if let Some(carrier) = inner.carriers.get(&name).cloned() {
+                tokio::spawn(inner.clone().listen(carrier, events));
+            }
+        }
+        inner.tasks.spawn(inner.clone().sweep());
+        Ok(Gateway(inner))
+    }
+
+    /// Stops: takes nothing new, lets what is under way be answered, unbinds. Charges that wait for a send slot stay as they
+    /// are and fly again at the next start; what remains unanswered is in doubt then. Returns after `patience` at the latest.
+    pub async fn stop(&self, patience: Duration) {
+        let inner = &self.0;
+        inner.stopping.cancel();
+        inner.tasks.close();
+        let drained = async {
+            let mut unbinding = JoinSet::new();
+            for carrier in inner.carriers.values() {
+                let carrier = carrier.clone();
+                unbinding.spawn(async move { carrier.shut_down().await });
+            }
+            unbinding.join_all().await;
+            inner.tasks.wait().await;
+            inner.writer.close().await;
+        };
+        if tokio::time::timeout(patience, drained).await.is_err() {
+            tracing::warn!("stopped before everything was answered; it will be in doubt");
+        }
+    }
+
+    /// Whether [`Gateway::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    /// What the operator keeps in files, as it is in force.
+    pub fn books(&self) -> Arc<Books> {
+        self.0.books.load_full()
+    }
+
+    /// Puts newly read files in force. Charges that are under way end under the terms that they were opened with.
+    ///
+    /// Errors: books that do not fit the carriers; the old ones stay.
+    pub fn replace_books(&self, books: Books) -> Result<(), StartError> {
+        check_books(&books, &self.0.carriers, self.0.config.passengers_max)?;
+        self.0.books.store(Arc::new(books));
+        Ok(())
+    }
+
+    /// What is known of subscribers.
+    pub fn subscribers(&self) -> &Subscribers {
+        &self.0.subscribers
+    }
+
+    /// The keys that sign tickets.
+    pub fn keyring(&self) -> &Keyring {
+        self.0.ticketing.keyring()
+    }
+
+    /// How the gateway behaves.
+    pub fn config(&self) -> &GatewayConfig {
+        &self.0.config
+    }
+
+    /// The carriers, by name.
+    pub fn carriers(&self) -> impl Iterator<Item = &Carrier> {
+        self.0.carriers.values()
+    }
+
+    /// One carrier.
+    pub fn carrier(&self, name: &str) -> Option<&Carrier> {
+        self.0.carriers.values().find(|carrier| carrier.name().as_str() == name)
+    }
+
+    /// The charge as soon as its outcome is known or it is in doubt, or as it is after `patience`.
+    pub async fn wait(&self, reference: Reference, patience: Duration) -> Result<Option<Charge>, StoreError> {
+        let mut watcher = self.0.watchers.watch(reference);
+        match self.0.store.charge(reference).await? {
+            Some(charge) if charge.state == crate::charge::State::Processing => match watcher.outcome(patience).await {
+                Some(decided) => Ok(Some(decided)),
+                None => self.0.store.charge(reference).await,
+            },
+            found => Ok(found),
+        }
+    }
+}
+
+/// Every fare, for every number of passengers, must have a tariff at every carrier: found out at start, not by a passenger.
+/// What is missing, each with its key.
+pub fn missing_tariffs<'a>(
+    catalogue: &Catalogue,
+    carriers: impl IntoIterator<Item = (&'a CarrierName, &'a CarrierConfig)>,
+    passengers_max: u8,
+) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (name, carrier) in carriers {
+        for (city, fare_class, _, fare) in catalogue.fares() {
+            for passengers in 1..=passengers_max {
+                let section = format!("carriers.{name}");
+                let bought = format!("({city}, {fare_class}, {passengers} passengers)");
+                match fare.checked_mul(passengers.into()) {
+                    Ok(amount) if amount.currency != carrier.currency => {
+                        missing.push(format!(
+                            "{section}.currency: no fare in {} can be charged {bought}",
+                            amount.currency
+                        ));
+                    }
+                    Ok(amount) if carrier.has_tariff(amount) => {}
+                    Ok(amount) => missing.push(format!("{section}.smpp.tariffs: no tariff for {amount} {bought}")),
+                    Err(e) => missing.push(format!("{section}: {e} {bought}")),
+                }
+            }
+        }
+    }
+    missing
+}
+
+fn check_webhook(webhook: Option<&MoWebhook>, carriers: &BTreeMap<CarrierName, Carrier>) -> Result<(), StartError> {
+    match carriers.iter().find(|(_, carrier)| carrier.config().purchase == PurchaseMode::Webhook) {
+        Some((name, _)) if webhook.is_none() => Err(StartError::Config(format!(
+            "carriers.{name}.purchase: it is \"webhook\", and mo_webhook.url is not set"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_books(books: &Books, carriers: &BTreeMap<CarrierName, Carrier>, passengers_max: u8) -> Result<(), StartError> {
+    let configs = carriers.iter().map(|(name, carrier)| (name, carrier.config()));
+    match missing_tariffs(&books.catalogue, configs, passengers_max).into_iter().next() {
+        Some(problem) => Err(StartError::Config(problem)),
+        None => Ok(()),
+    }
+}
