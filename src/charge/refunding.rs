@@ -137,6 +137,8 @@ impl Change {
                 }
                 RefundState::InDoubt if refund.may_be_resent(&contract, self.now) => {
                     refund.pause(&contract, self.now);
+                    // What lacked it lacked the one that was sent before (M5).
+                    refund.not_found_at = None;
                     self.effects.push(Effect::ResendRefund { refund: reference });
                 }
                 RefundState::Accepted | RefundState::InDoubt => {

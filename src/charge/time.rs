@@ -40,7 +40,12 @@ impl Change {
         match attempt.state {
             // Its own answer should have come long ago.
             AttemptState::Open => return self.doubtful(index, Doubt::Timeout),
-            _ if self.may_resend(index) => self.effects.push(Effect::Resend { attempt: number }),
+            _ if self.may_resend(index) => {
+                // Its absence means something only so long after the last byte of it (M5).
+                let attempt = &mut self.charge.attempts[index];
+                (attempt.in_doubt_since, attempt.not_found_at) = (Some(self.now), None);
+                self.effects.push(Effect::Resend { attempt: number });
+            }
             _ if can_query => self.effects.push(Effect::Query { attempt: number }),
             // It could only be sent again, and for that it is too late.
             _ => {
