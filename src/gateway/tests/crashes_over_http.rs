@@ -41,7 +41,7 @@ fn until(world: &World, hand: &ManualClock, step: Duration, reference: Reference
     world.until("it has ended", |world| {
         hand.advance(step);
         thread::sleep(Duration::from_millis(20));
-        Some(world.charge(reference)).filter(|charge| done(charge))
+        Some(world.charge(reference)).filter(done)
     })
 }
 
