@@ -244,6 +244,25 @@ fn a_carrier_that_holds_where_the_contract_says_it_takes_is_waited_for() {
 }
 
 #[test]
+fn m05_what_lacks_an_attempt_counts_anew_once_it_was_sent_again() {
+    let replays = Contract { replays_keys: true, ..contract() };
+    let delay = replays.in_flight_delay_ms / 1_000;
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let absent = || evidence(1, Finding::NotFound { complete: true });
+    let lost = evidence(1, doubtful(Doubt::Timeout));
+    let (charge, _) = run(opened(), [(1, open), (2, lost), (12, Event::Tick), (2 + delay, absent())]);
+    assert_eq!(last(&charge).not_found_at, Some(at(2 + delay)));
+    let resent = 3 + delay;
+    let (charge, effects) = run(charge, [(resent, Event::Tick)]);
+    assert_eq!(effects, [Effect::Resend { attempt: 1 }]);
+    // Twice absent, and far enough apart; but since then it is under way once more.
+    let (charge, _) = run(charge, [(2 + 2 * delay, absent())]);
+    assert_eq!(charge.state, State::InDoubt);
+    let (charge, _) = run(charge, [(resent + delay, absent()), (resent + 2 * delay, absent())]);
+    assert_eq!(charge.state, State::Rejected(Reason::CarrierUnavailable));
+}
+
+#[test]
 fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() {
     let replays = Contract { replays_keys: true, queries: None, ..contract() };
     let open = |contract| Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract };
