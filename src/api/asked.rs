@@ -36,7 +36,7 @@ const OTP_CHARS_MAX: usize = 32;
 pub(super) struct NewOtp {
     /// What the subscriber has entered, 1 to 32 printable ASCII characters. It is passed on to the carrier, and kept nowhere.
     #[serde(deserialize_with = "zeroizing")]
-    #[schema(value_type = String, min_length = 1, max_length = 32, example = "4711")]
+    #[schema(value_type = String, min_length = 1, max_length = 32, pattern = r"^[!-~]+$", example = "4711")]
     otp: Zeroizing<String>,
 }
 

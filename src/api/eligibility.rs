@@ -21,13 +21,13 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct EligibilityQuery {
     /// The subscriber.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = r"^(\+?[ ()-]*7|[ ()-]*8)?[ ()-]*7([ ()-]*[0-9]){9}[ ()-]*$")]
     msisdn: Msisdn,
     /// The code of a vehicle: then one passenger's fare in it is judged too, and what its agency may sell.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,8}$")]
     vehicle: Option<VehicleCode>,
     /// The fare zone, where the vehicle's route has zones.
-    #[param(value_type = Option<u8>, minimum = 1)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 9)]
     zone: Option<Zone>,
 }
 

@@ -12,9 +12,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const CONFIRM_AGAIN_AFTER: u32 = 3;
 
 impl Change {
-    /// The carrier asks the subscriber for a password. Not news once the second step was asked for.
+    /// The carrier asks the subscriber for a password. Not news once the confirmation was asked for.
     pub(super) fn otp_needed(&mut self, index: usize, carrier_id: Option<String>) {
         let attempt = &mut self.charge.attempts[index];
+        let is_undecided = matches!(attempt.state, AttemptState::Accepted | AttemptState::InDoubt { .. });
+        if attempt.asked == Asked::Cancel && is_undecided {
+            // It was not given up, and nobody may agree to it any more.
+            self.learn_carrier_id(index, carrier_id);
+            return self.ask(index, Asked::Cancel);
+        }
         attempt.otp_wanted = attempt.asked == Asked::Take;
         self.accepted(index, carrier_id);
     }
