@@ -142,7 +142,7 @@ impl From<&Refund> for RefundAnswer {
     post, path = "/v1/charges/{reference}/refunds", tag = "charges",
     params(
         ("reference" = uuid::Uuid, Path, description = "The charge."),
-        ("Idempotency-Key" = String, Header, description = "One key per refund: 1 to 255 printable ASCII characters. Its scope is the caller and the charge.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = String, Header, description = "One key per refund: 1 to 255 printable ASCII characters. Its scope is the caller and the charge.", min_length = 1, max_length = 255, pattern = r"^[!-~]([ -~]*[!-~])?$"),
     ),
     request_body = NewRefund,
     responses(

@@ -133,7 +133,7 @@ impl NewCharge {
 #[utoipa::path(
     post, path = "/v1/charges", tag = "charges",
     params(
-        ("Idempotency-Key" = String, Header, description = "One key per purchase: 1 to 255 printable ASCII characters. Its scope is the caller.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = String, Header, description = "One key per purchase: 1 to 255 printable ASCII characters. Its scope is the caller.", min_length = 1, max_length = 255, pattern = r"^[!-~]([ -~]*[!-~])?$"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds for the outcome (RFC 7240). What is applied is said in `Preference-Applied`.", example = "wait=10"),
     ),
     request_body = NewCharge,

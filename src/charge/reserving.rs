@@ -15,14 +15,20 @@ impl Change {
     /// The carrier asks the subscriber for a password. Not news once the confirmation was asked for.
     pub(super) fn otp_needed(&mut self, index: usize, carrier_id: Option<String>) {
         let attempt = &mut self.charge.attempts[index];
-        let is_undecided = matches!(attempt.state, AttemptState::Accepted | AttemptState::InDoubt { .. });
-        if attempt.asked == Asked::Cancel && is_undecided {
-            // It was not given up, and nobody may agree to it any more.
-            self.learn_carrier_id(index, carrier_id);
-            return self.ask(index, Asked::Cancel);
+        match (&attempt.state, attempt.asked) {
+            (AttemptState::Open, Asked::Cancel) => {
+                // Said before the request arrived that is on its way now.
+            }
+            (AttemptState::Accepted | AttemptState::InDoubt { .. }, Asked::Cancel) => {
+                // It was not given up, and nobody may agree to it any more.
+                self.learn_carrier_id(index, carrier_id);
+                self.ask(index, Asked::Cancel);
+            }
+            (_, asked) => {
+                attempt.otp_wanted = asked == Asked::Take;
+                self.accepted(index, carrier_id);
+            }
         }
-        attempt.otp_wanted = attempt.asked == Asked::Take;
-        self.accepted(index, carrier_id);
     }
 
     /// The password is about to be passed on. What comes of that is asked for if no answer comes.

@@ -32,7 +32,7 @@ async function untilState(daemon, reference, states, seconds = 20) {
   };
   return until(`${reference} is ${states.join(' or ')}`, there, seconds).catch(async (error) => {
     const { entries } = await daemon.get(`/v1/charges/${reference}/journal`);
-    throw new Error(`${error.message}: it is ${charge.state}; journal ${JSON.stringify(entries)}`);
+    throw new Error(`${error.message}: it is ${charge.state}; its last steps: ${JSON.stringify(entries.slice(-3))}`);
   });
 }
 
