@@ -42,6 +42,7 @@ tenure_url = "${url}/kyc-tenure/v0.2"`;
 log.filter = "info,smsbusd::api::access_log=warn"
 callbacks.listen = "127.0.0.1:${callbacks}"
 facts.asking.breaker.failures_max = 1000
+${facts ? 'facts.budget_ms = 5000\nfacts.asking.timeout_ms = 5000' : ''}
 
 [carriers.kcell]
 short_number = "2505"
@@ -80,7 +81,7 @@ async function build({ specs, prisms, simulatorPort }, { simulates }, number) {
   const simulator = new Simulator();
   const what = { answers: simulates, origin: events.origin, subscribers: SUBSCRIBERS };
   await simulator.start({ program: SMSBUSD, folder: SCRATCH, name: number, port: simulatorPort, ...what });
-  return { between, events, simulator };
+  return { between, events, simulator, answers: simulates };
 }
 
 async function play(common, scenario, number) {
