@@ -34,7 +34,7 @@ const OTP_CHARS_MAX: usize = 32;
 pub(super) struct NewOtp {
     /// What the subscriber has entered, 1 to 32 printable ASCII characters. It is passed on to the carrier, and kept nowhere.
     #[serde(deserialize_with = "zeroizing")]
-    #[schema(value_type = String, min_length = 1, max_length = 32, example = "4711")]
+    #[schema(value_type = String, min_length = 1, max_length = 32, pattern = r"^[!-~]+$", example = "4711")]
     otp: Zeroizing<String>,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct NewRefund {
     post, path = "/v1/charges/{reference}/refunds", tag = "charges",
     params(
         ("reference" = uuid::Uuid, Path, description = "The charge."),
-        ("Idempotency-Key" = String, Header, description = "One key per refund: 1 to 255 printable ASCII characters. Its scope is the caller and the charge.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = String, Header, description = "One key per refund: 1 to 255 printable ASCII characters. Its scope is the caller and the charge.", min_length = 1, max_length = 255, pattern = r"^[!-~]([ -~]*[!-~])?$"),
     ),
     request_body = NewRefund,
     responses(

@@ -85,6 +85,23 @@ fn m03_a_lost_cancellation_is_itself_in_doubt_and_asked_for_again() {
 }
 
 #[test]
+fn m03_what_still_awaits_a_password_after_a_cancellation_in_doubt_is_cancelled_again() {
+    let (charge, _) = run(prepared(), [(2, evidence(1, otp_needed()))]);
+    let late = charge.terms.ticket_deadline.plus(Duration::from_secs(1));
+    let Step { next: charge, effects } = step(&charge, Event::Tick, late).expect("a tick");
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+    let (charge, effects) = run(charge, [(62, evidence(1, doubtful(Doubt::UnclearAnswer)))]);
+    assert_eq!((charge.state, asks(&effects)), (State::InDoubt, vec![]));
+    let (charge, effects) = run(charge, [(64, queried(otp_needed()))]);
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+    // Said before that request arrived.
+    let (charge, effects) = run(charge, [(65, queried(otp_needed()))]);
+    assert_eq!(asks(&effects), [] as [&Effect; 0]);
+    let (charge, _) = run(charge, [(66, evidence(1, Finding::Cancelled))]);
+    assert_eq!(charge.state, State::Rejected(Reason::OtpExpired));
+}
+
+#[test]
 fn a_refused_cancellation_decides_nothing_about_the_money() {
     let late = run(prepared(), [(2, evidence(1, otp_needed())), (61, Event::Tick)]).0;
     let (charge, _) = run(late, [(62, evidence(1, rejected(Retry::Never)))]);
