@@ -61,8 +61,8 @@ async fn the_zone_of_a_question_about_eligibility_is_read() {
         async |zone: &str| world.get(&format!("/v1/eligibility?msisdn=77051111111&vehicle=3000{zone}")).send().await;
     let told = ask("&zone=2").await;
     assert_eq!((told.status.as_u16(), &told.json()["allowed"]), (200, &json!(true)));
-    for without_fare in ["", "&zone=3"] {
-        assert_eq!(ask(without_fare).await.json()["reason"], "fare_not_found", "{without_fare}");
+    for (zone, reason) in [("", "zone_missing"), ("&zone=3", "unknown_zone")] {
+        assert_eq!(ask(zone).await.json()["reason"], reason, "{zone}");
     }
     for wrong in ["&zone=0", "&zone=10", "&zone=", "&zone=two"] {
         let answer = ask(wrong).await;
