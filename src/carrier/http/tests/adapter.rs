@@ -195,6 +195,14 @@ async fn m04_sent_again_it_is_the_same_bytes_and_the_same_answer_the_same_eviden
 }
 
 #[tokio::test]
+async fn no_answer_in_time_is_a_doubt() {
+    let server = Server::start(vec![Then::Nothing]).await;
+    let carrier = cis(&server.url());
+    let lost = charge_with(&carrier, &opened(&carrier)).await;
+    assert_eq!((lost.finding, lost.source), (Finding::Doubtful { cause: Doubt::Timeout }, EvidenceSource::Link));
+}
+
+#[tokio::test]
 async fn what_is_turned_away_at_the_door_did_not_happen() {
     let server = Server::start(vec![Then::Answer(429, "slow".into())]).await;
     let carrier = cis(&server.url());
