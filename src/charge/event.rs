@@ -27,7 +27,7 @@ pub enum Event {
     SubmitOtp,
     /// A message about the outcome of an attempt.
     Evidence(Evidence),
-    /// Time passed. Due at [`Charge::due_at`]; harmless at any other moment.
+    /// Time passed. Due at [`Charge::due_at`](super::Charge::due_at); harmless at any other moment.
     Tick,
     /// A newer purchase took the place of this one, which was past its deadline and still undecided (M12).
     Supersede {
