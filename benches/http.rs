@@ -71,8 +71,8 @@ fn main() {
 async fn case(store: &str, protocol: Protocol, delay: Duration, at_once: usize, quick: bool) {
     let count = match (quick, delay.is_zero()) {
         (true, _) => at_once * 2,
-        (false, true) => 2_000 * at_once.min(8),
-        (false, false) => at_once * 60,
+        (false, true) => 1_000 * at_once.min(8),
+        (false, false) => at_once * 30,
     };
     let carrier = LoopbackCarrier::start(protocol, delay).await;
     let straight = load::straight(&carrier, at_once, count).await;

@@ -14,6 +14,8 @@ use crate::{
     daemon::{Daemon, TOKEN},
 };
 
+/// Of the example books. A vehicle has serials for some sixteen thousand tickets a day.
+const VEHICLES: [&str; 2] = ["1234", "1235"];
 /// The first of the numbers that pay, each once.
 const FIRST_NUMBER: usize = 77_010_000_000;
 
@@ -38,7 +40,7 @@ pub(crate) async fn charges(daemon: &Daemon, at_once: usize, count: usize, first
     let url = format!("{}/v1/charges", daemon.address());
     run(Protocol::Http1, at_once, count, move |client, number| {
         let msisdn = format!("+{}", FIRST_NUMBER + first + number);
-        let body = json!({ "msisdn": msisdn, "vehicle": "1234" });
+        let body = json!({ "msisdn": msisdn, "vehicle": VEHICLES[number % VEHICLES.len()] });
         let request = client.post(&url).bearer_auth(TOKEN).json(&body);
         request.header("idempotency-key", format!("bench-{}", first + number)).header("prefer", "wait=10")
     })
