@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::striped::Striped;
 use crate::{
     charge::Charge,
     clock::Timestamp,
@@ -94,6 +95,7 @@ pub(super) struct Ticketing {
     keyring: Keyring,
     secrets: Secrets,
     leases: Mutex<HashMap<(Date, VehicleCode), std::ops::Range<u32>>>,
+    leasing: Striped,
 }
 
 impl TicketingConfig {
@@ -130,7 +132,7 @@ impl TicketingConfig {
 
 impl Ticketing {
     pub(super) fn new(config: TicketingConfig, keyring: Keyring, secrets: Secrets) -> Ticketing {
-        Ticketing { config, keyring, secrets, leases: Mutex::default() }
+        Ticketing { config, keyring, secrets, leases: Mutex::default(), leasing: Striped::default() }
     }
 
     /// Whether a ticket for this charge can be signed now and will still be until its deadline. Asked before the money is
@@ -213,12 +215,16 @@ impl Ticketing {
         if let Some(serial) = self.leased(|leases| leases.get_mut(&(day, vehicle)).and_then(Iterator::next)) {
             return Ok(serial);
         }
+        // One lease of a vehicle at a time: a bus full of passengers who pay at once would use up its day in blocks of which each
+        // gives one serial.
+        let _turn = self.leasing.lock((day, vehicle)).await;
+        if let Some(serial) = self.leased(|leases| leases.get_mut(&(day, vehicle)).and_then(Iterator::next)) {
+            return Ok(serial);
+        }
         let lease = Write::LeaseSerials { vehicle, day: day.to_string(), count: LEASE };
         let Outcome::Leased { first } = writer.write(lease).await? else {
             return Err(StoreError::Closed.into());
         };
-        // Two tickets of one vehicle can come here at once; the second lease then follows the first, and the serials that the
-        // first had left are lost.
         self.leased(|leases| {
             if leases.len() >= LEASES_MAX {
                 leases.retain(|(of, _), _| *of >= day);
@@ -230,5 +236,32 @@ impl Ticketing {
 
     fn leased<T>(&self, use_leases: impl FnOnce(&mut HashMap<(Date, VehicleCode), std::ops::Range<u32>>) -> T) -> T {
         use_leases(&mut self.leases.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        gateway::tests::world::keyring,
+        store::{GroupCommitConfig, Store},
+    };
+
+    #[tokio::test]
+    async fn passengers_who_pay_at_once_in_one_vehicle_waste_no_serials_of_its_day() {
+        let store = Store::open("memory:").await.expect("memory");
+        let writer = GroupCommit::start(store, GroupCommitConfig::default());
+        let secrets = Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) };
+        let ticketing = std::sync::Arc::new(Ticketing::new(TicketingConfig::default(), keyring(), secrets));
+        let (vehicle, day) = ("1234".parse().expect("a vehicle"), Date::constant(2026, 3, 1));
+        let mut passengers = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let (ticketing, writer) = (ticketing.clone(), writer.clone());
+            passengers.spawn(async move { ticketing.next_serial(&writer, vehicle, day).await.expect("a serial") });
+        }
+        let mut serials = passengers.join_all().await;
+        serials.sort_unstable();
+        let first = serials[0];
+        assert_eq!(serials, (first..first + 100).collect::<Vec<_>>());
     }
 }
