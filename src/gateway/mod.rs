@@ -1,11 +1,11 @@
 //! The engine: commits intents, runs effects, applies evidence, recovers after a crash.
 //!
-//! The way of a charge through the files: `handle` puts the parts together; `purchase` turns a request into an opening and commits it; a *flight* waits
-//! for a send slot, makes the attempt durable, sends it and applies what comes back; `apply` is the one door through which a
-//! charge changes, and `follow` does what that leaves to do at a carrier; `ticketing` makes the ticket that is committed with it; `outbox` sends what passengers are told. `inbox`,
-//! `receipts` and `callbacks` take what carriers say without being asked; `parts` puts long messages together, and `backlog` knows which
-//! of them waited at the carrier. `sweep` looks after deadlines and queries, and `recovery`
-//! after what a killed process left behind.
+//! The way of a charge through the files: `handle` puts the parts together; `purchase` turns a request into an `opening`, which
+//! is committed; a *flight* waits for a send slot, makes the attempt durable, sends it and applies what comes back; `apply` is the
+//! one door through which a charge changes, and `follow` does what that leaves to do at a carrier; `ticketing` makes the ticket
+//! that is committed with it; `outbox` sends what passengers are told. `inbox`, `receipts` and `callbacks` take what carriers say
+//! without being asked; `parts` puts long messages together, and `backlog` knows which of them waited at the carrier. `sweep`
+//! looks after deadlines and queries, and `recovery` after what a killed process left behind.
 //!
 //! Nothing here is written in a request handler's own future: whoever hangs up cancels nothing.
 
