@@ -99,7 +99,7 @@ impl Inner {
             return;
         }
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             if fresh == Fresh::Yes || inner.is_still_pending(id).await {
                 inner.send(&carrier, queued).await;
             }

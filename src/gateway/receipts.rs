@@ -134,7 +134,7 @@ impl Inner {
                 warn!(%carrier, %error, "what is parked stays parked for now");
             }
         });
-        self.tasks.spawn(work);
+        self.spawn(work);
     }
 
     /// Gives each receipt that is parked for this passenger to its owner, if it has one by now.
