@@ -175,7 +175,7 @@ impl ManualClock {
 /// A wall clock that runs with a monotonic one, and jumps when it is told to. Clones share one face.
 #[cfg(test)]
 #[derive(Clone, Debug)]
-pub(crate) struct SimulatedClock {
+pub struct SimulatedClock {
     start: Timestamp,
     begun: std::time::Instant,
     monotonic: fn() -> std::time::Instant,

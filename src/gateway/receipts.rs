@@ -20,7 +20,7 @@ const CANDIDATES_MAX: u32 = 32;
 const TEXTS_MAX: u32 = 256;
 /// No text is worth sending for longer than a ticket can last.
 const TEXT_AGE_MAX: Duration = Duration::from_secs(6 * 3_600);
-/// How far the moment of a text may be from that of the attempt whose submit date the receipt has: both clocks' tolerances.
+/// How far the end of a text may be from the attempt whose submit date the receipt has: both clocks' tolerances.
 const TEXT_TOLERANCE: Duration = Duration::from_secs(240);
 
 impl Inner {
@@ -197,7 +197,7 @@ impl Inner {
         Ok(known.then_some((charge.reference, attempt.number)))
     }
 
-    /// Whether a text to the same phone, sent about then, can be what the receipt is about: one that has no id yet, or had
+    /// Whether a text to the same phone, sent since about then, can be what the receipt is about: one that has no id yet, or had
     /// another before the one that is known. Our number, where it is echoed, tells a charge from a text.
     async fn may_be_about_a_text(&self, receipt: &CarrierReceipt, about: Timestamp) -> Result<bool, StoreError> {
         if receipt.user_message_reference.is_some() {
@@ -205,11 +205,10 @@ impl Inner {
         }
         let texts = self.store.messages_to(receipt.msisdn, about.minus(TEXT_AGE_MAX), TEXTS_MAX).await?;
         Ok(texts.iter().any(|queued| {
-            let (message, one_known_id) = (&queued.message, queued.tries == 1 && queued.state != MessageState::Pending);
-            let never_sent = queued.tries == 0 && queued.state == MessageState::Expired;
-            let sent_about_then =
-                message.created_at <= about.plus(TEXT_TOLERANCE) && message.expires_at.plus(TEXT_TOLERANCE) >= about;
-            message.carrier == receipt.carrier && sent_about_then && !one_known_id && !never_sent
+            let message = &queued.message;
+            // Later ones too: a clock that has jumped since shows another order of things.
+            let sent_since = message.expires_at.plus(TEXT_TOLERANCE) >= about;
+            message.carrier == receipt.carrier && sent_since && queued.may_have_unknown_id()
         }))
     }
 }
