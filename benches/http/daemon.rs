@@ -53,7 +53,7 @@ impl Daemon {
     async fn wait_until_ready(&mut self, operations: u16) {
         let (client, until) = (reqwest::Client::builder(), Instant::now() + Duration::from_secs(20));
         let client = crate::load::with_tls(client, Protocol::Http1).build().expect("a client");
-        let url = format!("http://127.0.0.1:{operations}/health/ready");
+        let url = format!("http://127.0.0.1:{operations}/readyz");
         while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
             let ended = self.process.try_wait().expect("a child");
             if ended.is_some() || Instant::now() > until {
@@ -133,6 +133,7 @@ log.filter = "warn"
 keys.directory = "{keys}"
 transit.directory = "{books}"
 [carriers.kcell]
+short_number = "2505"
 prefixes = [701, 702, 775, 778]
 [carriers.kcell.http]
 profile = "{profile}"

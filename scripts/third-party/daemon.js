@@ -74,14 +74,14 @@ class Daemon {
 
   /** Buys over the API, and returns what it answers. `key` is the idempotency key. */
   async buy(key, msisdn, vehicle) {
-    const headers = {
-      authorization: `Bearer ${this.token}`,
-      'content-type': 'application/json',
-      'idempotency-key': key,
-    };
-    const body = JSON.stringify({ msisdn: `+${msisdn}`, vehicle });
-    const options = { method: 'POST', headers, body, signal: AbortSignal.timeout(5_000) };
-    const response = await fetch(`${this.api}/v1/charges`, options);
+    return this.post('/v1/charges', { msisdn: `+${msisdn}`, vehicle }, key);
+  }
+
+  async post(route, body, key) {
+    const headers = { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' };
+    if (key) headers['idempotency-key'] = key;
+    const options = { method: 'POST', headers, body: JSON.stringify(body), signal: AbortSignal.timeout(5_000) };
+    const response = await fetch(this.api + route, options);
     return { status: response.status, body: await response.json() };
   }
 

@@ -97,8 +97,8 @@ make_keys() {
     "$smsbusd" keys generate --directory "$scratch/root" --purpose root --json >"$scratch/root.json"
 }
 
-# write_config SMPP_PORT API_PORT OPERATIONS_PORT: what all runs share; a run lays a file of its own over it.
-write_config() {
+# write_base API_PORT OPERATIONS_PORT: what all configurations share; whoever calls it adds carriers.
+write_base() {
     local hash
     hash=$(printf %s "$api_token" | sha256sum | cut -d ' ' -f 1)
     (umask 077 && printf 'secret\n' >"$scratch/password")
@@ -107,11 +107,18 @@ log = { format = "human", filter = "info" }
 store.url = "sqlite://$scratch/smsbusd.db"
 keys.directory = "keys"
 transit.directory = "$repository/config/examples/transit"
-operations.listen = "127.0.0.1:$3"
+operations.listen = "127.0.0.1:$2"
 
 [api]
-listen = "127.0.0.1:$2"
+listen = "127.0.0.1:$1"
 tokens.third-party = { sha256 = "$hash", roles = ["ticketing", "support", "finance", "inspection", "operations"] }
+END
+}
+
+# write_config SMPP_PORT API_PORT OPERATIONS_PORT: with a carrier over SMPP; a run lays a file of its own over it.
+write_config() {
+    write_base "$2" "$3"
+    cat >>"$scratch/smsbusd.toml" <<END
 
 [carriers.beeline]
 short_number = "2505"

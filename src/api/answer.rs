@@ -3,9 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::asked::RefundAnswer;
 use crate::{
-    charge::{CarrierName, Channel, Charge, Reason, Reference, State, Validation},
+    charge::{CarrierName, Channel, Charge, Reason, Reference, Refund, RefundState, State, Validation},
     clock::Timestamp,
     money::Money,
     msisdn::Msisdn,
@@ -154,6 +153,52 @@ struct AddsTo {
     reference: Reference,
     /// Passengers who had paid before.
     passengers: u8,
+}
+
+/// A refund of a charge.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refund)]
+pub(super) struct RefundAnswer {
+    /// Its name for life.
+    #[schema(value_type = uuid::Uuid)]
+    id: Reference,
+    /// What goes back.
+    amount: Amount,
+    /// Where it stands.
+    state: RefundStateCode,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    opened_at: Timestamp,
+}
+
+/// Where a refund stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RefundStateCode {
+    /// The carrier is being asked, or has not told the outcome yet.
+    Processing,
+    /// The carrier may have done it; it is being found out.
+    InDoubt,
+    /// The carrier cannot or would not: it is on the refund list.
+    Owed,
+    /// The money went back.
+    Done,
+}
+
+impl From<&Refund> for RefundAnswer {
+    fn from(refund: &Refund) -> RefundAnswer {
+        RefundAnswer {
+            id: refund.reference,
+            amount: refund.amount.into(),
+            state: match refund.state {
+                RefundState::Requested | RefundState::Waiting | RefundState::Accepted => RefundStateCode::Processing,
+                RefundState::InDoubt => RefundStateCode::InDoubt,
+                RefundState::Owed => RefundStateCode::Owed,
+                RefundState::Done => RefundStateCode::Done,
+            },
+            opened_at: refund.opened_at,
+        }
+    }
 }
 
 /// One try to take the money.

@@ -6,12 +6,12 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::{
-    answer::{Amount, ChargeAnswer},
+    answer::{ChargeAnswer, RefundAnswer},
     auth::Caller,
     charges::with_ticket,
     error::{Code, Problem, ProblemDocument},
@@ -21,8 +21,6 @@ use super::{
     routes::Api,
 };
 use crate::{
-    charge::{Reference, Refund, RefundState},
-    clock::Timestamp,
     gateway::{Gateway, RefundError},
     money::Money,
 };
@@ -36,7 +34,7 @@ const OTP_CHARS_MAX: usize = 32;
 pub(super) struct NewOtp {
     /// What the subscriber has entered, 1 to 32 printable ASCII characters. It is passed on to the carrier, and kept nowhere.
     #[serde(deserialize_with = "zeroizing")]
-    #[schema(value_type = String, min_length = 1, max_length = 32, example = "4711")]
+    #[schema(value_type = String, min_length = 1, max_length = 32, pattern = r"^[!-~]+$", example = "4711")]
     otp: Zeroizing<String>,
 }
 
@@ -90,52 +88,6 @@ pub(super) struct NewRefund {
     amount_minor: Option<i64>,
 }
 
-/// A refund of a charge.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Refund)]
-pub(super) struct RefundAnswer {
-    /// Its name for life.
-    #[schema(value_type = uuid::Uuid)]
-    id: Reference,
-    /// What goes back.
-    amount: Amount,
-    /// Where it stands.
-    state: RefundStateCode,
-    /// When it was asked for.
-    #[schema(value_type = String, format = DateTime)]
-    opened_at: Timestamp,
-}
-
-/// Where a refund stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RefundStateCode {
-    /// The carrier is being asked, or has not told the outcome yet.
-    Processing,
-    /// The carrier may have done it; it is being found out.
-    InDoubt,
-    /// The carrier cannot or would not: it is on the refund list.
-    Owed,
-    /// The money went back.
-    Done,
-}
-
-impl From<&Refund> for RefundAnswer {
-    fn from(refund: &Refund) -> RefundAnswer {
-        RefundAnswer {
-            id: refund.reference,
-            amount: refund.amount.into(),
-            state: match refund.state {
-                RefundState::Requested | RefundState::Waiting | RefundState::Accepted => RefundStateCode::Processing,
-                RefundState::InDoubt => RefundStateCode::InDoubt,
-                RefundState::Owed => RefundStateCode::Owed,
-                RefundState::Done => RefundStateCode::Done,
-            },
-            opened_at: refund.opened_at,
-        }
-    }
-}
-
 /// Gives money back
 ///
 /// All that is left, or a part. A refund of everything revokes the ticket in the same moment. The same key for the same charge is
@@ -144,7 +96,7 @@ impl From<&Refund> for RefundAnswer {
     post, path = "/v1/charges/{reference}/refunds", tag = "charges",
     params(
         ("reference" = uuid::Uuid, Path, description = "The charge."),
-        ("Idempotency-Key" = String, Header, description = "One key per refund: 1 to 255 printable ASCII characters. Its scope is the caller and the charge.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = String, Header, description = "One key per refund: 1 to 255 printable ASCII characters. Its scope is the caller and the charge.", min_length = 1, max_length = 255, pattern = r"^[!-~]([ -~]*[!-~])?$"),
     ),
     request_body = NewRefund,
     responses(

@@ -51,10 +51,10 @@ pub(super) async fn read_charge(
 #[serde(deny_unknown_fields)]
 pub(super) struct ChargesQuery {
     /// Of this subscriber.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^(\+?[ ()-]*7|[ ()-]*8)?[ ()-]*7([ ()-]*[0-9]){9}[ ()-]*$")]
     msisdn: Option<Msisdn>,
     /// On the vehicle with this code.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,8}$")]
     vehicle: Option<VehicleCode>,
     /// In this state.
     #[param(inline)]
@@ -66,7 +66,7 @@ pub(super) struct ChargesQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// The `next_cursor` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<Cursor>,
     /// How many at most.
     #[serde(default)]
@@ -180,8 +180,8 @@ pub(super) struct NewResolution {
     /// Whether the money was taken.
     #[serde(rename = "as")]
     outcome: ResolvedAs,
-    /// How that is known, 1 to 500 characters. It is kept for ever, with the caller's name.
-    #[schema(min_length = 1, max_length = 500)]
+    /// How that is known, 1 to 500 characters, not all of them blank. It is kept for ever, with the caller's name.
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     because: String,
 }
 

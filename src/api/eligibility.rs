@@ -1,7 +1,7 @@
 //! `GET /v1/eligibility`: why a number can or cannot pay.
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{auth::Caller, error::Problem, reading::QueryOf};
@@ -21,14 +21,20 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct EligibilityQuery {
     /// The subscriber.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = r"^(\+?[ ()-]*7|[ ()-]*8)?[ ()-]*7([ ()-]*[0-9]){9}[ ()-]*$")]
     msisdn: Msisdn,
     /// The code of a vehicle: then one passenger's fare in it is judged too, and what its agency may sell.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,8}$")]
     vehicle: Option<VehicleCode>,
     /// The fare zone, where the vehicle's route has zones.
-    #[param(value_type = Option<u8>, minimum = 1)]
+    #[serde(default, deserialize_with = "zone_in_query")]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 9)]
     zone: Option<Zone>,
+}
+
+/// In a query a number is text.
+fn zone_in_query<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zone>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// Whether a number can pay, and why.

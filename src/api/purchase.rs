@@ -43,10 +43,10 @@ const TRIP_CHARS_MAX: usize = 64;
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct NewCharge {
     /// Whose balance pays: `+7707…`, `8707…`, `7707…` or ten digits.
-    #[schema(value_type = String, example = "+77051234567")]
+    #[schema(value_type = String, example = "+77051234567", pattern = r"^(\+?[ ()-]*7|[ ()-]*8)?[ ()-]*7([ ()-]*[0-9]){9}[ ()-]*$")]
     msisdn: Msisdn,
-    /// The number on the sticker in the bus, or its state plate.
-    #[schema(value_type = String, example = "1234")]
+    /// The number on the sticker in the bus, or its state plate. Small letters, and Cyrillic ones that look the same, are taken too.
+    #[schema(value_type = String, example = "1234", pattern = r"^([0-9]{1,8}|[0-9]{3} ?[A-Z]{2,3} ?(0[1-9]|1[0-9]|20)|[A-Z] ?[0-9]{3} ?[A-Z]{2,3})$")]
     vehicle: VehicleName,
     /// Passengers in total who are to ride on this number in this vehicle: those who have paid already are not charged again.
     #[serde(default = "one")]
@@ -60,7 +60,7 @@ pub(super) struct NewCharge {
     trip: Option<NewTrip>,
     /// The language in which the passenger is answered: `kk`, `ru` or `en`. The passenger's own choice outranks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "kk")]
+    #[schema(value_type = Option<String>, example = "kk", pattern = r"^(kk|ru|en)$")]
     language: Option<Language>,
     /// The zone that the passenger rides to, 1 to 9: on routes with zones, where it must be named, and only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +133,7 @@ impl NewCharge {
 #[utoipa::path(
     post, path = "/v1/charges", tag = "charges",
     params(
-        ("Idempotency-Key" = String, Header, description = "One key per purchase: 1 to 255 printable ASCII characters. Its scope is the caller.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = String, Header, description = "One key per purchase: 1 to 255 printable ASCII characters. Its scope is the caller.", min_length = 1, max_length = 255, pattern = r"^[!-~]([ -~]*[!-~])?$"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds for the outcome (RFC 7240). What is applied is said in `Preference-Applied`.", example = "wait=10"),
     ),
     request_body = NewCharge,

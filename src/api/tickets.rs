@@ -79,6 +79,12 @@ pub(super) struct TicketAnswer {
     qr_text: String,
 }
 
+/// The signed ticket: a CWT (RFC 8392).
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct SignedBytes(Vec<u8>);
+
 /// Whether a ticket is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -123,18 +129,20 @@ impl TicketAnswer {
 
 /// Reads a ticket, in the form that `Accept` names
 ///
+/// `application/json`, `application/cwt` (the signed bytes), `application/jwt` (the same as a JWS), `image/svg+xml` (a QR code) or
+/// `text/plain` (the text of the QR code).
+///
 /// The bytes, the text and the drawing are those that were signed, also after the ticket has expired or was revoked; only the
 /// JSON says so.
 #[utoipa::path(
     get, path = "/v1/tickets/{reference}", tag = "tickets",
     params(
         ("reference" = uuid::Uuid, Path, description = "The ticket, by its charge's reference."),
-        ("Accept" = Option<String>, Header, description = "`application/json`, `application/cwt` (the signed bytes), `application/jwt` (the same as a JWS), `image/svg+xml` (a QR code) or `text/plain` (the text of the QR code)."),
     ),
     responses(
         (status = 200, description = "The ticket.", content(
             (TicketAnswer = "application/json"),
-            (Vec<u8> = "application/cwt"),
+            (SignedBytes = "application/cwt"),
             (String = "application/jwt"),
             (String = "image/svg+xml"),
             (String = "text/plain"),
@@ -170,7 +178,7 @@ pub(super) async fn read_ticket(
 #[serde(deny_unknown_fields)]
 pub(super) struct TicketsQuery {
     /// Of this subscriber.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = r"^(\+?[ ()-]*7|[ ()-]*8)?[ ()-]*7([ ()-]*[0-9]){9}[ ()-]*$")]
     msisdn: Msisdn,
     /// Those that are valid now, or those that were.
     #[serde(default)]

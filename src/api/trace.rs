@@ -42,7 +42,11 @@ pub(super) struct TraceQuery {
     /// Only this bind, by its name.
     bind: Option<String>,
     /// Only this command and its responses, by its name in SMPP 3.4.
-    #[param(value_type = Option<String>, example = "submit_sm")]
+    #[param(
+        value_type = Option<String>,
+        example = "submit_sm",
+        pattern = r"^(generic_nack|outbind|alert_notification|((bind_(receiver|transmitter|transceiver)|(query|submit|deliver|replace|cancel|data)_sm|submit_multi|unbind|enquire_link)(_resp)?))$"
+    )]
     command: Option<TracedCommand>,
     /// How long, from 1 to 3600 seconds.
     #[serde(default)]

@@ -12,13 +12,25 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const CONFIRM_AGAIN_AFTER: u32 = 3;
 
 impl Change {
-    /// The carrier asks the subscriber for a password. Not news once the second step was asked for.
+    /// The carrier asks the subscriber for a password. Not news once the confirmation was asked for.
     pub(super) fn otp_needed(&mut self, index: usize, carrier_id: Option<String>, validation: Option<Validation>) {
         let attempt = &mut self.charge.attempts[index];
-        attempt.otp_wanted = attempt.asked == Asked::Take;
         // A later answer, such as that a password was wrong, does not repeat it.
         attempt.validation = validation.or(attempt.validation.take());
-        self.accepted(index, carrier_id);
+        match (&attempt.state, attempt.asked) {
+            (AttemptState::Open, Asked::Cancel) => {
+                // Said before the request arrived that is on its way now.
+            }
+            (AttemptState::Accepted | AttemptState::InDoubt { .. }, Asked::Cancel) => {
+                // It was not given up, and nobody may agree to it any more.
+                self.learn_carrier_id(index, carrier_id);
+                self.ask(index, Asked::Cancel);
+            }
+            (_, asked) => {
+                attempt.otp_wanted = asked == Asked::Take;
+                self.accepted(index, carrier_id);
+            }
+        }
     }
 
     /// The password is about to be passed on. What comes of that is asked for if no answer comes.

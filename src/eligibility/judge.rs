@@ -32,8 +32,8 @@ pub enum Purchase {
     Fare {
         /// Whether an inspection has stopped sales there.
         sale_locked: bool,
-        /// The whole amount, for all passengers that would be charged now; `None` if no fare is in force.
-        amount: Option<Money>,
+        /// The whole amount, for all passengers that would be charged now. Err: why there is none.
+        amount: Result<Money, Reason>,
     },
 }
 
@@ -188,7 +188,7 @@ fn judge_purchase(purchase: Purchase) -> impl Iterator<Item = Finding> {
         Purchase::Fare { sale_locked, amount } => [
             Some((Reason::UnknownVehicle, false)),
             Some((Reason::SaleLock, sale_locked)),
-            Some((Reason::FareNotFound, amount.is_none())),
+            Some((amount.err().unwrap_or(Reason::FareNotFound), amount.is_err())),
         ],
     };
     checks.into_iter().flatten().map(|(rule, declines)| Finding::new(rule, declines, Basis::Purchase))
@@ -261,7 +261,7 @@ impl Purchase {
     /// What it would take; `None` if there is nothing that could be bought.
     fn amount(self) -> Option<Money> {
         match self {
-            Purchase::Fare { amount, .. } => amount,
+            Purchase::Fare { amount, .. } => amount.ok(),
             Purchase::Enquiry | Purchase::UnknownVehicle => None,
         }
     }

@@ -38,7 +38,7 @@ fn application(facts: &Facts) -> Application<'_> {
         carrier: "beeline",
         facts,
         denied_by: None,
-        purchase: Purchase::Fare { sale_locked: false, amount: Some(FARE) },
+        purchase: Purchase::Fare { sale_locked: false, amount: Ok(FARE) },
         spending: Spending { today: Money::kzt(0), this_month: Money::kzt(0), purchases_in_window: 0 },
         sales: Sales::default(),
     }
@@ -212,9 +212,9 @@ fn what_stops_everybody_comes_before_what_stops_the_subscriber() {
     };
     let fare = |sale_locked, amount| Purchase::Fare { sale_locked, amount };
     assert_eq!(buy(Purchase::UnknownVehicle), Decision::Declined(Reason::UnknownVehicle));
-    assert_eq!(buy(fare(true, None)), Decision::Declined(Reason::SaleLock));
-    assert_eq!(buy(fare(false, None)), Decision::Declined(Reason::FareNotFound));
-    assert_eq!(buy(fare(false, Some(FARE))), Decision::Declined(Reason::DeniedNumber));
+    assert_eq!(buy(fare(true, Err(Reason::FareNotFound))), Decision::Declined(Reason::SaleLock));
+    assert_eq!(buy(fare(false, Err(Reason::ZoneMissing))), Decision::Declined(Reason::ZoneMissing));
+    assert_eq!(buy(fare(false, Ok(FARE))), Decision::Declined(Reason::DeniedNumber));
     assert_eq!(buy(Purchase::Enquiry), Decision::Declined(Reason::DeniedNumber));
 }
 
@@ -395,7 +395,7 @@ proptest! {
         let rules = limited(Limits { daily_minor: Some(limit), ..Limits::default() });
         let facts = Facts::new();
         let spending = Spending { today: Money::kzt(spent), ..application(&facts).spending };
-        let purchase = Purchase::Fare { sale_locked: false, amount: Some(Money::kzt(amount)) };
+        let purchase = Purchase::Fare { sale_locked: false, amount: Ok(Money::kzt(amount)) };
         let decision = decide(&rules, &Application { purchase, spending, ..application(&facts) });
         prop_assert_eq!(decision == Decision::Allowed, spent + amount <= limit);
     }

@@ -118,7 +118,7 @@ impl Inner {
         purchase: &Purchase,
     ) -> Result<Prepared, PurchaseError> {
         let now = self.now();
-        let purchased = eligibility::Purchase::Fare { sale_locked: false, amount: Some(order.amount) };
+        let purchased = eligibility::Purchase::Fare { sale_locked: false, amount: Ok(order.amount) };
         let deadline = order.received_at.plus(self.config.ticket_deadline());
         let terms = Terms { ticket_deadline: deadline, late_success: self.config.late_success };
         let passengers = order.passengers + order.extends.as_ref().map_or(0, |extends| extends.passengers);

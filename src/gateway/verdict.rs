@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Books, Gateway, Inner, sales::SalesBook};
+use super::{Books, Gateway, Inner, opening::reason_of, sales::SalesBook};
 use crate::{
     carrier::{Carrier, Route},
     clock::Timestamp,
@@ -73,7 +73,7 @@ impl Gateway {
             Some(None) => Purchase::UnknownVehicle,
             Some(Some(vehicle)) => {
                 let amount = books.catalogue.fare_on(&vehicle.route, &vehicle.route.fare_class, enquiry.zone, now);
-                Purchase::Fare { sale_locked: false, amount: amount.ok() }
+                Purchase::Fare { sale_locked: false, amount: amount.map_err(reason_of) }
             }
         };
         let sales = Sales { agency, caller };

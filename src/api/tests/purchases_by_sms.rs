@@ -55,6 +55,25 @@ async fn the_zone_is_paid_for_and_shown() {
 }
 
 #[tokio::test]
+async fn the_zone_of_a_question_about_eligibility_is_read() {
+    let world = World::new().await;
+    let ask =
+        async |zone: &str| world.get(&format!("/v1/eligibility?msisdn=77051111111&vehicle=3000{zone}")).send().await;
+    let told = ask("&zone=2").await;
+    assert_eq!((told.status.as_u16(), &told.json()["allowed"]), (200, &json!(true)));
+    for (zone, reason) in [("", "zone_missing"), ("&zone=3", "unknown_zone")] {
+        assert_eq!(ask(zone).await.json()["reason"], reason, "{zone}");
+    }
+    for wrong in ["&zone=0", "&zone=10", "&zone=", "&zone=two"] {
+        let answer = ask(wrong).await;
+        assert_eq!(
+            (answer.problem(), &answer.json()["errors"][0]["parameter"]),
+            ((400, "bad_request".to_owned()), &json!("zone"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_id_of_a_message_that_was_handed_over_buys_for_its_sender_alone_and_once() {
     let world = World::new().await;
     let mo = handed_over(&world, Duration::from_secs(20)).await;

@@ -89,6 +89,7 @@ impl Listing {
 
     /// Takes in a page, with the number of payments in all where the carrier tells it (`X-Total-Count`).
     pub(super) fn take(&mut self, payments: Vec<Payment>, total: Option<usize>) -> Progress {
+        let total = believable(total, payments.len());
         let is_last = payments.is_empty();
         let is_full = u32::try_from(payments.len()).is_ok_and(|count| count >= self.per_page);
         let mut is_past_window = false;
@@ -133,4 +134,9 @@ impl Listing {
         self.page += 1;
         Progress::Next(self.url())
     }
+}
+
+/// A count that is less than what its own page lists counts nothing: it ends no list.
+pub(super) fn believable(total: Option<usize>, on_this_page: usize) -> Option<usize> {
+    total.filter(|total| *total >= on_this_page)
 }

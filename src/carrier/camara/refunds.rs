@@ -4,6 +4,7 @@ use url::Url;
 
 use super::{
     adapter::{CamaraCarrier, correlate, doubt, is_success},
+    listing::believable,
     meaning::{Operation, bears_refund},
     message::{self, RefundMade, RemainingAmount, below},
     recovery::Retrieved,
@@ -112,7 +113,8 @@ impl CamaraCarrier {
                 Ok(made) if answer.status == 200 => made,
                 _ => return None,
             };
-            let total = answer.header("x-total-count").and_then(|text| text.trim().parse::<usize>().ok());
+            let total = answer.header("x-total-count").and_then(|text| text.trim().parse().ok());
+            let total = believable(total, made.len());
             let is_last = made.is_empty();
             let is_full = u32::try_from(made.len()).is_ok_and(|count| count >= self.profile().list.per_page);
             for one in made {

@@ -57,6 +57,25 @@ fn m14_a_refund_of_which_nothing_is_heard_is_in_doubt_and_asked_about() {
 }
 
 #[test]
+fn m05_what_lacks_a_refund_counts_anew_once_it_was_sent_again() {
+    let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+    let lost = refund_evidence(doubtful(Doubt::Timeout));
+    let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
+    for expected in [Effect::QueryRefund { refund: reference(10) }, Effect::ResendRefund { refund: reference(10) }] {
+        let due = charge.due_at().expect("a look");
+        let done = step(&charge, Event::Tick, due).expect("a tick");
+        assert_eq!(done.effects, [expected]);
+        let absent = refund_evidence(Finding::NotFound { complete: true });
+        // The second answer could prove that the first request did not arrive, and says nothing of the one under way.
+        let done = step(&done.next, absent, due).expect("evidence");
+        assert_eq!((state(&done.next), done.effects), (RefundState::InDoubt, vec![]));
+        charge = done.next;
+    }
+}
+
+#[test]
 fn m04_a_refund_in_doubt_is_sent_again_in_the_same_bytes_only_where_keys_replay_and_only_for_an_hour() {
     let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
     for (contract, may_resend) in [(replays, true), (Contract { replays_keys: false, ..replays }, false)] {

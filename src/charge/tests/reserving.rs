@@ -85,6 +85,23 @@ fn m03_a_lost_cancellation_is_itself_in_doubt_and_asked_for_again() {
 }
 
 #[test]
+fn m03_what_still_awaits_a_password_after_a_cancellation_in_doubt_is_cancelled_again() {
+    let (charge, _) = run(prepared(), [(2, evidence(1, otp_needed()))]);
+    let late = charge.terms.ticket_deadline.plus(Duration::from_secs(1));
+    let Step { next: charge, effects } = step(&charge, Event::Tick, late).expect("a tick");
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+    let (charge, effects) = run(charge, [(62, evidence(1, doubtful(Doubt::UnclearAnswer)))]);
+    assert_eq!((charge.state, asks(&effects)), (State::InDoubt, vec![]));
+    let (charge, effects) = run(charge, [(64, queried(otp_needed()))]);
+    assert_eq!(asks(&effects), [&Effect::Cancel { attempt: 1 }]);
+    // Said before that request arrived.
+    let (charge, effects) = run(charge, [(65, queried(otp_needed()))]);
+    assert_eq!(asks(&effects), [] as [&Effect; 0]);
+    let (charge, _) = run(charge, [(66, evidence(1, Finding::Cancelled))]);
+    assert_eq!(charge.state, State::Rejected(Reason::OtpExpired));
+}
+
+#[test]
 fn a_refused_cancellation_decides_nothing_about_the_money() {
     let late = run(prepared(), [(2, evidence(1, otp_needed())), (61, Event::Tick)]).0;
     let (charge, _) = run(late, [(62, evidence(1, rejected(Retry::Never)))]);
@@ -241,6 +258,25 @@ fn a_carrier_that_holds_where_the_contract_says_it_takes_is_waited_for() {
     let (charge, effects) = run(sent(), [(2, evidence(1, reserved()))]);
     assert_eq!((charge.state, asks(&effects)), (State::Processing, vec![]));
     assert_eq!(last(&charge).state, AttemptState::Accepted);
+}
+
+#[test]
+fn m05_what_lacks_an_attempt_counts_anew_once_it_was_sent_again() {
+    let replays = Contract { replays_keys: true, ..contract() };
+    let delay = replays.in_flight_delay_ms / 1_000;
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let absent = || evidence(1, Finding::NotFound { complete: true });
+    let lost = evidence(1, doubtful(Doubt::Timeout));
+    let (charge, _) = run(opened(), [(1, open), (2, lost), (12, Event::Tick), (2 + delay, absent())]);
+    assert_eq!(last(&charge).not_found_at, Some(at(2 + delay)));
+    let resent = 3 + delay;
+    let (charge, effects) = run(charge, [(resent, Event::Tick)]);
+    assert_eq!(effects, [Effect::Resend { attempt: 1 }]);
+    // Twice absent, and far enough apart; but since then it is under way once more.
+    let (charge, _) = run(charge, [(2 + 2 * delay, absent())]);
+    assert_eq!(charge.state, State::InDoubt);
+    let (charge, _) = run(charge, [(resent + delay, absent()), (resent + 2 * delay, absent())]);
+    assert_eq!(charge.state, State::Rejected(Reason::CarrierUnavailable));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     callbacks_refused::{ANNA, CARRIERS, counted, in_doubt, nothing_came_of_it},
-    world::{Credential, Outcome, Over, PATIENCE, Setting, Told, World, msisdn},
+    world::{Credential, OTHER_CARRIER, Outcome, Over, PATIENCE, Setting, Told, World, msisdn, raw},
 };
 use crate::{
     charge::{Charge, Reason, Reference, RefundState, State},
@@ -70,6 +70,19 @@ fn a_claim_of_success_for_another_charge_or_for_none_says_nothing_of_this_one() 
         nothing_came_of_it(&world, charge.reference);
         let after = world.charge(bulats.reference);
         assert_eq!((after.state, after.refunds.len(), world.taken(BULAT)), (State::Charged, 0, 8_000));
+    }
+}
+
+#[test]
+fn a_carrier_says_nothing_of_a_charge_that_is_at_another() {
+    let over = CARRIERS[2];
+    let world = World::new(Setting { over, second: Some(over), ..Setting::default() });
+    let charge = in_doubt(&world);
+    for outcome in [Outcome::Charged, Outcome::NotTaken] {
+        // With every right at its own address, and our reference.
+        let sent = Told { outcome, ..Told::charged(&charge) }.as_sent(over, Credential::Right);
+        assert_eq!(raw(world.callbacks_address(), &sent.bytes(OTHER_CARRIER)), Some(200));
+        nothing_came_of_it(&world, charge.reference);
     }
 }
 

@@ -149,25 +149,35 @@ fn a_validation_whose_answer_is_lost_is_asked_about_and_one_that_was_lost_can_be
 }
 
 #[test]
-fn after_a_restart_the_password_cannot_be_passed_on_and_nobody_is_charged_for_it() {
+fn after_a_restart_the_password_is_passed_on_all_the_same() {
     for sqlite in [false, true] {
-        let hand = ManualClock::new(Clock::System.now());
-        let mut world = World::new(Setting { clock: Clock::Manual(hand.clone()), sqlite, ..setting() });
+        let mut world = World::new(Setting { sqlite, ..setting() });
         let reference = awaiting(&world);
         world.kill();
         world.start();
         assert_eq!(world.charge(reference).state, State::AwaitingOtp);
-        // What it is to be passed on with was in no store; the passenger buys anew.
-        assert_eq!(enter(&world, reference, RIGHT).expect("it waits for one").state, State::AwaitingOtp);
-        hand.advance(Duration::from_secs(61));
-        let charge = world.until("it has ended", |world| {
-            hand.advance(Duration::from_secs(1));
-            Some(world.charge(reference)).filter(|charge| !charge.state.is_open())
-        });
-        assert!(charge.state.is_not_taken(), "{charge:?}");
-        assert_eq!((world.taken(ANNA), held(&world)), (0, 0));
-        world.audit();
+        assert_eq!(enter(&world, reference, "0000").expect("it waits for one").state, State::AwaitingOtp);
+        enter(&world, reference, RIGHT).expect("it waits for one");
+        until_charged(&world, reference);
     }
+}
+
+#[test]
+fn after_a_restart_past_the_deadline_nobody_is_charged_and_what_was_held_is_let_go() {
+    let hand = ManualClock::new(Clock::System.now());
+    let mut world = World::new(Setting { clock: Clock::Manual(hand.clone()), sqlite: true, ..setting() });
+    let reference = awaiting(&world);
+    world.kill();
+    hand.advance(Duration::from_secs(61));
+    world.start();
+    assert!(enter(&world, reference, RIGHT).is_err());
+    let charge = world.until("it has ended", |world| {
+        hand.advance(Duration::from_secs(1));
+        Some(world.charge(reference)).filter(|charge| !charge.state.is_open())
+    });
+    assert!(charge.state.is_not_taken(), "{charge:?}");
+    assert_eq!((world.taken(ANNA), held(&world)), (0, 0));
+    world.audit();
 }
 
 struct Api {

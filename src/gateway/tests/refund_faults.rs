@@ -45,11 +45,12 @@ fn settled(world: &World, hand: &ManualClock, references: &[Reference]) {
     world.until("each is answered", answered);
     std::thread::sleep(Duration::from_millis(500));
     let open = [RefundState::Requested, RefundState::Waiting, RefundState::Accepted, RefundState::InDoubt];
-    for _ in 0..20 {
+    // Several looks within the hour in which it may be sent again, and then such as only ask.
+    for seconds in [100, 200, 400, 800, 1_600].into_iter().chain([3_700; 12]) {
         if undone(world, &open).is_empty() {
             return;
         }
-        hand.advance(LONG);
+        hand.advance(Duration::from_secs(seconds));
         std::thread::sleep(Duration::from_millis(100));
         world.until("each is answered", answered);
     }

@@ -1,6 +1,6 @@
 //! Numbers that moved between two carriers: a definite "not my subscriber" sends the charge on once, and the next one goes straight.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use super::{
     facts::portability,
@@ -33,7 +33,7 @@ fn world(asked: bool) -> World {
     setting.simulator.http = HttpConfig {
         camara: Some(CamaraConfig::default()),
         facts: Some(FactsConfig::default()),
-        carrier: CARRIER.into(),
+        carrier: "Beeline".into(),
         ..HttpConfig::default()
     };
     if asked {
@@ -42,7 +42,7 @@ fn world(asked: bool) -> World {
     let world = World::new(setting);
     let moved = FaultRule { msisdn: Some(msisdn(ANNA)), ..FaultRule::always(Fault::HttpNotOurSubscriber) };
     world.set_fault(moved.on(Operation::Charge));
-    let facts = SubscriberFacts { carrier: Some(OTHER_CARRIER.into()), ..SubscriberFacts::NONE };
+    let facts = SubscriberFacts { carrier: Some("Kcell".into()), ..SubscriberFacts::NONE };
     world.simulator.set_facts(msisdn(ANNA), facts).expect("room");
     world
 }
@@ -107,7 +107,7 @@ fn a_passenger_who_wrote_from_a_number_that_moved_gets_the_ticket_by_text() {
     let texts =
         || [world.texts(ANNA), other(&world).inbox(msisdn(ANNA)).into_iter().map(|sms| sms.text).collect()].concat();
     world.until("the ticket is there", |_| (!texts().is_empty()).then_some(()));
-    std::thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(100));
     assert_eq!(texts().len(), 1, "{:?}", texts());
 }
 
@@ -133,25 +133,31 @@ fn a_number_that_nobody_knows_to_be_elsewhere_is_not_sent_on() {
 
 #[test]
 fn m07_in_doubt_nothing_is_sent_to_the_other_carrier() {
-    for lost in [
+    let doubts = [
         Fault::HttpTimeOutBefore { ms: 600 },
         Fault::HttpResetBefore,
         Fault::HttpErrorBefore { status: 503 },
         Fault::HttpRedirect,
         Fault::HttpForbidden,
-    ] {
-        let world = world(true);
-        world.simulator.clear_faults();
-        silence_the_look_up(&world);
-        world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, lost).on(Operation::Charge));
-        let charge = world.bought(ANNA, "1234", "k");
-        assert_eq!(charge.state, State::InDoubt, "{lost:?}");
-        let ended = world.until("the carrier says that it has none", |world| {
-            Some(world.charge(charge.reference)).filter(|charge| !charge.state.is_open())
-        });
-        assert!(ended.state.is_not_taken() && ended.attempts.len() == 1, "{lost:?} {ended:?}");
-        assert_eq!((charges_asked_for(other(&world)), paid(&world)), (0, (0, 0)), "{lost:?}");
-    }
+    ];
+    // Each waits for two answers that it is not there: all of them at once.
+    thread::scope(|scope| {
+        for lost in doubts {
+            scope.spawn(move || {
+                let world = world(true);
+                world.simulator.clear_faults();
+                silence_the_look_up(&world);
+                world.set_fault(FaultRule::for_number(msisdn(ANNA), 1, lost).on(Operation::Charge));
+                let charge = world.bought(ANNA, "1234", "k");
+                assert_eq!(charge.state, State::InDoubt, "{lost:?}");
+                let ended = world.until("the carrier says that it has none", |world| {
+                    Some(world.charge(charge.reference)).filter(|charge| !charge.state.is_open())
+                });
+                assert!(ended.state.is_not_taken() && ended.attempts.len() == 1, "{lost:?} {ended:?}");
+                assert_eq!((charges_asked_for(other(&world)), paid(&world)), (0, (0, 0)), "{lost:?}");
+            });
+        }
+    });
 }
 
 #[test]

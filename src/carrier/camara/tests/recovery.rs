@@ -114,12 +114,16 @@ async fn a_complete_list_that_lacks_it_is_evidence_and_an_incomplete_one_is_not(
     scene.server.says(LIST, 200, list(&others(3, 0)));
     scene.server.says(LIST, 200, list(&others(3, 0)));
     assert_eq!(query().await, complete(false));
+    // A count that is less than what the page lists ends nothing: what follows does.
+    scene.server.says_with(LIST, 200, all(0), list(&others(2, 0)));
+    scene.server.says_with(LIST, 200, all(0), list(&others(2, 0)));
+    assert_eq!(query().await, complete(false));
     // Not in order.
     let mut page = others(2, 0);
     page.reverse();
     scene.server.says(LIST, 200, list(&page));
     assert_eq!(query().await, complete(false));
-    assert_eq!(scene.server.lines().len(), 11);
+    assert_eq!(scene.server.lines().len(), 13);
 }
 
 #[tokio::test]

@@ -130,6 +130,17 @@ async fn a_list_without_it_is_not_believed_while_less_is_left_than_it_would_give
 }
 
 #[tokio::test]
+async fn a_list_that_counts_less_than_it_shows_says_nothing_of_what_it_lacks() {
+    let scene = Scene::new("").await;
+    let (charge, refund) = refunding(&scene, 8_000);
+    let another = || total("succeeded").replace(WIRE, "22222222-2222-2222-2222-222222222222-1");
+    for _ in 0..8 {
+        scene.server.says_with(LIST, 200, vec![("x-total-count", "0".into())], format!("[{}]", another()));
+    }
+    assert_eq!(scene.carrier.query_refund(&charge, &refund).await, Some(Finding::Nothing));
+}
+
+#[tokio::test]
 async fn a_refund_whose_id_is_known_is_retrieved() {
     let scene = Scene::new("").await;
     let (charge, mut refund) = refunding(&scene, 8_000);

@@ -47,7 +47,10 @@ pub(super) fn configured(
         let file = folder.join(format!("{name}.toml"));
         let quick = text
             .replace("two_step = false", &format!("two_step = {two_step}"))
-            .replace("in_flight_delay_ms = 60_000", "in_flight_delay_ms = 1_000")
+            .replace(
+                "in_flight_delay_ms = 60_000",
+                "in_flight_delay_ms = 1_000\nbreaker = { failures_max = 10, pause_ms = 100, pause_ms_max = 200 }",
+            )
             .replace("first_after_ms = 2_000, interval_ms_max = 60_000", "first_after_ms = 50, interval_ms_max = 100")
             .replace("tps = 50", "tps = 10_000")
             .replace("tps = 30", "tps = 10_000")
@@ -93,6 +96,7 @@ fn camara(base: &str, sink: &str, two_step: bool) -> crate::carrier::CamaraProfi
         response_timeout_ms = 400
         tps = 10_000
         concurrency = 64
+        breaker = {{ failures_max = 10, pause_ms = 100, pause_ms_max = 200 }}
         in_flight_delay_ms = 1_000
         query = {{ first_after_ms = 50, interval_ms_max = 100 }}
         [token]
