@@ -11,11 +11,11 @@ use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     carriers::SHORT_NUMBER,
-    plan::{Role, dice},
+    plan::{Kind, Role, dice},
     world::World,
 };
 use crate::{
-    charge::{Channel, Reference},
+    charge::{Channel, Reference, State},
     gateway::{Gateway, Purchase, PurchaseError},
     msisdn::Msisdn,
     simulator::MoOutcome,
@@ -26,6 +26,9 @@ use crate::{
 pub(super) const CALLER: &str = "ticket-service";
 /// How often an app asks again without an answer.
 const TRIES_MAX: u32 = 8;
+
+/// What carriers send to phones.
+const OTP: &str = "4321";
 
 /// What the world owes to its people.
 #[derive(Debug, Default)]
@@ -47,13 +50,18 @@ pub(super) fn begin(world: &Arc<World>, promised: &Promised) -> JoinSet<()> {
         for _ in 0..world.plan.passengers {
             number += 1;
             let msisdn = format!("+7{}{:07}", carrier.plan.prefix, 1_000_000 + number).parse().expect("a number");
+            let mut dice = dice(world.plan.seed, Role::Passenger(number));
+            let asks_for_otp = carrier.plan.kind == (Kind::Camara { two_step: true }) && dice.random_bool(0.5);
+            let otp = asks_for_otp.then_some(OTP);
+            carrier.simulator.set_otp(msisdn, otp).expect("room");
             let person = Person {
                 world: world.clone(),
                 promised: promised.clone(),
                 name: carrier.plan.name,
                 number,
                 msisdn,
-                dice: dice(world.plan.seed, Role::Passenger(number)),
+                otp,
+                dice,
             };
             people.spawn(person.live());
         }
@@ -68,6 +76,8 @@ struct Person {
     name: &'static str,
     number: u64,
     msisdn: Msisdn,
+    /// What the carrier sends to the phone for it to be entered, where a purchase is to be confirmed so.
+    otp: Option<&'static str>,
     dice: StdRng,
 }
 
@@ -129,6 +139,7 @@ impl Person {
     fn buy(&mut self, key: &str, vehicle: &'static str, passengers: u8) -> impl Future<Output = ()> + Send + 'static {
         let (world, promised, msisdn, key) = (self.world.clone(), self.promised.clone(), self.msisdn, key.to_owned());
         let mut dice: StdRng = rand::SeedableRng::seed_from_u64(self.dice.random());
+        let otp = self.otp;
         async move {
             let asks_again = dice.random_bool(0.3);
             for _ in 0..TRIES_MAX {
@@ -144,6 +155,9 @@ impl Person {
                             !matches!(purchased, crate::gateway::Purchased::Repeat(_)) || !charge.state.is_open();
                         if kept {
                             keep(&world, &promised, &key, charge.reference);
+                        }
+                        if let Some(otp) = otp {
+                            enter(&world, charge.reference, otp, &mut dice).await;
                         }
                         if !asks_again {
                             return;
@@ -163,6 +177,24 @@ impl Person {
                 sleep(Duration::from_millis(dice.random_range(100..=8_000))).await;
             }
         }
+    }
+}
+
+/// Waits for the carrier's wish, and enters what the phone shows, with a slip now and then; or does not.
+async fn enter(world: &World, reference: Reference, otp: &str, dice: &mut StdRng) {
+    for _ in 0..4 {
+        let patience = Duration::from_secs(10);
+        let waited = world.ask(async |gateway: Gateway| gateway.wait(reference, patience).await).await;
+        let Some(Ok(Some(charge))) = waited else { return };
+        if charge.state != State::AwaitingOtp || dice.random_bool(0.1) {
+            return;
+        }
+        sleep(Duration::from_millis(dice.random_range(500..=20_000))).await;
+        let typed = if dice.random_bool(0.2) { "1111" } else { otp };
+        let typed = zeroize::Zeroizing::new(typed.to_owned());
+        let told = world.ask(async |gateway: Gateway| gateway.submit_otp(reference, typed).await).await;
+        let told = told.map(|told| told.map(|charge| charge.state).map_err(|error| error.to_string()));
+        world.note(format_args!("password for {reference}: {told:?}"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,6 +19,7 @@ use super::{
     network::Wires,
     office::Office,
     plan::{Plan, Role, dice, sub_seed},
+    sources,
 };
 use crate::{
     carrier::{CallbackRequest, Carrier, RoutingSettings},
@@ -137,14 +138,15 @@ impl World {
         let (facts, routing) = (FactsSettings::default(), RoutingSettings::default());
         let keeper = Keeper::start(store.clone(), writer.clone(), clock.clone(), facts.keeper(&routing));
         let lists = NumberLists::load(&NumberListsSettings::default(), clock.now()).map_err(|e| format!("{e:?}"))?;
-        let subscribers = Subscribers::open(lists, &facts, (Vec::new(), None), (store.clone(), keeper));
+        let sources = self.carriers.iter().filter_map(|carrier| sources::of(&carrier.plan)).collect();
+        let subscribers = Subscribers::open(lists, &facts, (sources, None), (store.clone(), keeper));
         let parts = Parts {
             config: self.plan.gateway.clone(),
             clock,
             store,
             writer,
             carriers,
-            books: Books { catalogue: catalogue(), rules: Rules::default(), texts: Texts::shipped() },
+            books: Books { catalogue: catalogue(), rules: Rules::default(), texts: texts() },
             subscribers,
             routing,
             ticketing: TicketingConfig::default(),
@@ -239,6 +241,12 @@ impl World {
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The shipped texts. To compile them takes as long as a minute of a world, so it is done once.
+fn texts() -> Texts {
+    static TEXTS: OnceLock<Texts> = OnceLock::new();
+    TEXTS.get_or_init(Texts::shipped).clone()
 }
 
 /// Brings carriers' callbacks to whichever gateway runs.
