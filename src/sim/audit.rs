@@ -256,7 +256,7 @@ async fn phones(world: &World, charges: &[Charge]) {
         for queued in &sent {
             let arrived = matches!(queued.state, MessageState::Submitted | MessageState::Delivered);
             if arrived && !shown.contains(&queued.message.text) {
-                world.violated(format!("{msisdn} does not see {queued:?}"));
+                world.violated(format!("{msisdn} sees {shown:?}, and not {queued:?}"));
             }
         }
         // Parts of two long texts that share a number mix, on a real phone too.
