@@ -100,7 +100,7 @@ impl Network for Wires {
             match way {
                 Way::LostBefore => {
                     sleep(delay).await;
-                    return Outcome::Lost(Lost::Reset("the wire was cut".into()));
+                    Outcome::Lost(Lost::Reset("the wire was cut".into()))
                 }
                 Way::Late(late) => carried(door, request, late).await,
                 Way::LostAfter => {

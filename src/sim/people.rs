@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     charge::{Channel, Reference, State},
-    gateway::{Gateway, Purchase, PurchaseError},
+    gateway::{Gateway, Purchase, PurchaseError, Purchased},
     msisdn::Msisdn,
     simulator::MoOutcome,
     store::KeyGuard,
@@ -151,8 +151,7 @@ impl Person {
                         let charge = purchased.charge();
                         world.note(format_args!("key {key}: {} {:?}", charge.reference, charge.state));
                         // A repeat of what is still open is told, and not kept.
-                        let kept =
-                            !matches!(purchased, crate::gateway::Purchased::Repeat(_)) || !charge.state.is_open();
+                        let kept = !matches!(purchased, Purchased::Repeat(_)) || !charge.state.is_open();
                         if kept {
                             keep(&world, &promised, &key, charge.reference);
                         }

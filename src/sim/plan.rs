@@ -151,7 +151,8 @@ impl Plan {
             ticket_deadline_seconds: *[15, 60].choose(&mut dice).expect("there are some"),
             late_success: *[LateSuccess::Refund, LateSuccess::Ticket].choose(&mut dice).expect("there are some"),
             repeat_window_seconds: *[60, 900].choose(&mut dice).expect("there are some"),
-            sweep_interval_ms: 1_000,
+            sweep_interval_ms: 2_000,
+            reply_ttl_seconds: 600,
             ..GatewayConfig::default()
         };
         let seconds = |dice: &mut StdRng, range| Duration::from_secs(dice.random_range(range));

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long the carrier's books can still change after a doubt: longer than anything is ever held up.
-const BOOKS_CLOSE_AFTER: Duration = Duration::from_secs(300);
+const BOOKS_CLOSE_AFTER: Duration = Duration::from_secs(150);
 /// More charges than a world has.
 pub(super) const ALL: u32 = 100_000;
 

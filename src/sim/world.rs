@@ -101,7 +101,7 @@ impl World {
         for life in 0.. {
             let machine = Machine::new(sub_seed(self.plan.seed, Role::Process(life)), self.network.clone());
             *self.running() = Some(Running { machine: machine.clone(), gateway: None });
-            match machine.run(self.start()).await {
+            match machine.run(Box::pin(self.start())).await {
                 Some(Ok(gateway)) => {
                     self.note(format_args!("gateway: started, life {life}"));
                     *self.running() = Some(Running { machine: machine.clone(), gateway: Some(gateway) });
