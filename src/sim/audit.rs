@@ -116,7 +116,7 @@ pub(super) async fn audit(world: &World, promises: &Promises) {
         }
     }
     let kept = world.kept_messages();
-    for (msisdn, text) in promises.messages.iter().filter(|message| !kept.contains(*message)) {
+    for (msisdn, text) in promises.messages.iter().filter(|message| !kept.contains_key(*message)) {
         // One that came in parts, of which one was lost, is kept as what is there of it.
         if loses_parts(world) {
             continue;

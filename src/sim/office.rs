@@ -63,6 +63,9 @@ impl Attendant for Office {
             Ok(outcomes) => {
                 for (write, outcome) in batch.iter().zip(outcomes) {
                     match write {
+                        Write::KeepMo(sms) if matches!(outcome, Outcome::MoKnown { .. }) => {
+                            world.know_message(sms.msisdn, &sms.text);
+                        }
                         Write::KeepMo(sms) => world.keep_message(sms.msisdn, &sms.text),
                         Write::JoinParts(joined) => world.keep_message(joined.message.msisdn, &joined.message.text),
                         _ => {}

@@ -1,7 +1,7 @@
 //! A world: one seed, one thread, one virtual time.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr},
     sync::{
@@ -40,6 +40,8 @@ use crate::{
 
 /// 2026-03-02, a Monday morning in Almaty.
 const START: Timestamp = Timestamp::from_unix_seconds(1_772_418_600);
+/// A carrier delivers no message again after so long.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(240);
 /// How long a process that is asked to end may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,8 +57,8 @@ pub(super) struct World {
     spoilt: AtomicBool,
     running: Mutex<Option<Running>>,
     journal: Mutex<Vec<String>>,
-    /// Every message of a passenger that was ever made durable: number and text.
-    kept: Mutex<BTreeSet<(Msisdn, String)>>,
+    /// Every message of a passenger that was ever made durable, number and text, with when it last was, by the clock that does not jump.
+    kept: Mutex<BTreeMap<(Msisdn, String), Duration>>,
     violations: Mutex<Vec<String>>,
 }
 
@@ -223,11 +225,21 @@ impl World {
 
     /// A message of a passenger is durable.
     pub(super) fn keep_message(&self, msisdn: Msisdn, text: &str) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert((msisdn, text.to_owned()));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert((msisdn, text.to_owned()), self.clock.ran());
+    }
+
+    /// A message of a passenger is taken for one that came before: a delivery again, and not a wish again.
+    pub(super) fn know_message(&self, msisdn: Msisdn, text: &str) {
+        let kept = self.kept_messages();
+        let before = kept.get(&(msisdn, text.to_owned()));
+        if before.is_some_and(|at| self.clock.ran().saturating_sub(*at) > DELIVERED_WITHIN) {
+            self.violated(format!("{msisdn} wrote {text:?} again, and it was taken for what was written long before"));
+        }
     }
 
     /// Every message of a passenger that was ever made durable.
-    pub(super) fn kept_messages(&self) -> BTreeSet<(Msisdn, String)> {
+    pub(super) fn kept_messages(&self) -> BTreeMap<(Msisdn, String), Duration> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -102,8 +102,8 @@ pub struct IncomingSms {
     pub received_at: Timestamp,
     /// When it came this time, to be kept.
     pub kept_at: Timestamp,
-    /// A message with the same fingerprint that was kept after this moment is this message. For a part, so is what was closed
-    /// after it.
+    /// A message with the same fingerprint that was kept after this moment, and before [`IncomingSms::same_until`], is this
+    /// message. For a part, so is what was closed after it.
     pub same_since: Timestamp,
 }
 
@@ -116,6 +116,14 @@ pub struct KeptMo {
     pub answer_by: Option<Timestamp>,
     /// When it was answered, by a charge or without one. For a part: when it was closed.
     pub answered_at: Option<Timestamp>,
+}
+
+impl IncomingSms {
+    /// A message that was kept at or after this moment is another one, whatever it says: the clock has gone back since. Or for as long
+    /// as it went back, a passenger would write in vain.
+    pub fn same_until(&self) -> Timestamp {
+        self.kept_at.plus(self.kept_at.since(self.same_since))
+    }
 }
 
 /// How a message from a passenger may be taken.
