@@ -153,7 +153,7 @@ impl Carrier {
         match (self, slot) {
             (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.charge(slot, charge, attempt, text, now).await,
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.charge(slot, charge, attempt).await,
-            (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.charge(slot, charge, attempt, now).await,
+            (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.charge(slot, charge, attempt).await,
             // A slot of another carrier: nothing was sent.
             _ => {
                 let id = format!("link:{}:foreign_slot", attempt.number);

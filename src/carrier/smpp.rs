@@ -246,7 +246,7 @@ impl SmppCarrier {
             self.unanswered().remove(token);
         }
         let evidence = self.evidence(number, &outcome);
-        counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => finding_code(&evidence.finding))
+        counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => evidence.finding.code())
             .increment(1);
         evidence
     }
@@ -337,22 +337,6 @@ impl SmppCarrier {
         let (reference, attempt) = self.unanswered().remove(token)?;
         counter!("carrier_late_answers_total", "carrier" => self.0.name.to_string()).increment(1);
         Some(CarrierEvent::Late { reference, evidence: self.evidence(attempt, &outcome) })
-    }
-}
-
-/// As in metrics.
-pub(super) fn finding_code(finding: &Finding) -> &'static str {
-    match finding {
-        Finding::NotSent => "not_sent",
-        Finding::Rejected { .. } => "rejected",
-        Finding::Accepted { .. } => "accepted",
-        Finding::OtpNeeded { .. } => "otp_needed",
-        Finding::Reserved { .. } => "reserved",
-        Finding::Cancelled => "cancelled",
-        Finding::Charged { .. } => "charged",
-        Finding::Doubtful { .. } => "in_doubt",
-        Finding::NotFound { .. } => "not_found",
-        Finding::Nothing => "nothing",
     }
 }
 

@@ -111,7 +111,8 @@ pub struct Attempt {
     pub opened_at: Timestamp,
     /// The carrier's own id, normalised: an SMPP message id, a payment id. Not known while no response came.
     pub carrier_id: Option<String>,
-    /// Since when it has been in doubt.
+    /// From when on its absence counts (M5): since it has been in doubt or was sent again, or since what the carrier took in is past
+    /// its deadline or was asked to be given up.
     pub in_doubt_since: Option<Timestamp>,
     /// When a complete listing first lacked it (M5).
     pub not_found_at: Option<Timestamp>,

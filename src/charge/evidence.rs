@@ -19,8 +19,6 @@ pub enum Doubt {
     UnclearAnswer,
     /// The carrier says that it was asked before (M6).
     Duplicate,
-    /// The carrier took the request, and its receipt did not come before the ticket deadline.
-    NoReceipt,
     /// This process ended while the attempt was open.
     Restart,
 }
@@ -34,7 +32,6 @@ impl Doubt {
             Doubt::NackWithoutSequence => "nack_without_sequence",
             Doubt::UnclearAnswer => "unclear_answer",
             Doubt::Duplicate => "duplicate",
-            Doubt::NoReceipt => "no_receipt",
             Doubt::Restart => "restart",
         }
     }
@@ -155,6 +152,24 @@ pub enum Finding {
     },
     /// Nothing new: an intermediate receipt, a failed query.
     Nothing,
+}
+
+impl Finding {
+    /// The stable code, as in logs and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Finding::NotSent => "not_sent",
+            Finding::Rejected { .. } => "rejected",
+            Finding::Accepted { .. } => "accepted",
+            Finding::OtpNeeded { .. } => "otp_needed",
+            Finding::Reserved { .. } => "reserved",
+            Finding::Cancelled => "cancelled",
+            Finding::Charged { .. } => "charged",
+            Finding::Doubtful { .. } => "in_doubt",
+            Finding::NotFound { .. } => "not_found",
+            Finding::Nothing => "nothing",
+        }
+    }
 }
 
 /// A message about the outcome of an attempt.

@@ -54,7 +54,10 @@ pub struct Refund {
     /// When the carrier first heard this name, if it did: no earlier than this.
     #[serde(default)]
     pub named_at: Option<Timestamp>,
-    /// Since when it has been in doubt; what was sent again was sent no later.
+    /// Whether the last name was sent to the carrier more than once.
+    #[serde(default)]
+    pub sent_again: bool,
+    /// From when on its absence counts (M5): since it has been in doubt, or was sent again.
     #[serde(default)]
     pub in_doubt_since: Option<Timestamp>,
     /// When a complete listing first lacked it (M5).
@@ -86,6 +89,7 @@ impl Refund {
             tries: 0,
             carrier_id: None,
             named_at: None,
+            sent_again: false,
             in_doubt_since: None,
             not_found_at: None,
             pauses: 0,
@@ -107,6 +111,7 @@ impl Refund {
         self.state = RefundState::Requested;
         self.tries = self.tries.saturating_add(1);
         self.named_at = Some(now);
+        self.sent_again = false;
         self.in_doubt_since = None;
         self.not_found_at = None;
         self.pause(contract, now);

@@ -58,8 +58,11 @@ impl Change {
         };
         let Some(contract) = self.refund_contract(self.charge.refunds[index].attempt) else { return Ok(()) };
         let now = self.now;
+        let is_answer = matches!(source, EvidenceSource::Response | EvidenceSource::Link);
         let refund = &mut self.charge.refunds[index];
         match (refund.state, finding) {
+            // That the same bytes were not sent again, or were turned away, says nothing of those that were sent before.
+            (_, Finding::Rejected { .. } | Finding::NotSent) if *source == EvidenceSource::Repeat => {}
             // What went back has gone back; a later no is somebody's mistake, and somebody must look.
             (RefundState::Done, Finding::Rejected { .. } | Finding::NotSent | Finding::Cancelled) => {
                 self.effects.push(Effect::RaiseBreak(Break::RejectedAfterCharge));
@@ -69,14 +72,23 @@ impl Change {
                 refund.carrier_id = carrier_id.or(refund.carrier_id.take());
                 refund.end(RefundState::Done);
             }
-            // That the same bytes were not sent again, or were turned away, says nothing of those that were sent before.
-            (_, Finding::Rejected { .. } | Finding::NotSent) if *source == EvidenceSource::Repeat => {}
             // It is on the refund list now; only that the money went back changes it.
             (RefundState::Owed, _) => {}
-            (RefundState::Requested, Finding::NotSent | Finding::Rejected { retry: Retry::SameCarrier, .. }) => {
+            (state, Finding::NotSent | Finding::Rejected { retry: Retry::SameCarrier, .. })
+                if state == RefundState::Requested
+                    || state == RefundState::InDoubt && is_answer && !refund.sent_again =>
+            {
                 refund.state = RefundState::Waiting;
+                refund.in_doubt_since = None;
                 refund.pause(&contract, now);
             }
+            // One before this one may have done it after all, which would be a reason to refuse this one.
+            (RefundState::Requested, Finding::Rejected { .. }) if is_answer && refund.tries > 1 => {
+                refund.state = RefundState::InDoubt;
+                refund.in_doubt_since = Some(now);
+                refund.pause(&contract, now);
+            }
+            (RefundState::InDoubt, Finding::Rejected { .. }) if is_answer && refund.tries > 1 => {}
             (_, Finding::Rejected { retry: Retry::Never | Retry::OtherCarrier, .. } | Finding::Cancelled) => {
                 refund.end(RefundState::Owed);
             }
@@ -90,6 +102,10 @@ impl Change {
                 refund.state = RefundState::InDoubt;
                 refund.in_doubt_since = Some(now);
                 refund.pause(&contract, now);
+            }
+            (RefundState::InDoubt, Finding::Doubtful { .. }) if *source == EvidenceSource::Repeat => {
+                refund.in_doubt_since = Some(now);
+                refund.not_found_at = None;
             }
             (RefundState::InDoubt, Finding::NotFound { complete }) => {
                 let delay = Duration::from_millis(contract.in_flight_delay_ms);
@@ -140,6 +156,7 @@ impl Change {
                     // What is sent now may arrive as late as the first: absence counts from here (M5).
                     refund.in_doubt_since = Some(self.now);
                     refund.not_found_at = None;
+                    refund.sent_again = true;
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::ResendRefund { refund: reference });
                 }

@@ -14,6 +14,7 @@ const CONFIRM_AGAIN_AFTER: u32 = 3;
 impl Change {
     /// The carrier asks the subscriber for a password. Not news once the confirmation was asked for.
     pub(super) fn otp_needed(&mut self, index: usize, carrier_id: Option<String>, validation: Option<Validation>) {
+        let too_late = self.must_not_go_through();
         let attempt = &mut self.charge.attempts[index];
         // A later answer, such as that a password was wrong, does not repeat it.
         attempt.validation = validation.or(attempt.validation.take());
@@ -21,7 +22,7 @@ impl Change {
             (AttemptState::Open, Asked::Cancel) => {
                 // Said before the request arrived that is on its way now.
             }
-            (AttemptState::Accepted | AttemptState::InDoubt { .. }, Asked::Cancel) => {
+            (AttemptState::Accepted | AttemptState::InDoubt { .. }, asked) if asked == Asked::Cancel || too_late => {
                 // It was not given up, and nobody may agree to it any more.
                 self.learn_carrier_id(index, carrier_id);
                 self.ask(index, Asked::Cancel);
@@ -140,11 +141,15 @@ impl Change {
     fn ask(&mut self, index: usize, asked: Asked) {
         let attempt = &mut self.charge.attempts[index];
         attempt.confirmed_before |= attempt.asked == Asked::Confirm;
+        let was_asked = attempt.asked == asked;
         attempt.asked = asked;
         attempt.state = AttemptState::Open;
         attempt.in_doubt_since = None;
         attempt.not_found_at = None;
-        attempt.queries = 0;
+        if asked != Asked::Cancel || !was_asked {
+            // A carrier that keeps what it was told to give up is told so ever more rarely.
+            attempt.queries = 0;
+        }
         attempt.next_query_at = Some(self.now.plus(ANSWER_WITHIN));
         let attempt = attempt.number;
         self.charge.state = if self.past_deadline() { State::InDoubt } else { State::Processing };

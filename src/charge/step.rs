@@ -177,6 +177,8 @@ impl Change {
             Finding::Rejected { reason, retry, .. }
                 if evidence.source == EvidenceSource::Repeat
                     && (retry == Retry::SameCarrier || reason.is_of_our_request()) => {}
+            // A password that was judged too late says nothing of the second step, which another one has opened.
+            Finding::Rejected { reason: Reason::OtpExpired, .. } if is_answer && asked != Asked::Take => {}
             // What the carrier says of the second step, and of it alone, decides nothing about what it holds.
             Finding::NotSent if asked != Asked::Take => self.still_reserved(index),
             Finding::Rejected { retry: Retry::SameCarrier, .. } if asked != Asked::Take => self.still_reserved(index),
@@ -189,8 +191,19 @@ impl Change {
             Finding::OtpNeeded { carrier_id, validation } => self.otp_needed(index, carrier_id, validation),
             Finding::Reserved { carrier_id } => self.reserved(index, carrier_id),
             Finding::Cancelled => self.cancelled(index),
+            // Another amount was taken, says a callback: no proof of ours. The carrier is asked.
+            Finding::Charged { amount: Some(amount), .. }
+                if evidence.source == EvidenceSource::Callback && amount != self.charge.order.amount =>
+            {
+                self.effects.push(Effect::RaiseBreak(Break::AmountDiffers));
+            }
             Finding::Charged { carrier_id, amount } => self.charged(index, carrier_id, amount),
-            Finding::Doubtful { cause } => self.doubtful(index, cause),
+            Finding::Doubtful { cause } => {
+                if evidence.source == EvidenceSource::Repeat {
+                    self.sent_again(index);
+                }
+                self.doubtful(index, cause);
+            }
             Finding::NotFound { complete } => self.not_found(index, complete),
         }
         Ok(())
@@ -253,7 +266,8 @@ impl Change {
                 // Until now only the loss of its answer was looked for.
                 let was_open = attempt.state == AttemptState::Open;
                 attempt.state = AttemptState::Accepted;
-                attempt.in_doubt_since = None;
+                attempt.in_doubt_since = (attempt.asked == Asked::Cancel).then_some(self.now);
+                attempt.not_found_at = None;
                 self.hold_until(index);
                 if was_open || self.charge.attempts[index].next_query_at.is_none() {
                     self.schedule_query(index);

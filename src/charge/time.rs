@@ -22,7 +22,14 @@ impl Change {
             return;
         };
         match self.charge.attempts[index].state {
-            AttemptState::Accepted => self.charge.state = State::InDoubt,
+            AttemptState::Accepted => {
+                self.charge.state = State::InDoubt;
+                // What was taken in and is there no more did not happen either; what was confirmed may have left a list as done.
+                let attempt = &mut self.charge.attempts[index];
+                if attempt.asked != Asked::Confirm {
+                    attempt.in_doubt_since.get_or_insert(self.now);
+                }
+            }
             AttemptState::Open if self.charge.state != State::InDoubt => self.doubtful(index, Doubt::Timeout),
             _ if self.charge.wants_attempt() => self.end_out_of_time(),
             _ => {}
@@ -41,10 +48,7 @@ impl Change {
             // Its own answer should have come long ago.
             AttemptState::Open => return self.doubtful(index, Doubt::Timeout),
             _ if self.may_resend(index) => {
-                // What is sent now may arrive as late as the first: absence counts from here (M5).
-                let attempt = &mut self.charge.attempts[index];
-                attempt.in_doubt_since = Some(self.now);
-                attempt.not_found_at = None;
+                self.sent_again(index);
                 self.effects.push(Effect::Resend { attempt: number });
             }
             _ if can_query => self.effects.push(Effect::Query { attempt: number }),
@@ -69,6 +73,15 @@ impl Change {
             && (attempt.queries > 0 || attempt.contract.queries.is_none())
     }
 
+    /// What is sent again may arrive as late as the first: absence counts from here (M5).
+    pub(super) fn sent_again(&mut self, index: usize) {
+        let attempt = &mut self.charge.attempts[index];
+        if matches!(attempt.state, AttemptState::InDoubt { .. }) {
+            attempt.in_doubt_since = Some(self.now);
+            attempt.not_found_at = None;
+        }
+    }
+
     pub(super) fn schedule_query(&mut self, index: usize) {
         let now = self.now;
         let attempt = &mut self.charge.attempts[index];
@@ -77,17 +90,22 @@ impl Change {
 
     /// Two complete listings, far enough apart and far enough from the request, prove that it did not happen (M5).
     pub(super) fn not_found(&mut self, index: usize, complete: bool) {
+        if !complete {
+            return;
+        }
         let attempt = &mut self.charge.attempts[index];
         if attempt.state == AttemptState::Charged {
             self.effects.push(Effect::RaiseBreak(Break::RejectedAfterCharge));
             return;
         }
-        // Only a doubt has an end of sending to count from: an open attempt may still be on its way.
-        let (AttemptState::InDoubt { .. }, Some(doubt_began)) = (&attempt.state, attempt.in_doubt_since) else {
+        // There must be an end of sending to count from: an open attempt may still be on its way.
+        let (AttemptState::InDoubt { .. } | AttemptState::Accepted, Some(began)) =
+            (&attempt.state, attempt.in_doubt_since)
+        else {
             return;
         };
         let delay = Duration::from_millis(attempt.contract.in_flight_delay_ms);
-        if !complete || self.now < doubt_began.plus(delay) {
+        if self.now < began.plus(delay) {
             return;
         }
         match attempt.not_found_at {

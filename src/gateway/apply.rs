@@ -207,7 +207,7 @@ impl Inner {
         // A receipt may have been waiting for the id that was just learned, or for the doubt that shows its response is lost.
         let newly_in_doubt = charge.state == State::InDoubt && before.state != State::InDoubt;
         if let (true, Some(attempt)) = (!parked.is_empty() || newly_in_doubt, charge.last_attempt()) {
-            let learned = settlement.carrier_id.as_ref().map(|learned| learned.id.clone());
+            let learned = settlement.carrier_id.as_ref().map(|learned| (learned.carrier.clone(), learned.id.clone()));
             self.settle_parked_later(attempt.carrier.clone(), charge.order.msisdn, learned);
         }
     }

@@ -82,7 +82,11 @@ impl Gateway {
             let charge = inner.store.charge(reference).await.map_err(ApplyError::from)?;
             let charge = charge.ok_or(ApplyError::UnknownCharge(reference))?;
             if let Some(known) = charge.refunds.iter().find(|refund| refund.reference == name) {
-                let same = amount.is_none_or(|amount| amount == known.amount);
+                let same = match amount {
+                    Some(amount) => amount == known.amount,
+                    // Everything that was left: then nothing was left after it.
+                    None => took_all_that_was_left(&charge, name),
+                };
                 let known = known.clone();
                 return if same { Ok((charge, known)) } else { Err(RefundError::KeyConflict(known.amount)) };
             }
@@ -125,4 +129,16 @@ impl Gateway {
         });
         work.await.unwrap_or(Err(StoreError::Closed.into()))
     }
+}
+
+fn took_all_that_was_left(charge: &Charge, name: Reference) -> bool {
+    let own = charge.refunds.iter().filter(|refund| refund.attempt.is_none());
+    let mut sum = 0;
+    for refund in own {
+        sum += refund.amount.minor;
+        if refund.reference == name {
+            break;
+        }
+    }
+    sum == charge.order.amount.minor
 }

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::{ApplyError, Gateway, Inner};
 use crate::{
     carrier::{About, CallbackAnswer, CallbackRequest, Notice},
-    charge::{CarrierName, Charge, Event, Finding, Reference},
+    charge::{CarrierName, Charge, Event, Finding, Reference, Refund, RefundState},
     money::Money,
     store::{Outcome, Owner, ParkedReceipt, StoreError, Write},
 };
@@ -120,11 +120,13 @@ impl Inner {
         }
         let Some((charge, number)) = self.owner_of_notice(notice).await? else { return Ok(false) };
         fail_point!("gateway-before-callback");
-        let evidence =
-            notice.evidence(number).filter(|evidence| !names_another_amount(&evidence.finding, charge.order.amount));
-        match evidence {
+        match notice.evidence(number) {
             Some(evidence) => {
+                let decides_nothing = names_another_amount(&evidence.finding, charge.order.amount);
                 let applied = self.apply(charge.reference, Some(charge), Event::Evidence(evidence)).await?;
+                if decides_nothing {
+                    self.query(applied.charge.clone(), number);
+                }
                 fail_point!("gateway-after-callback");
                 self.follow(&applied);
             }
@@ -142,8 +144,8 @@ impl Inner {
     ) -> Result<bool, ApplyError> {
         let Some(charge) = self.store.charge(reference).await? else { return Ok(false) };
         let is_theirs = self.refund_of(&charge, refund).is_some_and(|(asked, _)| asked.name() == carrier);
-        let is_settled = charge.refunds.iter().any(|known| known.reference == refund && known.next_at.is_none());
-        if is_theirs && !is_settled {
+        let is_done = |known: &Refund| known.reference == refund && known.state == RefundState::Done;
+        if is_theirs && !charge.refunds.iter().any(is_done) {
             self.query_refund(charge, refund);
         }
         Ok(is_theirs)
@@ -185,7 +187,7 @@ impl Inner {
     }
 }
 
-/// That another amount was taken than was asked for is no proof that ours was: what was taken, the carrier is asked.
+/// That another amount was taken than was asked for is a break, and no proof that ours was: what was taken, the carrier is asked.
 fn names_another_amount(finding: &Finding, asked: Money) -> bool {
     matches!(finding, Finding::Charged { amount: Some(amount), .. } if *amount != asked)
 }

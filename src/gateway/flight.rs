@@ -52,7 +52,7 @@ impl Inner {
             fail_point!("gateway-before-send");
             let text = self.charged_text(&opened);
             let evidence = carrier.charge(held, &opened, attempt, &text, self.now()).await;
-            debug!(attempt = attempt.number, finding = ?evidence.finding, "the carrier's answer");
+            debug!(attempt = attempt.number, finding = evidence.finding.code(), "the carrier's answer");
             fail_point!("gateway-before-settle");
             let reference = opened.reference;
             let Some(applied) = self.apply_until_done(reference, Some(opened), Event::Evidence(evidence)).await else {

@@ -3,7 +3,10 @@
 //! Each is asked for in the charge before it is sent, so a process that ends in between finds it there and asks what came of
 //! it. Each runs in a task of its own: a slow carrier holds up nobody else.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use fail::fail_point;
 use metrics::counter;
@@ -11,7 +14,7 @@ use tracing::debug;
 
 use super::{Applied, Inner};
 use crate::{
-    carrier::{Carrier, Urgency},
+    carrier::{Carrier, NoSlot, SendSlot, Urgency},
     charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference, Refund},
 };
 
@@ -69,10 +72,14 @@ impl Inner {
             let Some(attempt) = charge.attempt(number) else { return };
             let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
             fail_point!("gateway-before-second-step");
-            let finding = match carrier.reserve(PATIENCE, Urgency::Ticket).await {
-                Ok(slot) if second == Second::Confirm => carrier.confirm(slot, &charge, attempt).await,
-                Ok(slot) => carrier.cancel(slot, &charge, attempt).await,
-                Err(_) => Finding::NotSent,
+            // What is confirmed after the deadline would only come back.
+            let left = charge.terms.ticket_deadline.since(inner.now());
+            let patience = if second == Second::Confirm { left.min(PATIENCE) } else { PATIENCE };
+            let finding = match inner.slot_for(carrier, &charge, number, (patience, Urgency::Ticket)).await {
+                Some(Ok(slot)) if second == Second::Confirm => carrier.confirm(slot, &charge, attempt).await,
+                Some(Ok(slot)) => carrier.cancel(slot, &charge, attempt).await,
+                Some(Err(_)) => Finding::NotSent,
+                None => return,
             };
             fail_point!("gateway-after-second-step");
             let name = if second == Second::Confirm { "confirm" } else { "cancel" };
@@ -87,7 +94,8 @@ impl Inner {
             let Some(attempt) = charge.attempt(number) else { return };
             let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
             let left = charge.terms.ticket_deadline.since(inner.now()).saturating_sub(carrier.expected_answer());
-            let Ok(slot) = carrier.reserve(left.min(PATIENCE), Urgency::Normal).await else { return };
+            let patience = (left.min(PATIENCE), Urgency::Normal);
+            let Some(Ok(slot)) = inner.slot_for(carrier, &charge, number, patience).await else { return };
             counter!("carrier_resends_total", "carrier" => carrier.name().to_string()).increment(1);
             let text = inner.charged_text(&charge);
             let evidence = carrier.charge(slot, &charge, attempt, &text, inner.now()).await;
@@ -97,6 +105,36 @@ impl Inner {
         });
     }
 
+    /// The right to send what a commit asked for. `None` if the attempt was decided or asked for something else while it waited:
+    /// then nothing is to be sent.
+    async fn slot_for(
+        &self,
+        carrier: &Carrier,
+        charge: &Charge,
+        number: u16,
+        (patience, urgency): (Duration, Urgency),
+    ) -> Option<Result<SendSlot, NoSlot>> {
+        if let Some(slot) = carrier.try_reserve() {
+            return Some(Ok(slot));
+        }
+        let slot = carrier.reserve(patience, urgency).await;
+        match self.store.charge(charge.reference).await {
+            Ok(Some(now))
+                if now.attempt(number) == charge.attempt(number) && now.superseded_by == charge.superseded_by =>
+            {
+                Some(slot)
+            }
+            // Where the store cannot tell, the attempt stays as it is, and is asked about.
+            _ => None,
+        }
+    }
+
+    /// Names an answer to a question: two may be asked about the same version of a charge, and both count.
+    fn answer_id(&self, kind: &str, charge: &Charge) -> String {
+        let count = self.questions.fetch_add(1, Ordering::Relaxed);
+        format!("{kind}:{}:{}:{count}", charge.version, self.now().unix_ms())
+    }
+
     /// Asks what became of an attempt.
     pub(super) fn query(self: &Arc<Self>, charge: Charge, number: u16) {
         let inner = self.clone();
@@ -104,11 +142,11 @@ impl Inner {
             let Some(attempt) = charge.attempt(number) else { return };
             let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
             let Some(finding) = carrier.query(&charge, attempt).await else { return };
-            debug!(charge = %charge.reference, attempt = number, ?finding, "the answer to a status query");
+            debug!(charge = %charge.reference, attempt = number, finding = finding.code(), "the answer to a status query");
             if finding == Finding::Nothing {
                 return;
             }
-            let id = format!("query:{number}:{}:{}", attempt.queries, charge.version);
+            let id = inner.answer_id(&format!("query:{number}"), &charge);
             let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
             inner.settle(charge.reference, None, Event::Evidence(evidence)).await;
         });
@@ -122,7 +160,7 @@ impl Inner {
         request: &str,
         finding: Finding,
     ) -> Option<Applied> {
-        debug!(charge = %charge.reference, attempt = number, request, ?finding, "the carrier's answer");
+        debug!(charge = %charge.reference, attempt = number, request, finding = finding.code(), "the carrier's answer");
         let source = match finding {
             Finding::NotSent | Finding::Doubtful { .. } => EvidenceSource::Link,
             _ => EvidenceSource::Response,
@@ -170,7 +208,7 @@ impl Inner {
             if finding == Finding::Nothing {
                 return;
             }
-            let id = format!("refund-query:{reference}:{}", charge.version);
+            let id = inner.answer_id(&format!("refund-query:{reference}"), &charge);
             inner.hear_of_refund(&charge, reference, id, EvidenceSource::Query, finding).await;
         });
     }
@@ -183,7 +221,7 @@ impl Inner {
         source: EvidenceSource,
         finding: Finding,
     ) {
-        debug!(charge = %charge.reference, %refund, ?source, ?finding, "the carrier's answer about a refund");
+        debug!(charge = %charge.reference, %refund, ?source, finding = finding.code(), "the carrier's answer about a refund");
         self.settle(charge.reference, None, Event::RefundEvidence { refund, id, source, finding }).await;
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -98,6 +98,8 @@ pub(super) struct Inner {
     /// One step of a charge at a time in this process; across processes the version guards.
     pub(super) charge_locks: Striped,
     pub(super) watchers: Watchers,
+    /// Questions that carriers have answered; their answers are told apart by it.
+    pub(super) questions: AtomicU64,
     pub(super) mo_webhook: Option<MoWebhook>,
     pub(super) hand_overs: HandOvers,
     pub(super) tasks: TaskTracker,
@@ -150,6 +152,7 @@ impl Gateway {
             subscriber_locks: Striped::default(),
             charge_locks: Striped::default(),
             watchers: Watchers::default(),
+            questions: AtomicU64::new(0),
             mo_webhook: parts.mo_webhook,
             hand_overs: HandOvers::default(),
             tasks: TaskTracker::new(),

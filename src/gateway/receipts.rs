@@ -122,13 +122,18 @@ impl Inner {
 
     /// Looks again at the receipts that are parked for a passenger, and at the callbacks for an id that was just learned, in a task
     /// of its own.
-    pub(super) fn settle_parked_later(self: &Arc<Self>, carrier: CarrierName, msisdn: Msisdn, learned: Option<String>) {
+    pub(super) fn settle_parked_later(
+        self: &Arc<Self>,
+        carrier: CarrierName,
+        msisdn: Msisdn,
+        learned: Option<(CarrierName, String)>,
+    ) {
         let inner = self.clone();
         // Boxed, because applying evidence can lead back here.
         let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             let mut settled = inner.settle_parked(&carrier, msisdn).await;
-            if let (Ok(()), Some(id)) = (&settled, &learned) {
-                settled = inner.settle_parked_callbacks(&carrier, id).await;
+            if let (Ok(()), Some((carrier, id))) = (&settled, &learned) {
+                settled = inner.settle_parked_callbacks(carrier, id).await;
             }
             if let Err(error) = settled {
                 warn!(%carrier, %error, "what is parked stays parked for now");

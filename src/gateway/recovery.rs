@@ -48,7 +48,8 @@ impl Inner {
         let found_open = attempt.state == AttemptState::Open;
         if found_open {
             let evidence = Evidence {
-                id: format!("restart:{}", attempt.number),
+                // A process can end in each of the steps of one attempt.
+                id: format!("restart:{}:{}", attempt.number, charge.version),
                 attempt: attempt.number,
                 source: EvidenceSource::Recovery,
                 finding: Finding::Doubtful { cause: Doubt::Restart },

@@ -43,12 +43,13 @@ async fn m15_the_same_key_is_the_same_refund_and_another_amount_under_it_is_a_co
     let world = World::new().await;
     let reference = charged(&world).await;
     let first = refund(&world, reference, "a", &json!({"amount_minor": 3_000})).await;
-    for body in [json!({"amount_minor": 3_000}), json!({})] {
-        let again = refund(&world, reference, "a", &body).await;
-        assert_eq!((again.status.as_u16(), again.json()), (202, first.json()), "{body}");
+    let again = refund(&world, reference, "a", &json!({"amount_minor": 3_000})).await;
+    assert_eq!((again.status.as_u16(), again.json()), (202, first.json()));
+    // Everything that is left is another amount as well.
+    for body in [json!({"amount_minor": 2_000}), json!({})] {
+        let other = refund(&world, reference, "a", &body).await;
+        assert_eq!(other.problem(), (409, "idempotency_key_conflict".into()), "{body}");
     }
-    let other = refund(&world, reference, "a", &json!({"amount_minor": 2_000})).await;
-    assert_eq!(other.problem(), (409, "idempotency_key_conflict".into()));
     // Its scope is the caller: under another's name it is another refund.
     let path = format!("/v1/charges/{reference}/refunds");
     let call = world.call(Method::POST, &path).by(Role::Support).header("idempotency-key", "a");

@@ -19,7 +19,6 @@ use super::{
 use crate::{
     carrier::{
         Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency,
-        smpp::finding_code,
         web::{
             Answer, Gate, GateConfig, Lost, NotSent, Outcome, TokenConfig, TokenSource, WebClient, WebClientConfig,
             WebRequest, WebSlot,
@@ -79,6 +78,7 @@ impl CamaraCarrier {
             connect_timeout: Duration::from_millis(profile.connect_timeout_ms),
             timeout: profile.response_timeout(),
             idle_timeout: Duration::from_millis(profile.idle_timeout_ms),
+            idle_max: profile.concurrency.into(),
             body_bytes_max: BODY_BYTES_MAX,
             server_name: profile.tls.as_ref().and_then(|tls| tls.server_name.clone()),
             ..WebClientConfig::new(name.clone())
@@ -213,7 +213,7 @@ impl CamaraCarrier {
                 Evidence { id, attempt: number, source: EvidenceSource::Response, finding }
             }
         };
-        let finding = finding_code(&evidence.finding);
+        let finding = evidence.finding.code();
         counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => finding)
             .increment(1);
         evidence
@@ -228,7 +228,7 @@ impl CamaraCarrier {
         if !is_success(answer.status) {
             return self.0.meanings.of_error(Operation::Take, answer.status, &answer.body);
         }
-        let read = serde_json::from_slice::<Payment>(&answer.body).map_err(|error| error.to_string());
+        let read = serde_json::from_slice::<Payment>(&answer.body).map_err(|error| message::unreadable(&error));
         let finding = read.and_then(|payment| self.0.meanings.of_payment(&payment, charge, attempt));
         finding.unwrap_or_else(|why| {
             self.log_unclear(charge, "payment", &why);

@@ -236,6 +236,11 @@ pub(super) fn below(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
+/// Why a body cannot be read, without what stands in it: the log is no place for that.
+pub(super) fn unreadable(error: &serde_json::Error) -> String {
+    format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
+}
+
 /// `Payment`, `PaymentCreated`, and the answer to `preparePayment`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

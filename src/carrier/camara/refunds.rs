@@ -44,7 +44,8 @@ impl CamaraCarrier {
             }
             Outcome::Lost(why) => Finding::Doubtful { cause: doubt(why) },
             Outcome::Answer(answer) if is_success(answer.status) => {
-                let read = serde_json::from_slice::<RefundMade>(&answer.body).map_err(|error| error.to_string());
+                let read =
+                    serde_json::from_slice::<RefundMade>(&answer.body).map_err(|error| message::unreadable(&error));
                 let finding = read.and_then(|made| self.0.meanings.of_refund(&made, charge, refund));
                 finding.unwrap_or_else(|why| {
                     self.log_unclear(charge, "refund", &why);

@@ -16,17 +16,15 @@ use super::{
 use crate::{
     carrier::{
         Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency,
-        smpp::finding_code,
         web::{
             Gate, GateConfig, Lost, NotSent, Outcome, TokenConfig, TokenSource, WebClient, WebClientConfig, WebRequest,
             WebSlot,
         },
     },
     charge::{
-        Attempt, AttemptState, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource, Finding, Reason,
-        Reference, Refund, Retry,
+        Attempt, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource, Finding, Reason, Reference, Refund,
+        Retry,
     },
-    clock::Timestamp,
     msisdn::Msisdn,
     process,
 };
@@ -93,7 +91,9 @@ impl HttpCarrier {
         }
         check_secrets(&profile, &secrets).map_err(wrong)?;
         let contract = profile.contract();
+        let concurrency = section.concurrency.unwrap_or(contract.concurrency);
         let config = WebClientConfig {
+            idle_max: concurrency.into(),
             connect_timeout: Duration::from_millis(contract.connect_timeout_ms),
             timeout: Duration::from_millis(contract.timeout_ms),
             body_bytes_max: super::BODY_BYTES_MAX,
@@ -104,7 +104,7 @@ impl HttpCarrier {
         let tokens = tokens(&profile, &client, &secrets).map_err(wrong)?;
         let gate = GateConfig {
             tps: section.tps.unwrap_or(contract.tps),
-            concurrency: section.concurrency.unwrap_or(contract.concurrency),
+            concurrency,
             breaker: contract.breaker.clone(),
             waiting_max: WAITING_MAX,
         };
@@ -182,7 +182,7 @@ impl HttpCarrier {
 
     /// Sends the attempt, which must be durable (M1): takes the money, or holds it where the attempt has two steps. Always ends: with
     /// an answer, or with doubt. Sent again, it is the same bytes (M4).
-    pub async fn charge(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt, _now: Timestamp) -> Evidence {
+    pub async fn charge(&self, slot: WebSlot, charge: &Charge, attempt: &Attempt) -> Evidence {
         let operation = if attempt.has_two_steps() { Operation::Reserve } else { Operation::Charge };
         let heard = self.exchange(slot, operation, &self.context(charge, attempt)).await;
         let number = attempt.number;
@@ -197,16 +197,8 @@ impl HttpCarrier {
                 (format!("response:{number}:{}:{result}:{carrier_id}", status.as_u16()), EvidenceSource::Response)
             }
         };
-        let finding = match heard.finding() {
-            // Sent again: that this request was turned away at the door says nothing of the one before.
-            Finding::NotSent | Finding::Rejected { retry: Retry::SameCarrier, .. }
-                if attempt.state != AttemptState::Open =>
-            {
-                Finding::Nothing
-            }
-            finding => finding,
-        };
-        counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => finding_code(&finding))
+        let finding = heard.finding();
+        counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => finding.code())
             .increment(1);
         Evidence { id, attempt: number, source, finding }
     }
@@ -314,6 +306,7 @@ impl HttpCarrier {
         };
         let left = deadline.saturating_duration_since(process::now());
         let Ok(slot) = self.reserve(left, Urgency::Normal).await else { return Some(Finding::Nothing) };
+        let slot = slot.for_question();
         Some(match self.exchange_request(slot, operation, context, request).await {
             Heard::Reading(_, reading) => reading.finding,
             // That a question was lost says nothing of what was asked about (M8).
@@ -330,7 +323,7 @@ impl HttpCarrier {
     ) -> Result<(StatusCode, Bytes), String> {
         let request = self.0.profile.render(operation, context, &self.0.secrets.load());
         let request = request.map_err(|error| error.to_string())?;
-        let slot = self.reserve(patience, Urgency::Normal).await.map_err(|error| error.to_string())?;
+        let slot = self.reserve(patience, Urgency::Normal).await.map_err(|error| error.to_string())?.for_question();
         match self.send(slot, operation, request).await {
             Outcome::Answer(answer) => {
                 let status = StatusCode::from_u16(answer.status).map_err(|error| error.to_string())?;

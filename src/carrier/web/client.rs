@@ -26,9 +26,6 @@ use crate::{
     tls::{TlsError, TlsMaterials, client_config, client_config_for_name, client_config_trusting_nobody},
 };
 
-/// Idle connections that are kept to one host.
-const IDLE_MAX: usize = 64;
-
 /// How patient a client is, and how much it reads.
 #[derive(Clone, Debug)]
 pub struct WebClientConfig {
@@ -42,6 +39,8 @@ pub struct WebClientConfig {
     /// After so long without a request a connection is closed. Shorter than the carrier keeps it, or requests are lost that meet
     /// a connection while the carrier closes it.
     pub idle_timeout: Duration,
+    /// Idle connections that are kept to one host: as many as may be in use at once, or each rush opens them anew.
+    pub idle_max: usize,
     /// The longest body of an answer that is read.
     pub body_bytes_max: usize,
     /// The name that the server's certificate must bear; the host of the URL if left out.
@@ -56,6 +55,7 @@ impl WebClientConfig {
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(20),
+            idle_max: 64,
             body_bytes_max: 64 * 1024,
             server_name: None,
         }
@@ -255,7 +255,7 @@ fn build(config: &WebClientConfig, tls: Option<&TlsMaterials>) -> Result<reqwest
         .referer(false)
         .connect_timeout(config.connect_timeout.min(config.timeout * 9 / 10))
         .pool_idle_timeout(config.idle_timeout)
-        .pool_max_idle_per_host(IDLE_MAX)
+        .pool_max_idle_per_host(config.idle_max)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(config.idle_timeout)
         .http2_keep_alive_timeout(config.timeout)

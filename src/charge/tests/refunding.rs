@@ -116,6 +116,30 @@ fn m14_that_a_repeated_request_for_a_refund_is_turned_away_says_nothing_of_the_f
 }
 
 #[test]
+fn m14_a_no_to_a_later_request_for_a_refund_leaves_open_what_came_of_the_first() {
+    let (charge, _) = refunding();
+    let absent = || refund_evidence(Finding::NotFound { complete: true });
+    let lost = [(11, refund_evidence(doubtful(Doubt::Timeout))), (50, absent()), (90, absent())];
+    let (charge, effects) = run(charge, lost);
+    assert_eq!(effects, [Effect::Refund { refund: reference(10) }]);
+    let (charge, _) = run(charge, [(91, refund_evidence(rejected(Retry::Never)))]);
+    assert_eq!(state(&charge), RefundState::InDoubt);
+    let queried = |finding| {
+        let source = EvidenceSource::Query;
+        Event::RefundEvidence { refund: reference(10), id: "q".into(), source, finding }
+    };
+    assert_eq!(run(charge.clone(), [(95, queried(charged()))]).0.state, State::Refunded);
+    assert_eq!(run(charge, [(95, queried(rejected(Retry::Never)))]).0.state, State::RefundOwed);
+}
+
+#[test]
+fn m14_that_a_refund_was_not_sent_is_believed_late_too_unless_it_was_sent_again() {
+    let (charge, _) = run(refunding().0, [(600, Event::Tick)]);
+    assert_eq!(state(&charge), RefundState::InDoubt);
+    assert_eq!(state(&run(charge, [(601, refund_evidence(Finding::NotSent))]).0), RefundState::Waiting);
+}
+
+#[test]
 fn m14_a_refund_that_is_proved_absent_is_asked_for_again_under_another_name_and_owed_in_the_end() {
     let (mut charge, _) = refunding();
     let mut names = vec![charge.refunds[0].wire_reference()];

@@ -207,6 +207,60 @@ fn m03_a_no_to_a_second_confirmation_leaves_open_what_came_of_the_first() {
 }
 
 #[test]
+fn m05_what_a_carrier_took_in_and_has_no_more_did_not_happen() {
+    let absent = || queried(Finding::NotFound { complete: true });
+    // Given up, and forgotten with its reservation.
+    let given_up = [(2, evidence(1, otp_needed())), (61, Event::Tick), (62, evidence(1, accepted()))];
+    let (charge, _) = run(prepared(), given_up);
+    let (charge, _) = run(charge, [(80, absent()), (93, absent())]);
+    assert_eq!(charge.state, State::InDoubt, "too soon after the request");
+    let (charge, _) = run(charge, [(124, absent())]);
+    assert_eq!(charge.state, State::Rejected(Reason::CarrierUnavailable));
+    // Taken in, and never heard of again; until the deadline it may just be late.
+    let (charge, _) = run(sent(), [(2, evidence(1, accepted())), (40, absent()), (59, absent())]);
+    assert_eq!(charge.state, State::Processing);
+    let (charge, _) = run(charge, [(61, Event::Tick), (92, absent()), (123, absent())]);
+    assert_eq!(charge.state, State::Rejected(Reason::CarrierUnavailable));
+    // What was confirmed may have left the list as done.
+    let (charge, _) =
+        run(confirming(), [(3, evidence(1, accepted())), (61, Event::Tick), (92, absent()), (200, absent())]);
+    assert_eq!(charge.state, State::InDoubt);
+}
+
+#[test]
+fn a_carrier_that_keeps_what_it_was_told_to_give_up_is_told_so_ever_more_rarely() {
+    let (mut charge, _) = run(prepared(), [(2, evidence(1, otp_needed())), (61, Event::Tick)]);
+    let mut pauses = Vec::new();
+    let mut now = at(62);
+    for _ in 0..4 {
+        charge = step(&charge, evidence(1, accepted()), now).expect("evidence").next;
+        let due = charge.due_at().expect("a question");
+        pauses.push(due.since(now).as_secs());
+        let asked = step(&charge, Event::Tick, due).expect("a tick").next;
+        charge = step(&asked, queried(reserved()), due).expect("evidence").next;
+        assert_eq!((last(&charge).asked, &last(&charge).state), (Asked::Cancel, &AttemptState::Open));
+        now = due;
+    }
+    assert!(pauses.is_sorted() && pauses[3] > pauses[0], "{pauses:?}");
+}
+
+#[test]
+fn a_password_that_was_judged_too_late_says_nothing_of_the_second_step() {
+    let no = Finding::Rejected { reason: Reason::OtpExpired, retry: Retry::Never, detail: "no more".into() };
+    let (charge, _) = run(confirming(), [(3, evidence(1, no))]);
+    assert_eq!((charge.state, &last(&charge).state), (State::Processing, &AttemptState::Open));
+}
+
+#[test]
+fn m09_a_callback_of_another_amount_is_a_break_and_no_proof() {
+    let other = Finding::Charged { carrier_id: None, amount: Some(Money::kzt(1)) };
+    let told =
+        Event::Evidence(Evidence { id: "c".into(), attempt: 1, source: EvidenceSource::Callback, finding: other });
+    let (charge, effects) = run(sent(), [(2, told)]);
+    assert_eq!((charge.state, effects), (State::Processing, vec![Effect::RaiseBreak(Break::AmountDiffers)]));
+}
+
+#[test]
 fn how_the_subscriber_is_to_agree_is_kept_and_a_page_takes_no_password() {
     let told = |validation: &Validation| Finding::OtpNeeded { carrier_id: None, validation: Some(validation.clone()) };
     let password = Validation::Password { authorization_id: "a-1".into() };

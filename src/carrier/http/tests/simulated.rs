@@ -116,7 +116,7 @@ async fn event_of(carrier: &HttpCarrier, charge: &Charge, effect: Effect, round:
             contract: carrier.contract(),
         },
         Effect::Send { .. } | Effect::Resend { .. } => {
-            Event::Evidence(carrier.charge(slot(carrier).await, charge, attempt?, now).await)
+            Event::Evidence(carrier.charge(slot(carrier).await, charge, attempt?).await)
         }
         Effect::Confirm { .. } => heard(carrier.confirm(slot(carrier).await, charge, attempt?).await),
         Effect::Cancel { .. } => heard(carrier.cancel(slot(carrier).await, charge, attempt?).await),
@@ -128,7 +128,7 @@ async fn event_of(carrier: &HttpCarrier, charge: &Charge, effect: Effect, round:
             }
             // It can be asked by an id only that no answer told; its stored answer tells.
             None if asks_again(charge, now) => {
-                Event::Evidence(carrier.charge(slot(carrier).await, charge, attempt?, now).await)
+                Event::Evidence(carrier.charge(slot(carrier).await, charge, attempt?).await)
             }
             None => return None,
         },
