@@ -52,13 +52,8 @@ impl Machine {
     }
 
     /// The machine that the current task runs on; `None` for the one under the test itself.
-    pub(super) fn current() -> Option<Machine> {
+    pub(crate) fn current() -> Option<Machine> {
         MACHINE.try_with(Machine::clone).ok()
-    }
-
-    /// The machine of the current task, for a client that speaks HTTP.
-    pub(crate) fn for_web() -> Option<Machine> {
-        Machine::current()
     }
 
     /// Ends its process as `kill -9` would: none of its tasks gets any further, and all that they hold is gone.

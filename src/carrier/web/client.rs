@@ -119,7 +119,7 @@ impl WebClient {
     /// Errors: materials that cannot be used, or a server name that is none.
     pub fn new(config: WebClientConfig, tls: Option<&TlsMaterials>) -> Result<WebClient, TlsError> {
         #[cfg(test)]
-        if let Some(machine) = crate::process::machine::Machine::for_web() {
+        if let Some(machine) = crate::process::machine::Machine::current() {
             return Ok(WebClient(Arc::new(Inner { config, transport: Transport::Simulated(machine) })));
         }
         let transport = Transport::Network(ArcSwap::from_pointee(build(&config, tls)?));
