@@ -6,7 +6,7 @@
 //! wrong is mended, time goes on until nothing is left to do, and `audit` looks at what is there.
 //!
 //! `plan` draws what a world is like, `world` holds it together and starts the gateway again whenever it was killed, `carriers` and
-//! `network` and `sources` are what the gateway reaches, `office` decides what becomes of its commits, `people` use it, `staff` looks after
+//! `network` are what the gateway reaches, `office` decides what becomes of its commits, `people` use it, `staff` looks after
 //! it, and `weather` spoils it. `docs/simulation.md` says how to run it and how to replay a seed.
 
 mod audit;
@@ -16,7 +16,6 @@ mod office;
 mod people;
 mod plan;
 mod runner;
-mod sources;
 mod staff;
 mod weather;
 mod world;

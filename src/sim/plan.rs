@@ -29,8 +29,6 @@ pub(super) struct CarrierPlan {
     pub(super) faults: Vec<FaultRule>,
     pub(super) response_delay: DelayRange,
     pub(super) delivery_delay: DelayRange,
-    /// Where it has a source of facts: how long that takes to answer at most.
-    pub(super) facts_within: Option<Duration>,
     /// Every so often all its links are reset, on average.
     pub(super) resets_every: Option<Duration>,
 }
@@ -197,10 +195,6 @@ impl CarrierPlan {
             faults,
             response_delay: range(dice, &[20, 500, 6_000]),
             delivery_delay: range(dice, &[50, 2_000, 20_000]),
-            facts_within: dice
-                .random_bool(0.3)
-                .then(|| range(dice, &[100, 1_000, 4_000]))
-                .map(|range| Duration::from_millis(range.max)),
             resets_every: dice.random_bool(0.4).then(|| Duration::from_secs(dice.random_range(5..=60))),
         }
     }

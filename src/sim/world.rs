@@ -19,7 +19,6 @@ use super::{
     network::Wires,
     office::Office,
     plan::{Plan, Role, dice, sub_seed},
-    sources,
 };
 use crate::{
     carrier::{CallbackRequest, Carrier, RoutingSettings},
@@ -140,8 +139,7 @@ impl World {
         let (facts, routing) = (FactsSettings::default(), RoutingSettings::default());
         let keeper = Keeper::start(store.clone(), writer.clone(), clock.clone(), facts.keeper(&routing));
         let lists = NumberLists::load(&NumberListsSettings::default(), clock.now()).map_err(|e| format!("{e:?}"))?;
-        let sources = self.carriers.iter().filter_map(|carrier| sources::of(&carrier.plan)).collect();
-        let subscribers = Subscribers::open(lists, &facts, (sources, None), (store.clone(), keeper));
+        let subscribers = Subscribers::open(lists, &facts, (Vec::new(), None), (store.clone(), keeper));
         let parts = Parts {
             config: self.plan.gateway.clone(),
             clock,
