@@ -176,12 +176,23 @@ impl Inner {
         {
             return Ok(true);
         }
+        if self.is_of_a_text_to_come(receipt).await? {
+            return Ok(false);
+        }
         let Some((reference, attempt)) = self.attempt_without_id(receipt, received_at).await? else { return Ok(false) };
         if let Some(learned) = receipt.evidence_of_id(attempt) {
             let applied = self.apply(reference, None, Event::Evidence(learned)).await?;
             self.follow(&applied);
         }
         self.weigh_receipt(&Owner::Attempt { reference, attempt }, receipt, received_at).await
+    }
+
+    /// Whether its id is that of a text to the same phone that seems not to be sent yet: the clock has gone back since, and the receipt
+    /// is the text's, and nobody else's.
+    async fn is_of_a_text_to_come(&self, receipt: &CarrierReceipt) -> Result<bool, ApplyError> {
+        let Some(Owner::Message(id)) = self.owner(receipt).await? else { return Ok(false) };
+        let text = self.store.message(id).await?;
+        Ok(text.is_some_and(|queued| queued.message.msisdn == receipt.msisdn))
     }
 
     /// The one attempt that a receipt can be about although no response ever told its id: exactly one fits, decided ones
