@@ -134,6 +134,9 @@ pub enum Clock {
     System,
     /// A clock that stands still until it is set.
     Manual(ManualClock),
+    /// A simulation's wall clock.
+    #[cfg(test)]
+    Simulated(SimulatedClock),
 }
 
 impl Clock {
@@ -142,6 +145,8 @@ impl Clock {
         match self {
             Clock::System => Timestamp::from_unix_ms(jiff::Timestamp::now().as_millisecond()),
             Clock::Manual(clock) => Timestamp::from_unix_ms(clock.0.load(Ordering::SeqCst)),
+            #[cfg(test)]
+            Clock::Simulated(clock) => clock.now(),
         }
     }
 }
@@ -164,6 +169,44 @@ impl ManualClock {
     /// Turns it forward by `span`.
     pub fn advance(&self, span: Duration) {
         self.set(Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst)).plus(span));
+    }
+}
+
+/// A wall clock that runs with a monotonic one, and jumps when it is told to. Clones share one face.
+#[cfg(test)]
+#[derive(Clone, Debug)]
+pub struct SimulatedClock {
+    start: Timestamp,
+    begun: std::time::Instant,
+    monotonic: fn() -> std::time::Instant,
+    jumped_ms: Arc<AtomicI64>,
+}
+
+#[cfg(test)]
+impl SimulatedClock {
+    /// Shows `start` now, and runs as `monotonic` does.
+    pub(crate) fn new(start: Timestamp, monotonic: fn() -> std::time::Instant) -> SimulatedClock {
+        SimulatedClock { start, begun: monotonic(), monotonic, jumped_ms: Arc::default() }
+    }
+
+    /// Jumps forth, or back.
+    pub(crate) fn jump(&self, ms: i64) {
+        self.jumped_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Jumps to what it would show if it had never jumped.
+    pub(crate) fn set_right(&self) {
+        self.jumped_ms.store(0, Ordering::SeqCst);
+    }
+
+    /// How long it has run, whatever it shows.
+    pub(crate) fn ran(&self) -> Duration {
+        (self.monotonic)().saturating_duration_since(self.begun)
+    }
+
+    fn now(&self) -> Timestamp {
+        let at = self.start.plus(self.ran());
+        Timestamp::from_unix_ms(at.unix_ms().saturating_add(self.jumped_ms.load(Ordering::SeqCst)))
     }
 }
 

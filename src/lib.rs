@@ -36,8 +36,13 @@ pub mod msisdn;
 pub mod pace;
 // What a passenger writes and is told: SMS commands, languages, reply texts. PURE.
 pub mod passenger;
+// What a process has from its machine: tasks, chance, the monotonic clock, connections.
+pub mod process;
 // Configuration: TOML files and environment, checked whole before anything starts.
 pub mod settings;
+// The whole gateway over virtual time, with a seeded world: thousands of lives of it in seconds.
+#[cfg(test)]
+mod sim;
 // A carrier to test against: SMSC, subscribers, balances, its own ledger, and faults on demand.
 pub mod simulator;
 // The SMPP 3.4 protocol as an ESME speaks it: framing, decoding, session, receipts, text. Knows nothing of charges.

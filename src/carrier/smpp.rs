@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU16, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::tz::TimeZone;
@@ -28,6 +28,7 @@ use crate::{
     charge::{Attempt, CarrierName, Charge, Contract, Evidence, EvidenceSource, Finding, Reference},
     clock::Timestamp,
     money::Money,
+    process,
     smpp::{
         self, Address, BreakerState, Lane, LinkState, Pool, PoolEvent, QueryOutcome, QuerySm, ReserveError,
         SubmitOutcome, Tls,
@@ -112,7 +113,7 @@ impl SmppCarrier {
             pool,
             tls,
             // A start at random, so that receipts of an earlier process are not taken for ours.
-            wire_references: AtomicU16::new(rand::random()),
+            wire_references: AtomicU16::new(process::random()),
             tokens: AtomicU64::new(1),
             unanswered: Mutex::default(),
             queries: Semaphore::new(QUERIES_MAX),
@@ -121,7 +122,7 @@ impl SmppCarrier {
             profile,
         }));
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
-        tokio::spawn(carrier.clone().listen(events, sender));
+        process::spawn(carrier.clone().listen(events, sender));
         Ok((carrier, receiver))
     }
 
@@ -202,14 +203,14 @@ impl SmppCarrier {
             Urgency::Ticket => Lane::Priority,
             Urgency::Normal => Lane::Normal,
         };
-        let started = Instant::now();
+        let started = process::now();
         let slot = self.0.pool.reserve(lane, started + patience).await.map_err(|error| match error {
             ReserveError::Deadline => NoSlot::InTime,
             ReserveError::TooLate | ReserveError::Busy => NoSlot::TooManyWait,
             ReserveError::Ended => NoSlot::ShuttingDown,
         })?;
         histogram!("carrier_slot_wait_seconds", "carrier" => self.0.name.to_string())
-            .record(started.elapsed().as_secs_f64());
+            .record(process::now().saturating_duration_since(started).as_secs_f64());
         Ok(slot)
     }
 
@@ -268,7 +269,7 @@ impl SmppCarrier {
         let message_id = compose::id_as_written(&self.0.profile, attempt.carrier_id.as_deref()?);
         self.0.profile.query?;
         let query = QuerySm { message_id, source: Address::short_code(self.0.config.short_number.clone()) };
-        let deadline = Instant::now() + QUERY_PATIENCE;
+        let deadline = process::now() + QUERY_PATIENCE;
         let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline.into(), self.0.queries.acquire()).await else {
             // It asks again when the schedule says so.
             return Some(Finding::Nothing);

@@ -115,6 +115,7 @@ impl Inner {
                     warn!(charge = %reference, %error, "cannot apply an event yet; it is kept and tried again");
                     counter!("gateway_apply_retries_total").increment(1);
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(pause) => {}
                         () = self.stopping.cancelled() => return None,
                     }

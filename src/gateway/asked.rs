@@ -40,7 +40,7 @@ impl Gateway {
     /// Safe to repeat: a reservation is taken once. Errors: the charge waits for no password.
     pub async fn submit_otp(&self, reference: Reference, otp: Zeroizing<String>) -> Result<Charge, ApplyError> {
         let inner = self.0.clone();
-        let work = self.0.tasks.spawn(async move {
+        let work = self.0.spawn(async move {
             let asked = inner.apply(reference, None, Event::SubmitOtp).await?;
             let attempt = asked
                 .effects
@@ -78,7 +78,7 @@ impl Gateway {
         let name = reference.derive(&format!("refund:{caller}:{key}"), 0);
         let inner = self.0.clone();
         let caller = caller.to_owned();
-        let work = self.0.tasks.spawn(async move {
+        let work = self.0.spawn(async move {
             let charge = inner.store.charge(reference).await.map_err(ApplyError::from)?;
             let charge = charge.ok_or(ApplyError::UnknownCharge(reference))?;
             if let Some(known) = charge.refunds.iter().find(|refund| refund.reference == name) {
@@ -122,7 +122,7 @@ impl Gateway {
             finding,
         };
         let inner = self.0.clone();
-        let work = self.0.tasks.spawn(async move {
+        let work = self.0.spawn(async move {
             let applied = inner.apply(reference, Some(charge), Event::Evidence(evidence)).await?;
             inner.follow(&applied);
             Ok(applied.charge)

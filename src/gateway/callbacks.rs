@@ -58,7 +58,7 @@ impl Gateway {
         let inner = self.0.clone();
         let notices = callback.notices;
         // Apart from the connection: a carrier that hangs up cancels nothing.
-        let taken = self.0.tasks.spawn(async move {
+        let taken = self.0.spawn(async move {
             for notice in notices {
                 inner.take_notice(notice).await?;
             }

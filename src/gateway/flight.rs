@@ -32,7 +32,7 @@ impl Inner {
             inner.flight(charge, carrier, slot).await;
             drop(permit);
         };
-        self.tasks.spawn(flight.instrument(span));
+        self.spawn(flight.instrument(span));
     }
 
     async fn flight(self: &Arc<Self>, mut charge: Charge, mut carrier: Carrier, mut slot: Option<SendSlot>) {
@@ -132,7 +132,7 @@ impl Inner {
             return;
         };
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let carrier = if is_turned_away(&charge) {
                 inner.reroute(&charge).await
             } else {

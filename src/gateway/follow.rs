@@ -68,7 +68,7 @@ impl Inner {
 
     fn second_step(self: &Arc<Self>, charge: Charge, number: u16, second: Second) {
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let Some(attempt) = charge.attempt(number) else { return };
             let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
             fail_point!("gateway-before-second-step");
@@ -90,7 +90,7 @@ impl Inner {
     /// Sends the same bytes again (M4). Their answer is an answer to the attempt.
     fn resend(self: &Arc<Self>, charge: Charge, number: u16) {
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let Some(attempt) = charge.attempt(number) else { return };
             let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
             let left = charge.terms.ticket_deadline.since(inner.now()).saturating_sub(carrier.expected_answer());
@@ -138,7 +138,7 @@ impl Inner {
     /// Asks what became of an attempt.
     pub(super) fn query(self: &Arc<Self>, charge: Charge, number: u16) {
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let Some(attempt) = charge.attempt(number) else { return };
             let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
             let Some(finding) = carrier.query(&charge, attempt).await else { return };
@@ -173,7 +173,7 @@ impl Inner {
     /// Sends a request for a refund. `source` tells whether it is the first one of its name, or the same again.
     fn refund_at_carrier(self: &Arc<Self>, charge: Charge, reference: Reference, source: EvidenceSource) {
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
             fail_point!("gateway-before-refund");
             let finding = match carrier.reserve(PATIENCE, Urgency::Normal).await {
@@ -202,7 +202,7 @@ impl Inner {
 
     pub(super) fn query_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
             let Some(finding) = carrier.query_refund(&charge, refund).await else { return };
             if finding == Finding::Nothing {

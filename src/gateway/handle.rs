@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::{
     sync::{Semaphore, mpsc},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,6 +24,7 @@ use crate::{
     clock::{Clock, Timestamp},
     eligibility::Rules,
     passenger::Texts,
+    process,
     store::{GroupCommit, Store, StoreError},
     subscriber::Subscribers,
     ticket::Keyring,
@@ -161,10 +162,10 @@ impl Gateway {
         inner.recover().await?;
         for (name, events) in events {
             if let Some(carrier) = inner.carriers.get(&name).cloned() {
-                tokio::spawn(inner.clone().listen(carrier, events));
+                process::spawn(inner.clone().listen(carrier, events));
             }
         }
-        inner.tasks.spawn(inner.clone().sweep());
+        inner.spawn(inner.clone().sweep());
         Ok(Gateway(inner))
     }
 
@@ -178,7 +179,7 @@ impl Gateway {
             let mut unbinding = JoinSet::new();
             for carrier in inner.carriers.values() {
                 let carrier = carrier.clone();
-                unbinding.spawn(async move { carrier.shut_down().await });
+                unbinding.spawn(process::own(async move { carrier.shut_down().await }));
             }
             unbinding.join_all().await;
             inner.tasks.wait().await;
@@ -253,6 +254,17 @@ impl Gateway {
             },
             found => Ok(found),
         }
+    }
+}
+
+impl Inner {
+    /// Starts a task that [`Gateway::stop`] waits for.
+    pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(process::own(task))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     charge::{CarrierName, Channel, Event, Reason, Reference},
     msisdn::Msisdn,
     passenger::{self, Command, MO_PARTS_MAX, Message, MoPart},
+    process,
     store::{IncomingSms, KeyGuard, MoKind, Outcome, StoreError, TicketFilter, Write},
     transit::{VehicleName, Zone},
 };
@@ -41,17 +42,17 @@ impl Inner {
             let inner = self.clone();
             match event {
                 CarrierEvent::Late { reference, evidence } => {
-                    self.tasks.spawn(async move {
+                    self.spawn(async move {
                         info!(charge = %reference, attempt = evidence.attempt, "a late answer");
                         inner.settle(reference, None, Event::Evidence(evidence)).await;
                     });
                 }
                 CarrierEvent::Receipt { receipt, ack } => {
-                    self.tasks.spawn(async move { inner.take_receipt(receipt, ack).await });
+                    self.spawn(async move { inner.take_receipt(receipt, ack).await });
                 }
                 CarrierEvent::Mo { msisdn, destination, text, part, ack } => {
                     let name = carrier.name().clone();
-                    self.tasks.spawn(async move {
+                    self.spawn(async move {
                         let sms = inner.incoming(name, msisdn, destination, text, part);
                         inner.take_mo(sms, ack).await;
                     });
@@ -79,7 +80,7 @@ impl Inner {
             same_for = same_for.max(self.parts_window());
         }
         let sms = IncomingSms {
-            id: Reference::new(now, rand::random()),
+            id: Reference::new(now, process::random()),
             carrier,
             msisdn,
             destination,

@@ -13,6 +13,7 @@ use crate::{
     eligibility::{self, Decision, Facts, Sales, Sold},
     money::Money,
     passenger::Language,
+    process,
     store::{JournalEntry, Opening, SlotClaim, StoreError},
     transit::NoFare,
 };
@@ -122,7 +123,7 @@ impl Inner {
         let terms = Terms { ticket_deadline: deadline, late_success: self.config.late_success };
         let passengers = order.passengers + order.extends.as_ref().map_or(0, |extends| extends.passengers);
         let replaces = order.extends.as_ref().map(|extends| extends.reference);
-        let charge = Charge::new(Reference::new(now, rand::random()), order, terms);
+        let charge = Charge::new(Reference::new(now, process::random()), order, terms);
         let claim = self.sales.claim(&charge, self.day_start(carrier, now));
         let sold = |(by, today)| Sold { by, today };
         let sales = Sales { agency: claim.agency().map(sold), caller: claim.caller().map(sold) };

@@ -37,7 +37,8 @@ impl Default for Outbox {
     }
 }
 
-/// Whether a message comes straight from its commit, or was found in the store.
+/// Whether a message comes straight from its commit, or was found in the store: then it may have gone out before, and the process
+/// ended, or the store failed, before that was kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fresh {
     Yes,
@@ -99,9 +100,9 @@ impl Inner {
             return;
         }
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             if fresh == Fresh::Yes || inner.is_still_pending(id).await {
-                inner.send(&carrier, queued).await;
+                inner.send(&carrier, queued, fresh).await;
             }
             if let Some(outbox) = inner.outboxes.get(carrier.name()) {
                 outbox.sending().remove(&id);
@@ -121,8 +122,10 @@ impl Inner {
         }
     }
 
-    async fn send(self: &Arc<Self>, carrier: &Carrier, queued: QueuedSms) {
+    async fn send(self: &Arc<Self>, carrier: &Carrier, queued: QueuedSms, fresh: Fresh) {
         let QueuedSms { message, tries, .. } = queued;
+        // A try that nobody kept count of left an id that nobody knows; see `QueuedSms::may_have_unknown_id`.
+        let tries = if fresh == Fresh::Yes { tries } else { tries.max(1) };
         let left = message.expires_at.since(self.now());
         if left.is_zero() {
             counter!("sms_expired_total", "carrier" => carrier.name().to_string()).increment(1);
@@ -137,6 +140,8 @@ impl Inner {
         match carrier.send(slot, text, self.now()).await {
             Sent::Submitted { carrier_id } => {
                 counter!("sms_submitted_total", "carrier" => carrier.name().to_string()).increment(1);
+                // Taken without a name, it has one that nobody knows.
+                let tries = if carrier_id.is_some() { tries } else { tries.max(2) };
                 self.move_message(&message, MessageState::Submitted, tries, Duration::ZERO, carrier_id).await;
             }
             Sent::Later => {

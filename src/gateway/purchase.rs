@@ -117,7 +117,7 @@ impl Gateway {
     /// The work is done in a task of its own: a caller that goes away cancels nothing.
     pub async fn purchase(&self, purchase: Purchase) -> Result<Purchased, PurchaseError> {
         let inner = self.0.clone();
-        let work = self.0.tasks.spawn(async move { inner.purchase(purchase).await });
+        let work = self.0.spawn(async move { inner.purchase(purchase).await });
         work.await.unwrap_or(Err(PurchaseError::Unknown))
     }
 }

@@ -20,7 +20,7 @@ const CANDIDATES_MAX: u32 = 32;
 const TEXTS_MAX: u32 = 256;
 /// No text is worth sending for longer than a ticket can last.
 const TEXT_AGE_MAX: Duration = Duration::from_secs(6 * 3_600);
-/// How far the moment of a text may be from that of the attempt whose submit date the receipt has: both clocks' tolerances.
+/// How far the end of a text may be from the attempt whose submit date the receipt has: both clocks' tolerances.
 const TEXT_TOLERANCE: Duration = Duration::from_secs(240);
 
 impl Inner {
@@ -139,7 +139,7 @@ impl Inner {
                 warn!(%carrier, %error, "what is parked stays parked for now");
             }
         });
-        self.tasks.spawn(work);
+        self.spawn(work);
     }
 
     /// Gives each receipt that is parked for this passenger to its owner, if it has one by now.
@@ -176,12 +176,23 @@ impl Inner {
         {
             return Ok(true);
         }
+        if self.is_of_a_text_to_come(receipt).await? {
+            return Ok(false);
+        }
         let Some((reference, attempt)) = self.attempt_without_id(receipt, received_at).await? else { return Ok(false) };
         if let Some(learned) = receipt.evidence_of_id(attempt) {
             let applied = self.apply(reference, None, Event::Evidence(learned)).await?;
             self.follow(&applied);
         }
         self.weigh_receipt(&Owner::Attempt { reference, attempt }, receipt, received_at).await
+    }
+
+    /// Whether its id is that of a text to the same phone that seems not to be sent yet: the clock has gone back since, and the receipt
+    /// is the text's, and nobody else's.
+    async fn is_of_a_text_to_come(&self, receipt: &CarrierReceipt) -> Result<bool, ApplyError> {
+        let Some(Owner::Message(id)) = self.owner(receipt).await? else { return Ok(false) };
+        let text = self.store.message(id).await?;
+        Ok(text.is_some_and(|queued| queued.message.msisdn == receipt.msisdn))
     }
 
     /// The one attempt that a receipt can be about although no response ever told its id: exactly one fits, decided ones
@@ -202,7 +213,7 @@ impl Inner {
         Ok(known.then_some((charge.reference, attempt.number)))
     }
 
-    /// Whether a text to the same phone, sent about then, can be what the receipt is about: one that has no id yet, or had
+    /// Whether a text to the same phone, sent since about then, can be what the receipt is about: one that has no id yet, or had
     /// another before the one that is known. Our number, where it is echoed, tells a charge from a text.
     async fn may_be_about_a_text(&self, receipt: &CarrierReceipt, about: Timestamp) -> Result<bool, StoreError> {
         if receipt.user_message_reference.is_some() {
@@ -210,11 +221,10 @@ impl Inner {
         }
         let texts = self.store.messages_to(receipt.msisdn, about.minus(TEXT_AGE_MAX), TEXTS_MAX).await?;
         Ok(texts.iter().any(|queued| {
-            let (message, one_known_id) = (&queued.message, queued.tries == 1 && queued.state != MessageState::Pending);
-            let never_sent = queued.tries == 0 && queued.state == MessageState::Expired;
-            let sent_about_then =
-                message.created_at <= about.plus(TEXT_TOLERANCE) && message.expires_at.plus(TEXT_TOLERANCE) >= about;
-            message.carrier == receipt.carrier && sent_about_then && !one_known_id && !never_sent
+            let message = &queued.message;
+            // Later ones too: a clock that has jumped since shows another order of things.
+            let sent_since = message.expires_at.plus(TEXT_TOLERANCE) >= about;
+            message.carrier == receipt.carrier && sent_since && queued.may_have_unknown_id()
         }))
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     charge::{CarrierName, Charge, Effect, Notice, Reference, State},
     clock::Timestamp,
     passenger::{Language, Message, TicketText},
+    process,
     store::{IncomingSms, MoAnswer, Outcome, OutgoingSms, StoreError, StoredTicket, Write},
     transit::Zone,
 };
@@ -48,7 +49,7 @@ impl Inner {
         let text = self.books.load().texts.render(charge.order.language, &message);
         let now = charge.updated_at;
         Some(OutgoingSms {
-            id: Reference::new(now, rand::random()),
+            id: Reference::new(now, process::random()),
             reference: Some(charge.reference),
             carrier: carrier.name().clone(),
             msisdn: charge.order.msisdn,
@@ -96,7 +97,7 @@ impl Inner {
             replies.iter().any(|reply| matches!(reply, Message::NotChargedSendAgain { .. } | Message::NotSold { .. }));
         let replies = if over_cap { &[] } else { replies };
         let message = |reply: &Message<'_>| OutgoingSms {
-            id: Reference::new(now, rand::random()),
+            id: Reference::new(now, process::random()),
             reference: None,
             carrier: sms.carrier.clone(),
             msisdn: sms.msisdn,

@@ -1,4 +1,4 @@
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -7,20 +7,20 @@ const STRIPES: usize = 8_192;
 /// A fixed number of locks shared out by hash: bounded memory whatever the number of keys, and two keys rarely meet.
 #[derive(Debug)]
 pub(super) struct Striped {
-    hash: RandomState,
     stripes: Vec<Mutex<()>>,
 }
 
 impl Default for Striped {
     fn default() -> Striped {
-        Striped { hash: RandomState::new(), stripes: (0..STRIPES).map(|_| Mutex::new(())).collect() }
+        Striped { stripes: (0..STRIPES).map(|_| Mutex::new(())).collect() }
     }
 }
 
 impl Striped {
     /// Waits for the lock that `key` falls to.
     pub(super) async fn lock<K: Hash>(&self, key: K) -> MutexGuard<'_, ()> {
-        let stripe = usize::try_from(self.hash.hash_one(key) % STRIPES as u64).unwrap_or(0);
+        let stripe =
+            usize::try_from(BuildHasherDefault::<DefaultHasher>::new().hash_one(key) % STRIPES as u64).unwrap_or(0);
         self.stripes[stripe].lock().await
     }
 }

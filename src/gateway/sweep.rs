@@ -8,6 +8,7 @@ use tracing::{error, warn};
 use super::Inner;
 use crate::{
     charge::{Charge, Event},
+    process,
     store::{StoreError, Write},
 };
 
@@ -21,12 +22,13 @@ impl Inner {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                biased;
                 _ = interval.tick() => {}
                 () = self.stopping.cancelled() => return,
             }
             let inner = self.clone();
             // A task of its own: a defect that panics here must not end the deadlines of all other charges.
-            match tokio::spawn(async move { inner.sweep_once().await }).await {
+            match process::spawn(async move { inner.sweep_once().await }).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     warn!(%error, "the sweep could not read the store; deadlines are looked at again soon")

@@ -1,5 +1,5 @@
 //! How fast a carrier may be talked to, and when it is left alone: the contract's rate, its own mood, its health, the time that
-//! it takes to answer; and who waits until it may be. What decides reads no clock; only the contract's rate has one of its own (`governor`).
+//! it takes to answer; and who waits until it may be. It reads no clock: whoever asks says what time it is.
 
 mod breaker;
 mod latency;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::{io::DuplexStream, net::TcpListener};
+use tokio::{io::DuplexStream, net::TcpListener, sync::mpsc};
 use tokio_util::sync::DropGuard;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     config::{ConfigError, MoForm, SimulatorConfig},
     control,
     faults::{FaultRule, InvalidFault},
-    http::{self, Front, Interface, PaymentReport, SubscriberFacts},
+    http::{self, CallbackTry, Caller, Door, Front, Interface, PaymentReport, SubscriberFacts},
     ledger::Ledger,
     links::LinkReport,
     listeners::{self, Listener, ListenerReport},
@@ -134,7 +134,8 @@ impl Simulator {
             }
         }
         let http_addresses = doors.iter().map(|(interface, address, _)| (*interface, *address)).collect();
-        let front = Front::new(&config.http, http_addresses)?;
+        let caller = Caller::network(&config.http.callbacks)?;
+        let front = Front::new(&config.http, http_addresses, caller)?;
         let shared = Arc::new(Shared::new(config, clock, listeners, front)?);
         shared.time_configured_faults();
         for (index, socket) in sockets.into_iter().enumerate() {
@@ -148,6 +149,23 @@ impl Simulator {
         }
         let guard = Arc::new(shared.stop.clone().drop_guard());
         Ok(Simulator { shared, control_address, _stop_with_last_handle: guard })
+    }
+
+    /// Starts without a socket, for simulations on tokio's paused clock: only [`Simulator::connect`] and [`Simulator::door`] lead to
+    /// it, and its callbacks go to `callbacks`.
+    ///
+    /// Errors: a configuration that cannot work.
+    pub fn start_without_sockets(
+        config: SimulatorConfig,
+        clock: Clock,
+        callbacks: mpsc::UnboundedSender<CallbackTry>,
+    ) -> Result<Simulator, SimulatorError> {
+        config.validate()?;
+        let front = Front::new(&config.http, BTreeMap::new(), Caller::InProcess(callbacks))?;
+        let shared = Arc::new(Shared::new(config, clock, Vec::new(), front)?);
+        shared.time_configured_faults();
+        let guard = Arc::new(shared.stop.clone().drop_guard());
+        Ok(Simulator { shared, control_address: None, _stop_with_last_handle: guard })
     }
 
     /// Where the SMSC listens first.
@@ -231,6 +249,11 @@ impl Simulator {
     /// A connection to the SMSC without a socket, for simulations on tokio's paused clock.
     pub fn connect(&self) -> DuplexStream {
         smsc::connect(&self.shared)
+    }
+
+    /// A way to an interface over HTTP without a socket. It answers if the interface is configured.
+    pub fn door(&self, interface: Interface) -> Door {
+        Door::new(&self.shared, interface)
     }
 
     /// Sends a text from a phone to the short number `to`, and waits until the client has acknowledged it: repeated,

@@ -1,7 +1,7 @@
 //! One connection of the client, and the way to send something down it.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -70,7 +70,7 @@ pub(super) struct Link {
     /// Answers that wait for the next one.
     held: Mutex<Vec<Outgoing>>,
     /// `deliver_sm` by sequence number, and who waits for the status of its response.
-    unanswered: Mutex<HashMap<u32, oneshot::Sender<u32>>>,
+    unanswered: Mutex<BTreeMap<u32, oneshot::Sender<u32>>>,
     sequence: AtomicU32,
     first_sequence: u32,
     window: Semaphore,
@@ -124,7 +124,7 @@ impl Link {
             unbound: AtomicBool::new(false),
             receives: AtomicBool::new(false),
             held: Mutex::new(Vec::new()),
-            unanswered: Mutex::new(HashMap::new()),
+            unanswered: Mutex::new(BTreeMap::new()),
             sequence: AtomicU32::new(config.first_sequence - 1),
             first_sequence: config.first_sequence,
             window: Semaphore::new(config.redelivery.window),
@@ -244,7 +244,7 @@ impl Link {
         place < sent
     }
 
-    fn unanswered(&self) -> MutexGuard<'_, HashMap<u32, oneshot::Sender<u32>>> {
+    fn unanswered(&self) -> MutexGuard<'_, BTreeMap<u32, oneshot::Sender<u32>>> {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

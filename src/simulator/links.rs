@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     config::BindsMax,
@@ -49,7 +49,7 @@ pub(super) struct Links {
     open: Mutex<Vec<Arc<Link>>>,
     stale: Mutex<Vec<StaleBind>>,
     turn: AtomicUsize,
-    changed: watch::Sender<()>,
+    changed: Notify,
 }
 
 /// A bind whose connection is gone, and how long it still counts.
@@ -86,7 +86,7 @@ impl Links {
             open: Mutex::new(Vec::new()),
             stale: Mutex::new(Vec::new()),
             turn: AtomicUsize::new(0),
-            changed: watch::Sender::new(()),
+            changed: Notify::new(),
         }
     }
 
@@ -134,18 +134,19 @@ impl Links {
 
     /// A link takes `deliver_sm` from now on: whoever waits for one may look again.
     pub(super) fn receiving(&self) {
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
     }
 
     /// The next link that takes `deliver_sm`, in turn; not `avoided`, if there is another. Waits while there is none.
     pub(super) async fn next_receiver(&self, avoided: Option<LinkId>) -> Arc<Link> {
-        let mut changed = self.changed.subscribe();
         loop {
+            // Whoever waits is woken in the order of asking, so that a seed is one course of things.
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
             if let Some(link) = self.pick_receiver(avoided).or_else(|| self.pick_receiver(None)) {
                 return link;
             }
-            // The sender lives in `self`, so this cannot end while we wait.
-            let _ = changed.changed().await;
+            changed.await;
         }
     }
 

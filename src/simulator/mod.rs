@@ -51,9 +51,9 @@ pub use config::{
 pub use faults::{Fault, FaultRule, InvalidFault, Traffic};
 pub use handle::{MoError, MoOutcome, MoReport, Simulator, SimulatorError};
 pub use http::{
-    Answers, CallbackConfig, CamaraConfig, CisConfig, ContractType, Digest, DuplicateAs, ExpiredAs, FactsConfig,
-    HttpConfig, HttpLimits, HttpStats, HttpTls, Interface, OneApiConfig, Operation, PaymentReport, PaymentStatus,
-    RefundReport, RefundStatus, SubscriberFacts, Violation,
+    Answers, CallbackConfig, CallbackTry, CamaraConfig, CisConfig, ContractType, Digest, Door, DuplicateAs, ExpiredAs,
+    FactsConfig, HttpConfig, HttpLimits, HttpStats, HttpTls, Interface, NoAnswer, OneApiConfig, Operation,
+    PaymentReport, PaymentStatus, RefundReport, RefundStatus, SubscriberFacts, Violation,
 };
 pub use ledger::{Ledger, LedgerEntry, RefundEntry};
 pub use links::{BindMode, LinkReport};

@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use super::{Outcome, Store, StoreError, Write, overlap};
+use crate::process;
 
 /// The bounds of a group commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl GroupCommit {
         let closing = CancellationToken::new();
         let task = TaskTracker::new();
         let writer = Writer { store, jobs, batch_max: config.batch_max.max(1), waiting: VecDeque::new() };
-        task.spawn(writer.run(closing.clone()));
+        task.spawn(process::own(writer.run(closing.clone())));
         task.close();
         GroupCommit { queue, closing, task }
     }

@@ -102,8 +102,8 @@ pub struct IncomingSms {
     pub received_at: Timestamp,
     /// When it came this time, to be kept.
     pub kept_at: Timestamp,
-    /// A message with the same fingerprint that was kept after this moment is this message. For a part, so is what was closed
-    /// after it.
+    /// A message with the same fingerprint that was kept after this moment, and before [`IncomingSms::same_until`], is this
+    /// message. For a part, so is what was closed after it.
     pub same_since: Timestamp,
 }
 
@@ -116,6 +116,14 @@ pub struct KeptMo {
     pub answer_by: Option<Timestamp>,
     /// When it was answered, by a charge or without one. For a part: when it was closed.
     pub answered_at: Option<Timestamp>,
+}
+
+impl IncomingSms {
+    /// A message that was kept at or after this moment is another one, whatever it says: the clock has gone back since. Or for as long
+    /// as it went back, a passenger would write in vain.
+    pub fn same_until(&self) -> Timestamp {
+        self.kept_at.plus(self.kept_at.since(self.same_since))
+    }
 }
 
 /// How a message from a passenger may be taken.
@@ -207,10 +215,22 @@ pub struct QueuedSms {
     pub message: OutgoingSms,
     /// Where it stands.
     pub state: MessageState,
-    /// Tries so far.
+    /// Tries so far. Never 1 where one of them may have left an id that nobody knows.
     pub tries: u32,
     /// When it may be tried next.
     pub due_at: Timestamp,
+}
+
+impl QueuedSms {
+    /// Whether the carrier may have it under an id that we never learned: a try that arrived without an answer, or without anybody
+    /// left to keep count of it. A receipt for that id may look like one for something else.
+    pub fn may_have_unknown_id(&self) -> bool {
+        match self.state {
+            MessageState::Pending => true,
+            MessageState::Expired => self.tries > 0,
+            MessageState::Submitted | MessageState::Delivered | MessageState::Failed => self.tries != 1,
+        }
+    }
 }
 
 /// A receipt or callback that nobody owns yet: it came before its response, or its response was lost.
@@ -241,4 +261,37 @@ pub struct StoredBreak {
     pub at: Timestamp,
     /// The amount of the charge.
     pub amount: Money,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_ran_out_after_a_try_without_an_answer_may_have_an_id_that_nobody_knows() {
+        let message = OutgoingSms {
+            id: Reference::from_bytes([1; 16]),
+            reference: None,
+            carrier: "beeline".parse().expect("a name"),
+            msisdn: "+77051111111".parse().expect("a number"),
+            text: "?".into(),
+            ticket: false,
+            created_at: Timestamp::from_unix_seconds(1),
+            expires_at: Timestamp::from_unix_seconds(2),
+        };
+        for (state, tries, may) in [
+            (MessageState::Pending, 0, true),
+            (MessageState::Expired, 0, false),
+            (MessageState::Expired, 1, true),
+            (MessageState::Submitted, 1, false),
+            (MessageState::Submitted, 2, true),
+            (MessageState::Delivered, 1, false),
+            (MessageState::Failed, 1, false),
+            (MessageState::Failed, 3, true),
+        ] {
+            let due_at = message.created_at;
+            let queued = QueuedSms { message: message.clone(), state, tries, due_at };
+            assert_eq!(queued.may_have_unknown_id(), may, "{state:?} after {tries}");
+        }
+    }
 }

@@ -34,6 +34,8 @@ pub use kept::{
 };
 pub use known::{FORGOTTEN_MAX, Forgetting, KnownCounts, StoredFact};
 pub use memory::Memory;
+#[cfg(test)]
+pub(crate) use memory::fate::{Attendant, Fate};
 pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};

@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use crate::{
     msisdn::Msisdn,
     pace::{Breaker, BreakerConfig, BreakerState},
+    process,
 };
 
 /// How one source is asked.
@@ -110,7 +111,7 @@ impl<A: Clone + Send + Sync + 'static> Asking<A> {
             return Ok(Waiting(flight.subscribe()));
         }
         let mut breaker = inner.breaker();
-        if !breaker.lets_through(Instant::now()) {
+        if !breaker.lets_through(process::now()) {
             drop((breaker, flights));
             inner.count(Silence::BreakerOpen.code());
             return Err(Silence::BreakerOpen);
@@ -122,7 +123,7 @@ impl<A: Clone + Send + Sync + 'static> Asking<A> {
         flights.insert(msisdn, sender.clone());
         drop(flights);
         let landing = Landing { inner: inner.clone(), msisdn, sender, is_trial };
-        tokio::spawn(landing.fly(question()));
+        process::spawn(landing.fly(question()));
         Ok(Waiting(waiting))
     }
 
@@ -174,6 +175,7 @@ impl<A: Clone + Send + Sync + 'static> Landing<A> {
     async fn fly<F: Future<Output = Result<A, String>>>(self, question: F) {
         let inner = self.inner.clone();
         let place = tokio::select! {
+            biased;
             // It never closes.
             place = inner.places.acquire() => place.ok(),
             () = self.abandoned() => None,
@@ -184,17 +186,17 @@ impl<A: Clone + Send + Sync + 'static> Landing<A> {
             return;
         }
         // It may have opened while this question waited its turn.
-        if !self.is_trial && inner.breaker().state(Instant::now()) != BreakerState::Closed {
+        if !self.is_trial && inner.breaker().state(process::now()) != BreakerState::Closed {
             inner.count(Silence::BreakerOpen.code());
             self.say(Err(Silence::BreakerOpen));
             return;
         }
-        let begun = Instant::now();
+        let begun = process::now();
         let said = match time::timeout(inner.config.timeout, question).await {
             Ok(said) => said.map_err(|detail| Silence::Failed { detail }),
             Err(_) => Err(Silence::TimedOut),
         };
-        self.land(said, begun.elapsed());
+        self.land(said, process::now().saturating_duration_since(begun));
     }
 
     /// Returns once nobody waits, with the flight out of the way of those who ask later.
@@ -223,7 +225,7 @@ impl<A: Clone + Send + Sync + 'static> Landing<A> {
             self.inner.set_breaker_gauge(false);
         } else {
             debug!(%source, outcome, ?took, "a source did not answer in time");
-            if self.inner.breaker().failed(Instant::now()) {
+            if self.inner.breaker().failed(process::now()) {
                 self.inner.set_breaker_gauge(true);
                 let why =
                     said.as_ref().err().map_or("its answers come too late".into(), |silence| format!("{silence:?}"));

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use metrics::counter;
 use tokio::{
@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     eligibility::FactName,
     msisdn::Msisdn,
+    process,
     store::{Forgetting, GroupCommit, Store, StoreError, StoredFact, Write},
 };
 
@@ -50,7 +51,7 @@ impl Keeper {
     /// Starts the task that writes. It ends when the last clone is gone, or the store is closed.
     pub fn start(store: Store, writer: GroupCommit, clock: Clock, config: KeeperConfig) -> Keeper {
         let (queue, known) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(Work { store, writer, clock, config }.run(known));
+        process::spawn(Work { store, writer, clock, config }.run(known));
         Keeper(queue)
     }
 
@@ -85,6 +86,7 @@ impl Work {
         let mut rows = Vec::with_capacity(ROWS_MAX);
         loop {
             let done = tokio::select! {
+                biased;
                 count = known.recv_many(&mut rows, ROWS_MAX) => match count {
                     0 => return,
                     _ => self.write(rows.drain(..)).await,
@@ -101,8 +103,8 @@ impl Work {
 
     /// Of several statements about the same thing the last one is written; the store keeps what was observed later.
     async fn write(&self, known: impl Iterator<Item = Known>) -> Result<(), StoreError> {
-        let mut facts: HashMap<(Msisdn, CarrierName, FactName), StoredFact> = HashMap::new();
-        let mut homes: HashMap<Msisdn, Home> = HashMap::new();
+        let mut facts: BTreeMap<(Msisdn, CarrierName, FactName), StoredFact> = BTreeMap::new();
+        let mut homes: BTreeMap<Msisdn, Home> = BTreeMap::new();
         for one in known {
             match one {
                 Known::Fact(fact) => {

@@ -16,6 +16,7 @@ use crate::{
     clock::Timestamp,
     eligibility::{Fact, FactName, FactRule, FactSource, FactValue, Facts},
     msisdn::Msisdn,
+    process,
     store::{Store, StoredFact},
 };
 
@@ -126,7 +127,7 @@ impl Subscribers {
 
     /// By when whoever is asked from now on must have answered.
     pub fn until(&self) -> Instant {
-        Instant::now() + self.budget
+        process::now() + self.budget
     }
 
     /// The facts that `rules` ask for, that are not known well enough, and that somebody could be asked for.

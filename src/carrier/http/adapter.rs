@@ -1,8 +1,4 @@
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -30,6 +26,7 @@ use crate::{
         Retry,
     },
     msisdn::Msisdn,
+    process,
 };
 
 /// How long a question may wait for its slot.
@@ -302,12 +299,12 @@ impl HttpCarrier {
                 return None;
             }
         };
-        let deadline = Instant::now() + QUERY_PATIENCE;
+        let deadline = process::now() + QUERY_PATIENCE;
         let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline.into(), self.0.queries.acquire()).await else {
             // It asks again when the schedule says so.
             return Some(Finding::Nothing);
         };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(process::now());
         let Ok(slot) = self.reserve(left, Urgency::Normal).await else { return Some(Finding::Nothing) };
         let slot = slot.for_question();
         Some(match self.exchange_request(slot, operation, context, request).await {

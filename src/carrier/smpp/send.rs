@@ -1,9 +1,6 @@
 //! Sending a text that costs the passenger nothing, in as many messages as it takes.
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use metrics::counter;
 use tracing::warn;
@@ -13,6 +10,7 @@ use crate::{
     carrier::{Sent, Text},
     charge::{Finding, Retry},
     clock::Timestamp,
+    process,
 };
 
 /// The longest that a later part waits for its place. After that the whole text is tried again, in its turn.
@@ -29,7 +27,7 @@ impl SmppCarrier {
                 return Sent::Refused { detail: problem.to_string() };
             }
         };
-        let started = Instant::now();
+        let started = process::now();
         let in_parts = parts.len() > 1;
         let mut free = Some(slot);
         let mut sent = Sent::Later;
@@ -37,7 +35,7 @@ impl SmppCarrier {
             let slot = match free.take() {
                 Some(slot) => slot,
                 None => {
-                    let left = text.expires_at.since(now.plus(started.elapsed()));
+                    let left = text.expires_at.since(now.plus(process::now().saturating_duration_since(started)));
                     let Ok(slot) = self.reserve(left.min(PART_PATIENCE_MAX), text.urgency).await else {
                         return Sent::Later;
                     };

@@ -101,7 +101,16 @@ pub struct WebClient(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     config: WebClientConfig,
-    client: ArcSwap<reqwest::Client>,
+    transport: Transport,
+}
+
+/// What carries requests.
+#[derive(Debug)]
+enum Transport {
+    Network(ArcSwap<reqwest::Client>),
+    /// The carriers of a simulated world.
+    #[cfg(test)]
+    Simulated(crate::process::machine::Machine),
 }
 
 impl WebClient {
@@ -109,14 +118,22 @@ impl WebClient {
     ///
     /// Errors: materials that cannot be used, or a server name that is none.
     pub fn new(config: WebClientConfig, tls: Option<&TlsMaterials>) -> Result<WebClient, TlsError> {
-        let client = ArcSwap::from_pointee(build(&config, tls)?);
-        Ok(WebClient(Arc::new(Inner { config, client })))
+        #[cfg(test)]
+        if let Some(machine) = crate::process::machine::Machine::current() {
+            return Ok(WebClient(Arc::new(Inner { config, transport: Transport::Simulated(machine) })));
+        }
+        let transport = Transport::Network(ArcSwap::from_pointee(build(&config, tls)?));
+        Ok(WebClient(Arc::new(Inner { config, transport })))
     }
 
     /// Other materials from the next connection on; requests under way end on the connections that they have. Errors: they
     /// cannot be used; the old ones stay.
     pub fn replace_tls(&self, tls: Option<&TlsMaterials>) -> Result<(), TlsError> {
-        self.0.client.store(Arc::new(build(&self.0.config, tls)?));
+        match &self.0.transport {
+            Transport::Network(client) => client.store(Arc::new(build(&self.0.config, tls)?)),
+            #[cfg(test)]
+            Transport::Simulated(_) => {}
+        }
         Ok(())
     }
 
@@ -167,7 +184,11 @@ impl WebClient {
     }
 
     async fn exchange(&self, request: WebRequest) -> Outcome {
-        let client = self.0.client.load_full();
+        let client = match &self.0.transport {
+            Transport::Network(client) => client.load_full(),
+            #[cfg(test)]
+            Transport::Simulated(machine) => return machine.exchange(request).await,
+        };
         let WebRequest { method, url, headers, body, .. } = request;
         let mut outgoing = client.request(method, url).headers(headers);
         if !body.is_empty() {

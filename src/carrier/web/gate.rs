@@ -13,6 +13,7 @@ use crate::{
     carrier::{BindStanding, BreakerProfile, NoSlot, Standing, Urgency},
     charge::CarrierName,
     pace::{BreakerConfig, BreakerState},
+    process,
 };
 
 /// How often the gauges are set.
@@ -64,8 +65,8 @@ impl Gate {
             },
             waiting_max: config.waiting_max,
         }));
-        tokio::spawn(Slots::keep_time(Arc::downgrade(&slots)));
-        tokio::spawn(measure(carrier.clone(), Arc::downgrade(&slots)));
+        process::spawn(Slots::keep_time(Arc::downgrade(&slots)));
+        process::spawn(measure(carrier.clone(), Arc::downgrade(&slots)));
         Gate { carrier, slots }
     }
 

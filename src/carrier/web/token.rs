@@ -19,6 +19,7 @@ use super::{
     client::{WebClient, WebRequest},
     outcome::{Answer, Outcome},
 };
+use crate::process;
 
 /// Where an answer does not say how long its token lives.
 const LIFETIME_DEFAULT: Duration = Duration::from_secs(300);
@@ -125,7 +126,7 @@ impl TokenSource {
                 // Nobody waits for a token while there is a good one.
                 let source = self.clone();
                 if let Ok(failure) = Arc::clone(&self.0.asking).try_lock_owned() {
-                    tokio::spawn(source.renew(failure));
+                    process::spawn(source.renew(failure));
                 }
                 Ok(token)
             }

@@ -18,6 +18,7 @@ use crate::{
     charge::{Channel, Charge, Reference},
     gateway::{Inner, Purchase, PurchaseError},
     passenger::Message,
+    process,
     store::{IncomingSms, KeptMo, MoAnswer, Outcome, StoreError, Write},
 };
 
@@ -74,8 +75,9 @@ impl Inner {
             return;
         }
         let inner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             tokio::select! {
+                biased;
                 () = inner.carry_to_its_end(&mo) => {}
                 // The next process takes it up again.
                 () = inner.stopping.cancelled() => {}
@@ -111,7 +113,7 @@ impl Inner {
                 return;
             }
             // All that failed at once must not come again at once.
-            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            tokio::time::sleep(pause.mul_f64(process::random_range(0.5..1.0))).await;
             pause = (pause * 2).min(Duration::from_millis(webhook.config.retry_ms_max));
             // Its charge can have come although the answer to the request did not.
             if let Ok(Some(KeptMo { answered_at: Some(_), .. })) = self.store.mo(sms.id).await {

@@ -4,13 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
-use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
+use super::CallbackConfig;
 use crate::{
     clock::Timestamp,
-    simulator::{faults::Fault, shared::Shared},
+    simulator::{
+        faults::Fault,
+        shared::Shared,
+        tls::{self, TlsError},
+    },
 };
 
 /// Where a client wants to be told.
@@ -33,6 +42,61 @@ pub(super) struct Event {
     pub(super) of_stranger: String,
     /// The same without good proof of its sender, where the body carries that.
     pub(super) forged: String,
+}
+
+/// How callbacks leave.
+#[derive(Debug)]
+pub(in crate::simulator) enum Caller {
+    /// Never follows a redirect, and trusts the configured roots only.
+    Network(reqwest::Client),
+    /// To whoever runs the simulation. Its length is bounded by the callbacks on their way.
+    InProcess(mpsc::UnboundedSender<CallbackTry>),
+}
+
+/// One try of a callback, in a simulation without sockets.
+#[derive(Debug)]
+pub struct CallbackTry {
+    /// Where it goes.
+    pub url: Url,
+    /// Its header fields.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: String,
+    /// The status of the answer. Dropped, the callback did not arrive.
+    pub answer: oneshot::Sender<u16>,
+}
+
+impl Caller {
+    /// Errors: certificates that cannot be used.
+    pub(in crate::simulator) fn network(config: &CallbackConfig) -> Result<Caller, TlsError> {
+        let mut trust = tls::client_config(config.roots.as_deref())?;
+        trust.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_millis(config.answer_within_ms))
+            // Without a provider of the whole process, reqwest builds no client but one that brings its TLS along.
+            .tls_backend_preconfigured(trust)
+            .build();
+        Ok(Caller::Network(client.map_err(|error| TlsError::Unusable(error.to_string()))?))
+    }
+
+    /// The status of the answer. Errors: why there is none.
+    async fn post(&self, url: Url, headers: HeaderMap, body: String, within: Duration) -> Result<StatusCode, String> {
+        match self {
+            Caller::Network(client) => {
+                let sent = client.post(url).headers(headers).body(body).send().await;
+                sent.map(|answer| answer.status()).map_err(|error| error.to_string())
+            }
+            Caller::InProcess(queue) => {
+                let (answer, answered) = oneshot::channel();
+                queue.send(CallbackTry { url, headers, body, answer }).map_err(|_| "nobody listens".to_owned())?;
+                let status = timeout(within, answered).await.map_err(|_| "no answer in time".to_owned())?;
+                let status = status.map_err(|_| "the connection was reset".to_owned())?;
+                StatusCode::from_u16(status).map_err(|error| error.to_string())
+            }
+        }
+    }
 }
 
 /// A token that no client gave.
@@ -111,16 +175,17 @@ impl Shared {
 
     async fn try_once(&self, event: &Event) -> Option<StatusCode> {
         self.exchange().stats.http.callback_tries += 1;
-        let mut request = self.http.client.post(self.target(&event.sink.url)).header(CONTENT_TYPE, event.content_type);
-        if let Some((token, _)) = &event.sink.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        if let Some(correlator) = &event.sink.correlator {
-            request = request.header("x-correlator", correlator);
-        }
-        match request.body(event.body.clone()).send().await {
-            Ok(answer) => {
-                let status = answer.status();
+        let token = event.sink.token.as_ref().map(|(token, _)| format!("Bearer {token}"));
+        let fields = [
+            (CONTENT_TYPE, Some(event.content_type.to_owned())),
+            (AUTHORIZATION, token),
+            (HeaderName::from_static("x-correlator"), event.sink.correlator.clone()),
+        ];
+        let headers = fields.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value?).ok()?)));
+        let within = Duration::from_millis(self.config.http.callbacks.answer_within_ms);
+        let url = self.target(&event.sink.url);
+        match self.http.caller.post(url, headers.collect(), event.body.clone(), within).await {
+            Ok(status) => {
                 *self.exchange().stats.http.callback_answers_by_status.entry(status.as_u16()).or_insert(0) += 1;
                 Some(status)
             }

@@ -1,18 +1,13 @@
-//! What the HTTP interfaces share: their addresses, their bounds, and the client that sends callbacks.
+//! What the HTTP interfaces share: their addresses, their bounds, and how callbacks leave.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::{HttpConfig, HttpStats, Interface};
-use crate::simulator::{
-    config::value,
-    handle::SimulatorError,
-    rate::Rate,
-    tls::{self, TlsError},
-};
+use super::{HttpConfig, HttpStats, Interface, callbacks::Caller};
+use crate::simulator::{config::value, handle::SimulatorError, rate::Rate, tls};
 
 /// The HTTP side of a simulator.
 #[derive(Debug)]
@@ -26,8 +21,7 @@ pub(in crate::simulator) struct Front {
     /// One permit for each callback on its way.
     pub(super) callbacks: Arc<Semaphore>,
     callbacks_max: usize,
-    /// Never follows a redirect, and trusts the configured roots only.
-    pub(super) client: reqwest::Client,
+    pub(super) caller: Caller,
     /// Where callbacks really go.
     pub(super) origin: Option<Url>,
 }
@@ -47,19 +41,10 @@ impl Front {
     pub(in crate::simulator) fn new(
         config: &HttpConfig,
         addresses: BTreeMap<Interface, SocketAddr>,
+        caller: Caller,
     ) -> Result<Front, SimulatorError> {
         let acceptor = config.tls.as_ref().map(tls::http_acceptor).transpose()?.map(Acceptor);
         let callbacks = &config.callbacks;
-        let mut trust = tls::client_config(callbacks.roots.as_deref())?;
-        trust.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_millis(callbacks.answer_within_ms))
-            // Without a provider of the whole process, reqwest builds no client but one that brings its TLS along.
-            .tls_backend_preconfigured(trust)
-            .build()
-            .map_err(|error| TlsError::Unusable(error.to_string()))?;
         let origin = match &callbacks.origin {
             None => None,
             Some(text) => Some(Url::parse(text).map_err(|error| value("http.callbacks.origin", error))?),
@@ -72,7 +57,7 @@ impl Front {
             connections_max: config.limits.connections_max,
             callbacks: Arc::new(Semaphore::new(config.limits.callbacks_max)),
             callbacks_max: config.limits.callbacks_max,
-            client,
+            caller,
             origin,
         })
     }

@@ -13,6 +13,7 @@ mod cis;
 mod config;
 mod desk;
 mod digest;
+mod door;
 mod facts;
 mod failure;
 mod form;
@@ -34,10 +35,13 @@ use axum::{Router, extract::State, middleware, response::Response};
 
 use super::shared::Shared;
 
+pub use callbacks::CallbackTry;
+pub(super) use callbacks::Caller;
 pub use config::{
     Answers, CallbackConfig, CamaraConfig, CisConfig, Digest, DuplicateAs, ExpiredAs, FactsConfig, HttpConfig,
     HttpLimits, HttpTls, OneApiConfig,
 };
+pub use door::{Door, NoAnswer};
 pub use facts::{ContractType, SubscriberFacts};
 pub(super) use front::Front;
 pub use interface::{Interface, Operation};

@@ -44,6 +44,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Returns once it is reset.
+    pub(super) async fn is_reset(&self) {
+        self.end.cancelled().await;
+    }
+
     /// Resets the connection (RST), whatever else is asked on it. Never returns: nothing is answered any more.
     pub(super) async fn reset(&self) -> ! {
         self.reset.store(true, Ordering::Relaxed);

@@ -13,12 +13,15 @@ use super::{
     link,
     places::{LinkPlacesConfig, Places, PlacesConfig, ReserveError, Slot},
 };
-use crate::smpp::{
-    encode::EncodeError,
-    metering::{self, PoolMetering},
-    pdu::{Bind, QuerySm},
-    session::{DoubtCause, QueryOutcome, SessionConfig, Unwritten},
-    tap::Tap,
+use crate::{
+    process,
+    smpp::{
+        encode::EncodeError,
+        metering::{self, PoolMetering},
+        pdu::{Bind, QuerySm},
+        session::{DoubtCause, QueryOutcome, SessionConfig, Unwritten},
+        tap::Tap,
+    },
 };
 
 /// How often the gauges of a pool are set.
@@ -76,9 +79,9 @@ impl Pool {
         let places =
             PlacesConfig { tps: config.tps, breaker: config.breaker, waiting_max: config.waiting_max, links: places };
         let places = Arc::new(Places::new(places));
-        tokio::spawn(Arc::clone(&places).keep_time());
+        process::spawn(Arc::clone(&places).keep_time());
         if let Some(first) = config.links.first() {
-            tokio::spawn(measure(PoolMetering::new(&first.session.carrier), Arc::downgrade(&places)));
+            process::spawn(measure(PoolMetering::new(&first.session.carrier), Arc::downgrade(&places)));
         }
         let mut links = Vec::new();
         for (index, (link, to_do)) in config.links.into_iter().zip(to_do).enumerate() {
@@ -89,7 +92,7 @@ impl Pool {
             let seat = link::Seat { places: Arc::clone(&places), index };
             let (events, tap) = (events.clone(), config.tap.clone());
             let ends = link::Ends { commands: to_do, control: controlled, state, events, tap };
-            tokio::spawn(link::Task::new(link, config.events_max, seat, ends).run());
+            process::spawn(link::Task::new(link, config.events_max, seat, ends).run());
             links.push(LinkFace { name, session, control, state: watched });
         }
         Ok((Pool(Arc::new(Face { places, links, tap: config.tap })), receiver))

@@ -3,14 +3,16 @@
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{ClientConfig, pki_types::ServerName},
 };
 
-use crate::tls::{TlsError, TlsMaterials, client_config, server_name};
+use crate::{
+    process::Connection,
+    tls::{TlsError, TlsMaterials, client_config, server_name},
+};
 
 /// TLS for links. Clones share it: certificates that are replaced are used from the next connection on, and connections that
 /// are up stay up.
@@ -41,7 +43,7 @@ impl Tls {
         Ok(())
     }
 
-    pub(super) async fn connect(self, stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, TlsError> {
+    pub(super) async fn connect(self, stream: Connection, host: &str) -> Result<TlsStream<Connection>, TlsError> {
         let server_name = self.server_name.map_or_else(|| server_name(host), Ok)?;
         let connecting = TlsConnector::from(self.config.load_full()).connect(server_name, stream);
         connecting.await.map_err(|error| TlsError::Handshake(error.to_string()))

@@ -36,6 +36,9 @@ pub(super) async fn an_mo_is_kept_once_within_the_window(store: Store) {
     let waiting: Vec<_> = store.unanswered_mos(9).await.unwrap().into_iter().map(|mo| mo.id).collect();
     assert_eq!(waiting, [1, 2, 4, 5].map(reference));
     assert_eq!(store.unanswered_mos(1).await.unwrap(), [first]);
+    // A clock that goes back by less than the window knows it; by more, and somebody writes anew.
+    assert_eq!(commit(&store, Write::KeepMo(mo(6, "1235", 31))).await, Outcome::MoKnown { id: reference(5) });
+    assert_eq!(commit(&store, Write::KeepMo(mo(6, "1235", 29))).await, Outcome::MoKept);
 }
 
 pub(super) async fn an_answer_and_its_messages_are_written_once(store: Store) {

@@ -1,5 +1,7 @@
 //! The model of the real stores: the same answers from plain maps, nothing durable, no thread and no wait.
 
+#[cfg(test)]
+pub(crate) mod fate;
 mod known;
 mod reads;
 mod writes;
@@ -35,6 +37,11 @@ impl Memory {
 
     /// Judges every write against the state before the batch, then applies them all: a refusal leaves no trace.
     pub(super) async fn commit(&self, batch: Vec<Write>) -> (Vec<Write>, Result<Vec<Outcome>, StoreError>) {
+        #[cfg(test)]
+        if let Some(attendant) = self.attendant() {
+            let result = self.commit_attended(&*attendant, &batch).await;
+            return (batch, result);
+        }
         let result = self.state().commit(&batch);
         (batch, result)
     }
@@ -78,6 +85,8 @@ struct State {
     homes: BTreeMap<Msisdn, Home>,
     breaks: Vec<StoredBreak>,
     commits_to_fail: u32,
+    #[cfg(test)]
+    attendant: Option<Arc<dyn fate::Attendant>>,
     closed: bool,
 }
 

@@ -160,6 +160,7 @@ impl State {
     fn judge_mo(&self, message: &IncomingSms) -> Result<Outcome, StoreError> {
         if let Some((id, kept_at)) = self.fingerprints.get(&message.fingerprint)
             && *kept_at > message.same_since
+            && *kept_at < message.same_until()
         {
             return Ok(Outcome::MoKnown { id: *id });
         }

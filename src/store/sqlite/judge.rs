@@ -124,6 +124,7 @@ struct MoGuard<'a> {
     i: usize,
     fingerprint: Hex<'a>,
     same_since: i64,
+    same_until: i64,
 }
 
 #[derive(Serialize)]
@@ -155,9 +156,9 @@ impl<'a> Guards<'a> {
                 self.add_key(i, guard);
                 self.answers.extend(mo.iter().map(|answer| AnswerGuard { i, mo: answer.mo }));
             }
-            Write::KeepMo(IncomingSms { fingerprint, same_since, part, msisdn, .. }) => {
+            Write::KeepMo(sms @ IncomingSms { fingerprint, same_since, part, msisdn, .. }) => {
                 let (fingerprint, same_since) = (Hex(fingerprint), same_since.unix_ms());
-                self.mos.push(MoGuard { i, fingerprint, same_since });
+                self.mos.push(MoGuard { i, fingerprint, same_since, same_until: sms.same_until().unix_ms() });
                 self.parts.extend(part.map(|_| PartGuard { i, msisdn: msisdn.e164(), same_since }));
             }
             Write::JoinParts(joined) => self.answers.extend(joined.parts.iter().map(|mo| AnswerGuard { i, mo: *mo })),
@@ -235,7 +236,8 @@ const KNOWN_MOS: &str = "
 SELECT asked.value->>'i', kept.mo
 FROM jsonb_each(?1) AS asked
 CROSS JOIN mo_fingerprints AS kept ON kept.fingerprint = unhex(asked.value->>'fingerprint')
-                                  AND kept.received_at > asked.value->>'same_since'";
+                                  AND kept.received_at > asked.value->>'same_since'
+                                  AND kept.received_at < asked.value->>'same_until'";
 
 const PARTS_BESIDE: &str = "
 SELECT asked.value->>'i', kept.answered_at, kept.id, kept.carrier, kept.msisdn, kept.destination, kept.text,

@@ -1,33 +1,29 @@
 //! From an address to a stream of bytes.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use tokio::{net::TcpStream, time};
+use tokio::time;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::super::{DownWhy, Endpoint, Tls};
+use crate::process::{self, Connection};
 
 /// A connection, in the clear or in TLS.
-pub type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+pub type Stream = Either<Connection, TlsStream<Connection>>;
 
 /// Connects, within a time that covers name resolution and TLS.
 ///
 /// Errors: nobody is there, or not in time; the certificate is not what we trust.
 pub async fn connect(endpoint: Endpoint, tls: Option<Tls>, within: Duration) -> Result<Stream, DownWhy> {
     let connecting = async {
-        let stream = tcp(&endpoint).await.map_err(|error| DownWhy::Connect(error.to_string()))?;
+        let stream = process::connect(&endpoint.host, endpoint.port)
+            .await
+            .map_err(|error| DownWhy::Connect(error.to_string()))?;
         Ok(match tls {
             None => Either::Left(stream),
             Some(tls) => Either::Right(tls.connect(stream, &endpoint.host).await?),
         })
     };
     time::timeout(within, connecting).await.unwrap_or(Err(DownWhy::ConnectTimeout(within)))
-}
-
-async fn tcp(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((&*endpoint.host, endpoint.port)).await?;
-    // PDUs are gathered before they are written; waiting for more to gather would only delay them.
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

@@ -1,7 +1,7 @@
 //! The task that owns the link: it connects, serves one session after the other, and waits in between.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     future::Future,
     pin::pin,
     sync::Arc,
@@ -23,10 +23,13 @@ use super::{
     backoff::Backoff,
     connect::connect,
 };
-use crate::smpp::{
-    metering::LinkMetering,
-    session::{QueryOutcome, SubmitOutcome, Unwritten},
-    tap::Tap,
+use crate::{
+    process,
+    smpp::{
+        metering::LinkMetering,
+        session::{QueryOutcome, SubmitOutcome, Unwritten},
+        tap::Tap,
+    },
 };
 
 /// How long the last bytes of a session may take, and the last events of a link.
@@ -86,8 +89,8 @@ pub(in crate::smpp::pool) struct Task {
     pub(super) events_max: usize,
     /// Which of the endpoints it is with.
     endpoint: usize,
-    pub(super) submits: HashMap<u32, (oneshot::Sender<SubmitOutcome>, Slot)>,
-    pub(super) queries: HashMap<u32, (oneshot::Sender<QueryOutcome>, Slot)>,
+    pub(super) submits: BTreeMap<u32, (oneshot::Sender<SubmitOutcome>, Slot)>,
+    pub(super) queries: BTreeMap<u32, (oneshot::Sender<QueryOutcome>, Slot)>,
     pub(super) session_number: u64,
     pub(super) bound_at: Option<Instant>,
     /// Nobody holds a handle any more: end as if asked to.
@@ -108,8 +111,8 @@ impl Task {
             backlog: VecDeque::new(),
             events_max: events_max.max(1),
             endpoint: 0,
-            submits: HashMap::new(),
-            queries: HashMap::new(),
+            submits: BTreeMap::new(),
+            queries: BTreeMap::new(),
             session_number: 0,
             bound_at: None,
             handles_gone: false,
@@ -132,7 +135,7 @@ impl Task {
                 break;
             }
             let up_for = self.bound_at.take().map_or(Duration::ZERO, |at| now().saturating_duration_since(at));
-            let retry_in = backoff.wait(&why, up_for, |most| rand::random_range(Duration::ZERO..=most));
+            let retry_in = backoff.wait(&why, up_for, |most| process::random_range(Duration::ZERO..=most));
             self.tell_down(why, retry_in);
             self.endpoint += 1;
             if self.meanwhile(time::sleep(retry_in)).await.is_none() {
@@ -158,6 +161,7 @@ impl Task {
             }
             self.hand_over();
             let command = tokio::select! {
+                biased;
                 changed = self.ends.control.changed() => {
                     self.handles_gone |= changed.is_err();
                     None
