@@ -6,12 +6,15 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 SHIM_SOURCE = Path(__file__).with_name("slow_sync.c")
 TMPFS_BYTES = 8 * 1024**3
 # What is left when a disk is full: what has its block already can still be written.
 PAGE = 4096
+# What failed for want of room may be noticed so much later.
+AFTER_FULL_SECONDS = 10
 
 
 class Disk:
@@ -23,7 +26,7 @@ class Disk:
         self.mounted = False
         self.shim = None
         self.delay = folder.parent / "sync-delay"
-        self.is_full = False
+        self.fillings, self.freed_at = 0, 0.0
 
     def prepare(self):
         self.folder.mkdir()
@@ -76,26 +79,35 @@ class Disk:
         finally:
             self.free(daemon)
 
+    def is_full(self):
+        """Whether it is, or was a moment ago."""
+        return self.fillings > 0 or time.monotonic() - self.freed_at < AFTER_FULL_SECONDS
+
     def fill(self, daemon):
+        """Until `free` is called as often."""
+        self.fillings += 1
         if self.mounted:
             statistics = os.statvfs(self.folder)
             used = (statistics.f_blocks - statistics.f_bfree) * statistics.f_frsize
-            self.is_full = self.resize(max(used, PAGE))
+            self.resize(max(used, PAGE))
         else:
             # The log of a write-ahead store is written over and over within its size; more it cannot be.
             sizes = [file.stat().st_size for file in self.folder.glob("*-wal")]
-            self.is_full = limit_files(daemon, max([PAGE * 16, *sizes]))
+            limit_files(daemon, max([PAGE * 16, *sizes]))
 
     def free(self, daemon):
+        self.fillings = max(0, self.fillings - 1)
+        if self.fillings:
+            return
+        self.freed_at = time.monotonic()
         if self.mounted:
             self.resize(TMPFS_BYTES)
         else:
             limit_files(daemon, resource.RLIM_INFINITY)
-        self.is_full = False
 
     def resize(self, size):
         command = ["mount", "-o", f"remount,size={size}", str(self.folder)]
-        return subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0
+        subprocess.run(command, stderr=subprocess.DEVNULL)
 
     def end(self):
         if self.mounted:
@@ -105,9 +117,8 @@ class Disk:
 
 def limit_files(daemon, size):
     if daemon.pid is None:
-        return False
+        return
     try:
         resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     except (OSError, ValueError):
-        return False
-    return True
+        pass
