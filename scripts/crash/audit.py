@@ -1,7 +1,7 @@
 """The audit: the carriers' own ledgers, our store, and what the outside world was told. It shares no code with the daemon."""
 
-import time
 import uuid
+from datetime import datetime
 
 from .promises import TAKEN, plain
 from .tickets import AMOUNT, CTI, PRIVATE, VEHICLE, BadTicket, from_text
@@ -21,6 +21,16 @@ class Findings:
 
     def is_clean(self):
         return not (self.double_charged or self.without or self.lost or self.problems)
+
+    def counts(self):
+        return {
+            "charges": self.charges,
+            "double_charged": len(self.double_charged),
+            "charged_without_ticket_or_refund": len(self.without),
+            "lost": len(self.lost),
+            "in_doubt": self.in_doubt,
+            "other_problems": len(self.problems),
+        }
 
     def lines(self):
         named = {
@@ -304,6 +314,7 @@ def at_rest(findings, books):
         findings.problems.append(f"{waiting} texts to passengers still wait")
 
 
-def moment(value):
-    """Milliseconds since 1970, of what the store's JSON has."""
-    return value if isinstance(value, int) else int(time.mktime(time.strptime(value, "%Y-%m-%dT%H:%M:%SZ")) * 1000)
+def moment(text):
+    """Milliseconds since 1970."""
+    form = "%Y-%m-%dT%H:%M:%S.%f%z" if "." in text else "%Y-%m-%dT%H:%M:%S%z"
+    return round(datetime.strptime(text, form).timestamp() * 1000)

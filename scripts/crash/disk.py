@@ -110,9 +110,15 @@ class Disk:
         subprocess.run(command, stderr=subprocess.DEVNULL)
 
     def end(self):
-        if self.mounted:
-            subprocess.run(["umount", "-l", str(self.folder)], stderr=subprocess.DEVNULL)
-            self.mounted = False
+        """The file system in memory goes; what is on it stays in the folder."""
+        if not self.mounted:
+            return
+        kept = self.folder.with_name("kept")
+        shutil.copytree(self.folder, kept)
+        subprocess.run(["umount", "-l", str(self.folder)], stderr=subprocess.DEVNULL)
+        self.mounted = False
+        self.folder.rmdir()
+        kept.rename(self.folder)
 
 
 def limit_files(daemon, size):

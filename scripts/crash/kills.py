@@ -13,7 +13,7 @@ IN_FLIGHT_WITHIN_SECONDS = 8
 # A kill point that is not reached in this time is missed, and the daemon is killed where it stands.
 POINT_WITHIN_SECONDS = 8
 STOP_WITHIN_SECONDS = 0.5
-WAYS = (("point", 45), ("any moment", 30), ("while starting", 12), ("while stopping", 8), ("with a full disk", 5))
+WAYS = (("point", 55), ("any moment", 22), ("while starting", 10), ("while stopping", 8), ("with a full disk", 5))
 FIRST_PASSES_MAX = 24
 
 

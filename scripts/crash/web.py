@@ -29,9 +29,7 @@ class Client:
         head = f"{method} {path} HTTP/1.1\r\n{self.fixed}{extra}content-length: {len(data)}\r\n\r\n"
         connection = None
         try:
-            connection = self.idle.pop() if self.idle else await asyncio.wait_for(
-                asyncio.open_connection(self.host, self.port), timeout
-            )
+            connection = self.kept() or await asyncio.wait_for(asyncio.open_connection(self.host, self.port), timeout)
             connection[1].write(head.encode() + data)
             status, fields, text = await asyncio.wait_for(read_answer(connection[0]), timeout)
         except (OSError, EOFError, ValueError, asyncio.TimeoutError, asyncio.LimitOverrunError) as error:
@@ -45,6 +43,15 @@ class Client:
         else:
             self.idle.append(connection)
         return status, json.loads(text) if text else None
+
+    def kept(self):
+        """A connection that was kept and that the other side has not closed meanwhile."""
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection[0].at_eof() and not connection[1].transport.is_closing():
+                return connection
+            discard(connection)
+        return None
 
     def forget(self):
         """Closes what is kept: the server is another process now."""
