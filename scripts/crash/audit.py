@@ -17,7 +17,7 @@ class Findings:
 
     def __init__(self):
         self.double_charged, self.without, self.lost, self.problems = [], [], [], []
-        self.charges = self.in_doubt = 0
+        self.charges = self.in_doubt = self.refunds_in_doubt = 0
 
     def is_clean(self):
         return not (self.double_charged or self.without or self.lost or self.problems)
@@ -89,6 +89,8 @@ def audit(books, carrier_books, promises, verifier):
     findings = Findings()
     findings.charges = len(books.charges)
     findings.in_doubt = sum(charge["state"] == "in_doubt" for charge in books.charges.values())
+    all_refunds = [refund for charge in books.charges.values() for refund in charge["body"]["refunds"]]
+    findings.refunds_in_doubt = sum(refund["state"] == "in_doubt" for refund in all_refunds)
     taken, refunds = carriers_view(carrier_books)
     charged_twice(findings, books, taken)
     with_ticket_or_refund(findings, books, taken)
@@ -284,17 +286,17 @@ def answers(findings, books, promises):
 def messages(findings, books, promises):
     kept = {}
     for mo in books.mos:
-        kept.setdefault((mo["carrier"], f"+{mo['msisdn']}"), []).append(mo)
+        if mo["part_number"] is None:
+            kept.setdefault((mo["carrier"], f"+{mo['msisdn']}", mo["text"]), []).append(mo)
     for carrier, msisdn, text, sent_at, acknowledged_at in promises.messages:
         # The same text again is the same message, if it comes soon enough.
-        begins = sent_at - MO_REPEAT_SECONDS * 1000 - ROUNDING_MS
-        if not any(
-            mo["text"] in text and begins <= mo["kept_at"] <= acknowledged_at + ROUNDING_MS for mo in kept.get((carrier, msisdn), ())
-        ):
-            findings.lost.append(f"{text!r} from {msisdn} was acknowledged by {acknowledged_at}, and was not kept")
+        begins, ends = sent_at - MO_REPEAT_SECONDS * 1000 - ROUNDING_MS, acknowledged_at + ROUNDING_MS
+        same = kept.get((carrier, msisdn, text), ())
+        if not any(mo["kept_at"] >= begins and mo["received_at"] <= ends for mo in same):
+            findings.lost.append(f"{text[:20]!r} from {msisdn} was acknowledged by {acknowledged_at}, and was not kept")
     for mo in books.mos:
         if mo["answered_at"] is None:
-            findings.lost.append(f"{mo['text']!r} from +{mo['msisdn']} ({mo['id']}) was never answered")
+            findings.lost.append(f"{mo['text'][:20]!r} from +{mo['msisdn']} ({mo['id']}) was never answered")
     by_reference = {}
     for message in books.messages:
         by_reference.setdefault(message["reference"], []).append(message)

@@ -14,7 +14,7 @@ IN_FLIGHT_WITHIN_SECONDS = 8
 POINT_WITHIN_SECONDS = 8
 STOP_WITHIN_SECONDS = 0.5
 WAYS = (("point", 55), ("any moment", 22), ("while starting", 10), ("while stopping", 8), ("with a full disk", 5))
-FIRST_PASSES_MAX = 24
+FIRST_PASSES_MAX = 12
 
 
 class Executioner:

@@ -211,7 +211,7 @@ class Load:
             if self.closing and dice.random() < 0.5 or dice.random() < 0.05:
                 return 503
             # Some are not sold: the passenger must be told.
-            if dice.random() < 0.9:
+            if dice.random() < 0.8:
                 data = posting["data"]
                 self.begin(self.sell(random.Random(dice.random()), data))
             return 204

@@ -34,13 +34,18 @@ class Verifier:
     """Knows the keys of a JWKS and nothing else."""
 
     def __init__(self, jwks):
-        self.keys = {}
+        self.keys, self.known = {}, {}
         for key in jwks["keys"]:
             raw = base64.urlsafe_b64decode(key["x"] + "=" * (-len(key["x"]) % 4))
             self.keys[hashlib.sha256(raw).digest()[:8]] = raw
 
     def claims(self, cose):
         """The claims of a ticket that is genuine. Raises BadTicket."""
+        if cose not in self.known:
+            self.known[cose] = self.verified(cose)
+        return self.known[cose]
+
+    def verified(self, cose):
         try:
             message, rest = decode(cose)
             for tag in (CWT_TAG, SIGN1_TAG):
@@ -128,16 +133,6 @@ def add(a, b):
     return e * f % P, g * h % P, f * g % P, e * h % P
 
 
-def times(number, point):
-    sum_ = (0, 1, 1, 0)
-    while number:
-        if number & 1:
-            sum_ = add(sum_, point)
-        point = add(point, point)
-        number >>= 1
-    return sum_
-
-
 def decompress(data):
     y = int.from_bytes(data, "little")
     sign, y = y >> 255, y & (2**255 - 1)
@@ -153,20 +148,23 @@ def decompress(data):
 
 
 BASE = decompress(bytes([0x58]) + bytes([0x66]) * 31)
-# Doublings of the base point and of each key, made once.
-DOUBLINGS = {}
+# Multiples of the base point and of each key, made once: for each octet of a number, the point that it stands for.
+MULTIPLES = {}
 
 
 def times_known(number, name, point):
-    doublings = DOUBLINGS.get(name)
-    if doublings is None:
-        doublings = DOUBLINGS[name] = [point]
-        while len(doublings) < 256:
-            doublings.append(add(doublings[-1], doublings[-1]))
+    if name not in MULTIPLES:
+        MULTIPLES[name] = tables = []
+        for _ in range(32):
+            table = [(0, 1, 1, 0)]
+            while len(table) < 256:
+                table.append(add(table[-1], point))
+            tables.append(table)
+            point = add(table[-1], point)
     sum_ = (0, 1, 1, 0)
-    for place, doubling in enumerate(doublings):
-        if number >> place & 1:
-            sum_ = add(sum_, doubling)
+    for octet, table in zip(number.to_bytes(32, "little"), MULTIPLES[name]):
+        if octet:
+            sum_ = add(sum_, table[octet])
     return sum_
 
 
