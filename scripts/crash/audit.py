@@ -92,7 +92,7 @@ def audit(books, carrier_books, promises, verifier):
     all_refunds = [refund for charge in books.charges.values() for refund in charge["body"]["refunds"]]
     findings.refunds_in_doubt = sum(refund["state"] == "in_doubt" for refund in all_refunds)
     taken, refunds = carriers_view(carrier_books)
-    charged_twice(findings, books, taken)
+    charged_twice(findings, books, taken, promises)
     with_ticket_or_refund(findings, books, taken)
     amounts(findings, books, taken, refunds)
     ledger(findings, books, taken)
@@ -107,10 +107,15 @@ def audit(books, carrier_books, promises, verifier):
 # --- Never twice --------------------------------------------------------------------------------------------------------------
 
 
-def charged_twice(findings, books, taken):
+def charged_twice(findings, books, taken, promises):
     for reference, of_it in taken.items():
         if len(of_it.paid_for_good()) > 1:
             findings.double_charged.append(f"{reference}: the carriers have {list(of_it.payments.items())}")
+    # M15: one key never buys twice.
+    for key, promise in promises.keys.items():
+        bought = [r for r in promise["references"] if r in taken and taken[r].paid_for_good()]
+        if len(bought) > 1:
+            findings.double_charged.append(f"key {key} was answered with {bought}, and the carriers took money for each: M15")
     # M13: the same number in the same vehicle does not pay again within the window.
     by_place = {}
     for reference, charge in books.charges.items():

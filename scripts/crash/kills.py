@@ -14,7 +14,10 @@ IN_FLIGHT_WITHIN_SECONDS = 8
 POINT_WITHIN_SECONDS = 8
 STOP_WITHIN_SECONDS = 0.5
 WAYS = (("point", 55), ("any moment", 22), ("while starting", 10), ("while stopping", 8), ("with a full disk", 5))
-FIRST_PASSES_MAX = 12
+# How often a point is passed before it kills is drawn up to a number that begins with this. A point that was missed is given less
+# the next time, and one that killed too soon for anything else to happen is given more.
+FIRST_PASSES_MAX, PASSES_MAX = 12, 400
+SOON_SECONDS = 2
 
 
 class Executioner:
@@ -25,7 +28,6 @@ class Executioner:
         self.in_flight, self.ways = [], {}
         self.hits = {point: 0 for point in points}
         self.missed = {point: 0 for point in points}
-        # How often a point is passed before it kills is drawn up to this; what was missed is tried with less.
         self.passes_max = {point: FIRST_PASSES_MAX for point in points}
         self.problems = []
 
@@ -110,6 +112,8 @@ class Executioner:
         daemon.operations.forget()
         if point is not None and daemon.was_killed_by_point():
             self.hits[point[0]] += 1
+            if time.monotonic() - daemon.started_at < SOON_SECONDS:
+                self.passes_max[point[0]] = min(2 * self.passes_max[point[0]], PASSES_MAX)
             self.note(f"{point[0]}, pass {point[1]}", "point")
             return True
         if way == "while stopping" and status == 0:

@@ -225,10 +225,17 @@ class Load:
 
     # --- The end --------------------------------------------------------------------------------------------------------
 
-    async def ask_all_again(self, workers=16):
-        """Every key once more, when nothing moves any more: the answer must be the same."""
-        keys = [(key, promise["wish"]) for key, promise in self.promises.keys.items()]
-        keys += [(key, wish) for wish, key in self.late_wishes if key not in self.promises.keys]
+    async def ask_late_wishes(self):
+        """Whoever had given up asks once more; what the daemon never heard of is bought now."""
+        await self.ask_each([(key, wish) for wish, key in self.late_wishes])
+
+    async def ask_all_again(self):
+        """Every key once more, when nothing moves any more: the answer must be the same. The keys that have none."""
+        keys = {key: promise["wish"] for key, promise in self.promises.keys.items()}
+        keys.update((key, wish) for wish, key in self.late_wishes)
+        return await self.ask_each(list(keys.items()))
+
+    async def ask_each(self, keys, workers=16):
         unanswered = []
 
         async def work():

@@ -63,6 +63,11 @@ def bought_twice(copies):
     )
 
 
+def key_that_bought_twice(copies):
+    key, reference = copies.promised()
+    copies.promises.keys[key]["references"].append(copies.charge(but=reference)["reference"])
+
+
 def without_ticket(copies):
     copies.forget("tickets", copies.charge()["reference"])
 
@@ -158,6 +163,7 @@ def answered_otherwise(copies):
 PLANTS = (
     ("double_charged", submitted_twice),
     ("double_charged", bought_twice),
+    ("double_charged", key_that_bought_twice),
     ("without", without_ticket),
     ("without", with_revoked_ticket),
     ("without", taken_and_rejected),

@@ -36,8 +36,9 @@ class Promises:
             # Told, and not promised: what it repeats may yet end without money, and then this key buys for itself.
             return
         told = {"reference": reference, "amount": charge["amount"]["minor"], "state": state if state in FINAL else None}
-        before = self.keys.setdefault(key, {"wish": wish, "told": told, "answers": 0})
-        before["answers"] += 1
+        before = self.keys.setdefault(key, {"wish": wish, "told": told, "references": []})
+        if reference not in before["references"]:
+            before["references"].append(reference)
         self.compare(key, before["told"], told)
         if before["told"]["state"] is None:
             before["told"]["state"] = told["state"]
