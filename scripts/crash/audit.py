@@ -143,9 +143,7 @@ def with_ticket_or_refund(findings, books, taken):
         if charge is None:
             findings.without.append(f"{reference}: {of_it.net} taken, and we know nothing of it")
             continue
-        state, ticket = charge["state"], books.tickets.get(reference)
-        if state == "charged" and (ticket is None or ticket["revoked_at"] is not None):
-            findings.without.append(f"{reference}: charged, and its ticket is {ticket and 'revoked'}")
+        state = charge["state"]
         if state in ("declined", "rejected", "processing", "awaiting_otp") and owed(charge) < of_it.net:
             findings.without.append(f"{reference}: {of_it.net} taken, and it is {state} with {owed(charge)} owed")
         if state in ("refunding", "refund_owed", "refunded") and given(charge) < charge["amount_minor"]:
@@ -154,7 +152,7 @@ def with_ticket_or_refund(findings, books, taken):
         ticket = books.tickets.get(reference)
         good = ticket is not None and ticket["revoked_at"] is None
         if charge["state"] == "charged" and not good:
-            findings.without.append(f"{reference}: charged in our books, without a good ticket")
+            findings.without.append(f"{reference}: charged, and its ticket is {'revoked' if ticket else 'not there'}")
         if charge["state"] != "charged" and good:
             findings.problems.append(f"{reference}: a good ticket, and it is {charge['state']}")
 
