@@ -30,7 +30,7 @@ fn writes(n: u64) -> [Write; 2] {
     let charge = Charge::new(
         reference(n, asked_at),
         order(n, asked_at),
-        Terms { ticket_deadline: asked_at.plus(Duration::from_secs(60)), late_success: LateSuccess::Refund },
+        Terms::new(asked_at.plus(Duration::from_secs(60)), LateSuccess::Refund),
     );
     let contract = Contract {
         in_flight_delay_ms: 30_000,
@@ -38,6 +38,7 @@ fn writes(n: u64) -> [Write; 2] {
         can_refund: true,
         replays_keys: false,
         reservation_ms: None,
+        fee: None,
     };
     let attempt = Event::OpenAttempt {
         carrier: "beeline".parse().unwrap(),

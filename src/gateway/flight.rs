@@ -105,7 +105,7 @@ impl Inner {
             let event = Event::OpenAttempt {
                 carrier: carrier.name().clone(),
                 wire_reference: carrier.wire_reference(reference, next_number),
-                contract: carrier.contract(),
+                contract: self.contract(carrier, self.now()),
             };
             match self.apply(reference, known.take(), event).await {
                 Ok(applied) => return Some((applied.charge, slot)),

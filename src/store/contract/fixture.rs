@@ -68,7 +68,7 @@ pub(in crate::store) fn charge_of(n: u8, subscriber: u8, bus: u8, second: u64) -
         extends: None,
         received_at: at(second),
     };
-    let terms = Terms { ticket_deadline: at(second + DEADLINE), late_success: LateSuccess::Refund };
+    let terms = Terms::new(at(second + DEADLINE), LateSuccess::Refund);
     Charge::new(reference(n), order, terms)
 }
 
@@ -110,8 +110,14 @@ pub(in crate::store) fn opening_with_slot(charge: &Charge) -> Opening {
 
 pub(in crate::store) fn open_attempt() -> Event {
     let queries = Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 });
-    let contract =
-        Contract { in_flight_delay_ms: 30_000, queries, can_refund: false, replays_keys: false, reservation_ms: None };
+    let contract = Contract {
+        in_flight_delay_ms: 30_000,
+        queries,
+        can_refund: false,
+        replays_keys: false,
+        reservation_ms: None,
+        fee: None,
+    };
     Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract }
 }
 

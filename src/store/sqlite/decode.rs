@@ -28,6 +28,12 @@ pub(super) fn reference(row: &SqliteRow, column: usize) -> Result<Reference, Sto
     bytes.try_into().map(Reference::from_bytes).map_err(|error| corrupt("references", &format!("{bytes:?}"), error))
 }
 
+/// Thirty-two bytes.
+pub(super) fn hash(row: &SqliteRow, column: usize, table: &'static str) -> Result<[u8; 32], StoreError> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|error| corrupt(table, &format!("{bytes:?}"), error))
+}
+
 /// Milliseconds since 1970.
 pub(super) fn moment(row: &SqliteRow, column: usize) -> Result<Timestamp, StoreError> {
     Ok(Timestamp::from_unix_ms(row.try_get(column)?))

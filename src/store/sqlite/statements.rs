@@ -4,6 +4,7 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
+    chain,
     rows::Rows,
     tables::SalesRow,
     writer::{write_bodies, write_set},
@@ -32,6 +33,7 @@ impl Rows<'_> {
         write_set(db, LEARN_CARRIER_IDS, &self.carrier_ids).await?;
         write_bodies(db, APPEND_JOURNAL, self.journal).await?;
         write_set(db, APPEND_LEDGER, &self.ledger).await?;
+        chain::append(db, self.digest).await?;
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
         write_set(db, REVOKE_TICKETS, &self.revoked).await?;
         write_set(db, ANSWER_MOS, &self.answered).await?;

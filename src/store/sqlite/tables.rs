@@ -34,10 +34,12 @@ impl<T> Default for WithBodies<T> {
 }
 
 impl<T> WithBodies<T> {
-    pub(super) fn push<B: Serialize>(&mut self, body: &B, row: impl FnOnce(Body) -> T) {
+    /// Gives back the body as it is written.
+    pub(super) fn push<B: Serialize>(&mut self, body: &B, row: impl FnOnce(Body) -> T) -> &[u8] {
         let before = self.bodies.len();
         serde_json::to_writer(&mut self.bodies, body).expect("bodies have text keys and finite numbers");
         self.rows.push(row(Body { body_at: before + 1, body_bytes: self.bodies.len() - before }));
+        &self.bodies[before..]
     }
 }
 
