@@ -14,9 +14,12 @@ use smsbusd::{
     passenger::Language,
     store::{
         JournalEntry, KeyGuard, NewCarrierId, Opening, OutgoingSms, Settlement, SlotChange, SlotClaim, StoredTicket,
-        Write,
+        Verbatim, Write,
     },
 };
+
+/// An answer over HTTP of the usual length.
+const WORDS: &str = "charge: HTTP 201\n{\"paymentId\":\"5e0d3f2a-7b1c-4f7e-9a67-3f2b8c1d9e4a\",\"paymentStatus\":\"succeeded\",\"paymentDate\":\"2026-03-01T07:30:00Z\",\"amountTransaction\":{\"paymentAmount\":{\"chargingInformation\":{\"amount\":80,\"currency\":\"KZT\"}}}}";
 
 const T0: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
 
@@ -69,9 +72,11 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
     let at = sent.order.received_at.plus(Duration::from_millis(400));
     let next = step(sent, paid.clone(), at).unwrap().next;
     let expires_at = at.plus(Duration::from_secs(5_400));
+    let verbatim = Verbatim::new(WORDS, [7; 16]);
     Settlement {
         from_version: sent.version,
-        journal: journal(Some(sent), &next, Some(paid)),
+        journal: JournalEntry { verbatim: Some(verbatim.digest()), ..journal(Some(sent), &next, Some(paid)) },
+        verbatim: Some(verbatim),
         carrier_id: Some(NewCarrierId { carrier: "beeline".parse().unwrap(), id, attempt: 1 }),
         entries: ledger::entries(Some(sent), &next),
         ticket: Some(StoredTicket {
@@ -128,6 +133,7 @@ fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>) -> Jou
         event,
         from: before.map(|charge| charge.state),
         to: after.state,
+        verbatim: None,
     }
 }
 

@@ -165,6 +165,7 @@ impl Inner {
                         event: Some(event),
                         from: Some(charge.state),
                         to: done.next.state,
+                        verbatim: None,
                     });
                     (done.next, done.effects)
                 }
@@ -242,5 +243,6 @@ fn opening_entry(charge: &Charge) -> JournalEntry {
         event: None,
         from: None,
         to: charge.state,
+        verbatim: None,
     }
 }

@@ -38,6 +38,8 @@ pub struct ChargeRecords {
     pub lines: Vec<Entry>,
     /// Whether it has a ticket, and if so whether that is revoked.
     pub ticket: Option<TicketStanding>,
+    /// The evidence whose words are kept and are not those that its journal entry has the digest of.
+    pub changed_words: Vec<String>,
 }
 
 /// Where a ticket stands.
@@ -111,6 +113,13 @@ pub enum Flaw {
         reference: Reference,
         /// What is wrong.
         why: &'static str,
+    },
+    /// What a carrier said was changed since.
+    Words {
+        /// The charge.
+        reference: Reference,
+        /// The id of the evidence.
+        evidence: String,
     },
     /// A row that cannot be read.
     Unreadable {
@@ -202,6 +211,9 @@ impl Audit {
         self.balance(records);
         self.agreement(records);
         let (reference, state) = (records.charge.reference, records.charge.state);
+        for evidence in &records.changed_words {
+            self.flaw(Flaw::Words { reference, evidence: evidence.clone() });
+        }
         let why = match (state, records.ticket) {
             (State::Charged, None) => "charged, and there is no ticket",
             (State::Charged, Some(TicketStanding::Revoked)) => "charged, and the ticket is revoked",
@@ -310,6 +322,9 @@ impl fmt::Display for Flaw {
             }
             Flaw::Journal { reference, why } => write!(f, "charge {reference}: {why}"),
             Flaw::Ticket { reference, why } => write!(f, "charge {reference}: {why}"),
+            Flaw::Words { reference, evidence } => {
+                write!(f, "charge {reference}: the words of evidence {evidence:?} are not what was written")
+            }
             Flaw::Unreadable { what } => f.write_str(what),
             Flaw::Root { found: DailyRoot { day, root } } => write!(
                 f,

@@ -1,7 +1,7 @@
 use super::{
     Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, Memory, Outcome,
     Owner, ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
-    StoredTicket, TicketFilter, Write, overlap, sqlite,
+    StoredTicket, TicketFilter, Verbatim, Write, overlap, sqlite,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -287,6 +287,12 @@ impl Store {
     /// The journal of a charge, in order.
     pub async fn journal(&self, reference: Reference) -> Result<Vec<JournalEntry>, StoreError> {
         each!(self, backend => backend.journal(reference).await)
+    }
+
+    /// What the carrier said of a charge, word for word, each under the [`evidence_id`](JournalEntry::evidence_id) of its journal
+    /// entry, in no order. What was erased is not there.
+    pub async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
+        each!(self, backend => backend.words(reference).await)
     }
 
     /// The sum of every account. They add up to zero per currency.

@@ -14,7 +14,7 @@ use crate::{
     passenger::Language,
     store::{
         IncomingSms, JournalEntry, KeyGuard, MoKind, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt,
-        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Write,
+        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Verbatim, Write,
     },
     transit::VehicleCode,
 };
@@ -84,6 +84,7 @@ pub(in crate::store) fn opening(charge: &Charge) -> Opening {
         event: None,
         from: None,
         to: charge.state,
+        verbatim: None,
     };
     Opening {
         charge: charge.clone(),
@@ -168,7 +169,9 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
             event: Some(event),
             from: Some(charge.state),
             to: next.state,
+            verbatim: None,
         },
+        verbatim: None,
         carrier_id,
         entries: ledger::entries(Some(charge), &next),
         ticket: done.effects.contains(&Effect::IssueTicket).then(|| ticket(&next, second)),
@@ -178,6 +181,13 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
         breaks: breaks.collect(),
         charge: next,
     }
+}
+
+pub(in crate::store) fn with_words(mut settlement: Settlement, words: &str) -> Settlement {
+    let verbatim = Verbatim::new(words, [3; 16]);
+    settlement.journal.verbatim = Some(verbatim.digest());
+    settlement.verbatim = Some(verbatim);
+    settlement
 }
 
 pub(in crate::store) fn ticket(charge: &Charge, second: u64) -> StoredTicket {

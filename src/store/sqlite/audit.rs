@@ -151,7 +151,13 @@ async fn charges(db: &mut SqliteConnection, audit: &mut Audit) -> Result<(), Sto
         for row in &page {
             match decode::body::<Charge>(row, 1, "charges") {
                 Ok(charge) => {
-                    let empty = ChargeRecords { charge, journal: Vec::new(), lines: Vec::new(), ticket: None };
+                    let empty = ChargeRecords {
+                        charge,
+                        journal: Vec::new(),
+                        lines: Vec::new(),
+                        ticket: None,
+                        changed_words: Vec::new(),
+                    };
                     records.insert(decode::reference(row, 0)?, empty);
                 }
                 Err(error) => audit.unreadable(error.to_string()),
@@ -170,11 +176,15 @@ async fn gather(
     let references: Vec<Reference> = records.keys().copied().collect();
     let journal = "SELECT journal.reference, body FROM jsonb_each(?1) AS wanted
          CROSS JOIN journal INDEXED BY journal_by_reference ON journal.reference = unhex(wanted.value, '-') ORDER BY seq";
+    let mut digests: BTreeMap<(Reference, String), String> = BTreeMap::new();
     for row in select_set(db, journal, &references).await? {
         match decode::body::<JournalEntry>(&row, 1, "journal") {
             Ok(entry) => {
-                let of = records.get_mut(&decode::reference(&row, 0)?);
-                of.into_iter().for_each(|of| of.journal.push((entry.version, entry.to)));
+                let reference = decode::reference(&row, 0)?;
+                if let (Some(id), Some(digest)) = (entry.evidence_id(), &entry.verbatim) {
+                    digests.insert((reference, id.to_owned()), digest.clone());
+                }
+                records.get_mut(&reference).into_iter().for_each(|of| of.journal.push((entry.version, entry.to)));
             }
             Err(error) => audit.unreadable(error.to_string()),
         }
@@ -190,6 +200,15 @@ async fn gather(
     for row in select_set(db, tickets, &references).await? {
         let standing = if row.try_get(1)? { TicketStanding::Revoked } else { TicketStanding::Good };
         records.get_mut(&decode::reference(&row, 0)?).into_iter().for_each(|of| of.ticket = Some(standing));
+    }
+    let words = "SELECT evidence.reference, id, words, salt FROM jsonb_each(?1) AS wanted
+         CROSS JOIN evidence ON evidence.reference = unhex(wanted.value, '-') WHERE words IS NOT NULL";
+    for row in select_set(db, words, &references).await? {
+        let (reference, id): (_, String) = (decode::reference(&row, 0)?, row.try_get(1)?);
+        let verbatim = decode::verbatim(&row, 2)?;
+        if digests.get(&(reference, id.clone())) != Some(&verbatim.digest()) {
+            records.get_mut(&reference).into_iter().for_each(|of| of.changed_words.push(id.clone()));
+        }
     }
     Ok(())
 }

@@ -125,7 +125,8 @@ impl<'a> Rows<'a> {
         let (reference, at) = (charge.reference, settlement.journal.at);
         add_settlement(&mut self.sales, settlement);
         self.changed.push(charge, |body| ChangedRow::new(settlement.from_version, charge, body));
-        self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow { reference, id }));
+        let verbatim = settlement.verbatim.as_ref();
+        self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow::new(reference, id, verbatim)));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));
         self.carrier_ids.extend(settlement.carrier_id.iter().map(|new| CarrierIdRow {
             carrier: new.carrier.as_str(),

@@ -126,8 +126,8 @@ WHERE true
 ON CONFLICT (reference, number) DO UPDATE SET state = excluded.state WHERE state <> excluded.state";
 
 const COUNT_EVIDENCE: &str = "
-INSERT INTO evidence (reference, id)
-SELECT unhex(value->>'reference', '-'), value->>'id' FROM jsonb_each(?1)";
+INSERT INTO evidence (reference, id, words, salt)
+SELECT unhex(value->>'reference', '-'), value->>'id', value->>'words', unhex(value->>'salt') FROM jsonb_each(?1)";
 
 const LEARN_CARRIER_IDS: &str = "
 INSERT INTO carrier_ids (carrier, id, reference, attempt)

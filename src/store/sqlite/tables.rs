@@ -9,7 +9,9 @@ use crate::{
     ledger::{Account, Entry},
     msisdn::Msisdn,
     passenger::Language,
-    store::{IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, sales::SalesChanges},
+    store::{
+        IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, Verbatim, sales::SalesChanges,
+    },
     transit::VehicleCode,
 };
 
@@ -191,8 +193,17 @@ impl<'a> AttemptRow<'a> {
 
 #[derive(Serialize)]
 pub(super) struct EvidenceRow<'a> {
-    pub(super) reference: Reference,
-    pub(super) id: &'a str,
+    reference: Reference,
+    id: &'a str,
+    words: Option<&'a str>,
+    salt: Option<Hex<'a>>,
+}
+
+impl<'a> EvidenceRow<'a> {
+    pub(super) fn new(reference: Reference, id: &'a str, verbatim: Option<&'a Verbatim>) -> EvidenceRow<'a> {
+        let words = verbatim.map(|verbatim| verbatim.words.as_str());
+        EvidenceRow { reference, id, words, salt: verbatim.map(|verbatim| Hex(&verbatim.salt)) }
+    }
 }
 
 #[derive(Serialize)]

@@ -12,7 +12,8 @@ use crate::{
     store::{
         Store, Write,
         contract::fixture::{
-            accepted, charge_at, doubtful, open_attempt, opening, paid, reference, run, settlement, turned_down,
+            accepted, charge_at, commit, doubtful, open_attempt, opening, paid, reference, run, settlement,
+            turned_down, with_words,
         },
     },
 };
@@ -29,7 +30,8 @@ impl Books {
     async fn written() -> Books {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&url(&folder)).await.expect("a store");
-        run(&store, charge_at(1, 0), [(1, open_attempt()), (2, accepted("e1", "id1")), (3, paid("e2"))]).await;
+        let charge = run(&store, charge_at(1, 0), [(1, open_attempt()), (2, accepted("e1", "id1"))]).await;
+        commit(&store, Write::Settle(Box::new(with_words(settlement(&charge, paid("e2"), 3), "stat:DELIVRD")))).await;
         run(&store, charge_at(2, 0), [(1, open_attempt()), (2, turned_down("e1"))]).await;
         run(&store, charge_at(3, 0), [(1, open_attempt()), (2, doubtful("e1"))]).await;
         let refund = Event::RequestRefund { refund: Reference::from_bytes([9; 16]), amount: Money::kzt(8_000) };
@@ -176,6 +178,25 @@ async fn a_lost_ticket_and_one_that_should_be_revoked_are_found() {
         Books::written().await.flaws_after("UPDATE tickets SET revoked_at = NULL WHERE revoked_at IS NOT NULL").await;
     let why = "not charged or given back, and the ticket is good";
     assert_eq!(flaws, [Flaw::Ticket { reference: reference(4), why }]);
+}
+
+#[tokio::test]
+async fn words_that_were_changed_are_found_and_words_that_were_erased_are_not_missed() {
+    let changed = "UPDATE evidence SET words = words || '!' WHERE words IS NOT NULL";
+    let flaws = Books::written().await.flaws_after(changed).await;
+    assert_eq!(flaws, [Flaw::Words { reference: reference(1), evidence: "e2".into() }]);
+    let books = Books::written().await;
+    let mut raw = books.raw().await;
+    for refused in
+        ["UPDATE evidence SET words = 'id:1 stat:DELIVRD'", "UPDATE evidence SET id = 'e9'", "DELETE FROM evidence"]
+    {
+        let error = sqlx::query(refused).execute(&mut raw).await.expect_err("refused").to_string();
+        assert!(error.contains("evidence"), "{error}");
+    }
+    let erased = sqlx::query("UPDATE evidence SET words = NULL, salt = NULL WHERE words IS NOT NULL");
+    assert_eq!(erased.execute(&mut raw).await.expect("erased").rows_affected(), 1);
+    assert_eq!(books.check().await.flaws, []);
+    assert_eq!(books.store.words(reference(1)).await.expect("readable"), []);
 }
 
 #[tokio::test]
