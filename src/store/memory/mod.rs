@@ -7,13 +7,13 @@ mod reads;
 mod writes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
-    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Write,
-    sales::SalesChanges,
+    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket,
+    Verbatim, Write, sales::SalesChanges,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
