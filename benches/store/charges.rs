@@ -38,6 +38,8 @@ fn writes(n: u64) -> [Write; 2] {
         can_refund: true,
         replays_keys: false,
         reservation_ms: None,
+        queries_by_carrier_id: true,
+        queries_refunds: false,
     };
     let attempt = Event::OpenAttempt {
         carrier: "beeline".parse().unwrap(),

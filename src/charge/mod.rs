@@ -11,6 +11,7 @@ mod effect;
 mod event;
 mod evidence;
 mod home;
+mod illegal;
 mod order;
 mod reason;
 mod refund;
@@ -29,10 +30,11 @@ pub use effect::{Break, Effect, Notice};
 pub use event::Event;
 pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry, Validation};
 pub use home::{Home, HomeSource};
+pub use illegal::Illegal;
 pub use order::{CarrierName, CarrierNameError, Channel, Extends, LateSuccess, Order, Reference, Terms, Trip};
 pub use reason::Reason;
-pub use refund::{REFUND_TRIES_MAX, Refund, RefundState};
-pub use step::{Illegal, Step, step};
+pub use refund::{OwedBecause, REFUND_TRIES_MAX, Refund, RefundState};
+pub use step::{Step, step};
 
 use serde::{Deserialize, Serialize};
 

@@ -40,7 +40,7 @@ pub enum ApplyError {
     /// The store failed; the same event may be applied again.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The ticket could not be made; the same event may be applied again.
+    /// The ticket could not be made yet; the same event may be applied again.
     #[error(transparent)]
     Ticketing(#[from] TicketingError),
     /// Others kept changing the charge.
@@ -71,7 +71,7 @@ impl Inner {
         event: Event,
     ) -> Result<Applied, ApplyError> {
         let _turn = self.charge_locks.lock(reference).await;
-        let mut known = known;
+        let (mut known, mut event) = (known, event);
         for _ in 0..STALE_MAX {
             let charge = match known.take() {
                 Some(charge) => charge,
@@ -81,7 +81,16 @@ impl Inner {
             if done.next.version == charge.version {
                 return Ok(Applied { charge, effects: Vec::new() });
             }
-            let settlement = self.settlement(&charge, done.next, &event, &done.effects).await?;
+            let settlement = match self.settlement(&charge, done.next, &event, &done.effects).await {
+                Ok(settlement) => settlement,
+                Err(ApplyError::Ticketing(error)) if self.gives_up_ticket(&charge, &error) => {
+                    warn!(charge = %reference, %error, "no ticket can be made; the money goes back");
+                    event = event.without_ticket();
+                    known = Some(charge);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             match self.writer.write(Write::Settle(Box::new(settlement.clone()))).await? {
                 Outcome::Settled { parked } => {
                     self.after_commit(&charge, &settlement, &parked);
@@ -96,6 +105,12 @@ impl Inner {
             }
         }
         Err(ApplyError::Contended(reference))
+    }
+
+    /// Whether the money goes back because there will be no ticket for it: it can never be made, or not in time (M11).
+    fn gives_up_ticket(&self, charge: &Charge, error: &TicketingError) -> bool {
+        let is_of_store = matches!(error, TicketingError::Store(_));
+        error.is_for_good() || (!is_of_store && self.now() > charge.terms.ticket_deadline)
     }
 
     /// Applies an event that must not be lost, however long the store or the ticketing fails. Gives up only when the event

@@ -37,8 +37,8 @@ mod watch;
 mod webhook;
 
 pub use apply::{Applied, ApplyError};
-pub use asked::{RefundError, Resolution};
-pub use config::GatewayConfig;
+pub use asked::{RefundError, RefundOutcome, RefundResolution, Resolution};
+pub use config::{GatewayConfig, RefundTexts};
 pub use handle::{Books, Gateway, Parts, StartError, missing_tariffs};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};

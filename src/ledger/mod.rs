@@ -30,6 +30,8 @@ pub enum Account {
     Refunds(String),
     /// What passengers are still to get back.
     RefundsOwed,
+    /// What was paid back to passengers by bank or in cash, because the carrier did not: the carrier still owes it to us.
+    RefundsPaidOut,
 }
 
 impl fmt::Display for Account {
@@ -40,6 +42,7 @@ impl fmt::Display for Account {
             Account::InDoubtSuspense => f.write_str("in_doubt_suspense"),
             Account::Refunds(agency) => write!(f, "refunds:{agency}"),
             Account::RefundsOwed => f.write_str("refunds_owed"),
+            Account::RefundsPaidOut => f.write_str("refunds_paid_out"),
         }
     }
 }
@@ -61,6 +64,7 @@ impl TryFrom<String> for Account {
             ("refunds", agency) if !agency.is_empty() => Ok(Account::Refunds(agency.into())),
             ("in_doubt_suspense", "") => Ok(Account::InDoubtSuspense),
             ("refunds_owed", "") => Ok(Account::RefundsOwed),
+            ("refunds_paid_out", "") => Ok(Account::RefundsPaidOut),
             _ => Err(format!("{text:?} is not an account")),
         }
     }
@@ -138,6 +142,7 @@ pub fn position(charge: &Charge) -> Vec<(Account, i64)> {
         }
         match refund.state {
             RefundState::Done => add(&mut position, carrier, -minor),
+            RefundState::PaidOut => add(&mut position, Account::RefundsPaidOut, -minor),
             _ => add(&mut position, Account::RefundsOwed, -minor),
         }
     }

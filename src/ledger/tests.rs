@@ -16,8 +16,15 @@ fn charge() -> Charge {
 }
 
 fn open() -> Event {
-    let contract =
-        Contract { in_flight_delay_ms: 0, queries: None, can_refund: true, replays_keys: false, reservation_ms: None };
+    let contract = Contract {
+        in_flight_delay_ms: 0,
+        queries: None,
+        queries_by_carrier_id: false,
+        queries_refunds: true,
+        can_refund: true,
+        replays_keys: false,
+        reservation_ms: None,
+    };
     Event::OpenAttempt { carrier: "beeline".parse().expect("a name"), wire_reference: "1".into(), contract }
 }
 

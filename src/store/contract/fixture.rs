@@ -110,8 +110,15 @@ pub(in crate::store) fn opening_with_slot(charge: &Charge) -> Opening {
 
 pub(in crate::store) fn open_attempt() -> Event {
     let queries = Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 });
-    let contract =
-        Contract { in_flight_delay_ms: 30_000, queries, can_refund: false, replays_keys: false, reservation_ms: None };
+    let contract = Contract {
+        in_flight_delay_ms: 30_000,
+        queries,
+        queries_by_carrier_id: false,
+        queries_refunds: true,
+        can_refund: false,
+        replays_keys: false,
+        reservation_ms: None,
+    };
     Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract }
 }
 
