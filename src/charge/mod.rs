@@ -172,6 +172,12 @@ impl Charge {
         self.state == State::Processing && self.undecided_attempt().is_none()
     }
 
+    /// The carrier that took the money of this refund.
+    pub fn carrier_of(&self, refund: &Refund) -> Option<&CarrierName> {
+        let attempt = refund.attempt.map_or(self.last_attempt(), |number| self.attempt(number));
+        attempt.map(|attempt| &attempt.carrier)
+    }
+
     /// What went back to the passenger or is promised to, of what this charge took.
     pub fn refunded_amount(&self) -> Money {
         let minor =

@@ -3,6 +3,7 @@
 mod decode;
 mod judge;
 mod known;
+mod outstanding;
 mod reads;
 mod rows;
 mod statements;
