@@ -42,6 +42,8 @@ fn writes(n: u64) -> [Write; 2] {
         replays_keys: false,
         reservation_ms: None,
         fee: None,
+        queries_by_carrier_id: true,
+        queries_refunds: false,
     };
     let attempt = Event::OpenAttempt {
         carrier: "beeline".parse().unwrap(),

@@ -15,8 +15,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig, backlog::Backlog, outbox::Outbox, sales::SalesBook,
-    striped::Striped, ticketing::Ticketing, watch::Watchers, webhook::HandOvers,
+    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig, backlog::Backlog, measure::Counted, outbox::Outbox,
+    sales::SalesBook, striped::Striped, ticketing::Ticketing, unowned::Walk, watch::Watchers, webhook::HandOvers,
 };
 use crate::{
     carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
@@ -102,6 +102,9 @@ pub(super) struct Inner {
     /// One step of a charge at a time in this process; across processes the version guards.
     pub(super) charge_locks: Striped,
     pub(super) watchers: Watchers,
+    /// How far the look at parked receipts has come.
+    pub(super) unowned: Walk,
+    pub(super) counted: Counted,
     /// Questions that carriers have answered; their answers are told apart by it.
     pub(super) questions: AtomicU64,
     pub(super) mo_webhook: Option<MoWebhook>,
@@ -157,6 +160,8 @@ impl Gateway {
             subscriber_locks: Striped::default(),
             charge_locks: Striped::default(),
             watchers: Watchers::default(),
+            unowned: Walk::default(),
+            counted: Counted::default(),
             questions: AtomicU64::new(0),
             mo_webhook: parts.mo_webhook,
             hand_overs: HandOvers::default(),

@@ -1,7 +1,8 @@
 use super::{
-    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, Memory, Outcome,
-    Owner, ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
-    StoredTicket, TicketFilter, Verbatim, Write, overlap, sqlite,
+    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, ListedRefund,
+    Memory, Outcome, OutstandingSum, Owner, ParkedReceipt, QueuedSms, RefundFilter, Sales, Slot, Spent, Sqlite,
+    SqliteConfig, StoreError, StoredBreak, StoredFact, StoredTicket, TicketFilter, UnownedReceipt, Verbatim, Write,
+    overlap, sqlite,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -190,6 +191,25 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<ParkedReceipt>, StoreError> {
         each!(self, backend => backend.parked_for(carrier, carrier_id, limit).await)
+    }
+
+    /// Parked receipts, those that came first, after `after`, at most `limit`.
+    pub async fn unowned(
+        &self,
+        after: Option<(Timestamp, &str)>,
+        limit: u32,
+    ) -> Result<Vec<UnownedReceipt>, StoreError> {
+        each!(self, backend => backend.unowned(after, limit).await)
+    }
+
+    /// Refunds that have not reached the passenger, those of the oldest purchases first, at most `limit` (M14).
+    pub async fn refunds(&self, filter: &RefundFilter, limit: u32) -> Result<Vec<ListedRefund>, StoreError> {
+        each!(self, backend => backend.refunds(filter, limit).await)
+    }
+
+    /// What is outstanding, by kind, carrier and currency, in this order; nothing that is not (M16).
+    pub async fn outstanding(&self) -> Result<Vec<OutstandingSum>, StoreError> {
+        each!(self, backend => backend.outstanding().await)
     }
 
     /// How many receipts are parked.

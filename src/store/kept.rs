@@ -256,14 +256,16 @@ pub struct ParkedReceipt {
 /// A break as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredBreak {
-    /// The charge.
-    pub reference: Reference,
-    /// What differs, by [`Break::code`](crate::charge::Break::code).
+    /// The charge; `None` for a piece that no charge owns.
+    pub reference: Option<Reference>,
+    /// The [`ParkedReceipt::id`] of such a piece.
+    pub piece: Option<String>,
+    /// What differs, by [`Break::code`](crate::charge::Break::code); `receipt_unowned` for such a piece.
     pub kind: String,
     /// When it was found.
     pub at: Timestamp,
     /// The amount of the charge.
-    pub amount: Money,
+    pub amount: Option<Money>,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod group_commit;
 mod kept;
 mod known;
 mod memory;
+mod outstanding;
 mod overlap;
 mod parts;
 mod question;
@@ -37,6 +38,7 @@ pub use known::{FORGOTTEN_MAX, Forgetting, KnownCounts, StoredFact};
 pub use memory::Memory;
 #[cfg(test)]
 pub(crate) use memory::fate::{Attendant, Fate};
+pub use outstanding::{ListedRefund, Outstanding, OutstandingSum, RefundFilter, RefundStanding, UnownedReceipt};
 pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};

@@ -63,6 +63,13 @@ pub enum Write {
         /// The receipt's [`ParkedReceipt::id`].
         id: String,
     },
+    /// A parked receipt has found no owner for long: a break, once. Answered by [`Outcome::Done`].
+    ReportUnowned {
+        /// The receipt's [`ParkedReceipt::id`].
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
     /// Progress of an outgoing message. Answered by [`Outcome::MessageMoved`].
     MoveMessage(MessageProgress),
     /// A block of ticket serials for one vehicle and day. Answered by [`Outcome::Leased`].

@@ -114,6 +114,8 @@ pub(in crate::store) fn open_attempt() -> Event {
     let contract = Contract {
         in_flight_delay_ms: 30_000,
         queries,
+        queries_by_carrier_id: false,
+        queries_refunds: true,
         can_refund: false,
         replays_keys: false,
         reservation_ms: None,

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod fate;
 mod known;
+mod outstanding;
 mod reads;
 mod writes;
 
@@ -78,6 +79,8 @@ struct State {
     fingerprints: BTreeMap<[u8; 32], (Reference, Timestamp)>,
     mos_watched: BTreeMap<CarrierName, Timestamp>,
     parked: BTreeMap<String, ParkedReceipt>,
+    /// Parked ones that were reported as breaks.
+    reported: BTreeMap<String, Timestamp>,
     /// The next serial of a vehicle's day.
     serials: BTreeMap<(VehicleCode, String), u32>,
     languages: BTreeMap<Msisdn, Language>,

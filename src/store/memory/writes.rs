@@ -77,6 +77,7 @@ impl State {
             }
             Write::WatchMos { .. }
             | Write::Unpark { .. }
+            | Write::ReportUnowned { .. }
             | Write::SetLanguage { .. }
             | Write::KeepFacts(_)
             | Write::KeepHomes(_)
@@ -260,7 +261,9 @@ impl State {
             }
             (Write::Unpark { id }, _) => {
                 self.parked.remove(id);
+                self.reported.remove(id);
             }
+            (Write::ReportUnowned { id, at }, _) => self.report_unowned(id, *at),
             (Write::MoveMessage(progress), _) => self.move_message(progress),
             (Write::LeaseSerials { vehicle, day, count }, Outcome::Leased { first }) => {
                 self.serials.insert((*vehicle, day.clone()), first + count);
@@ -325,10 +328,11 @@ impl State {
         }
         self.change_slot(charge, &settlement.slot);
         self.breaks.extend(settlement.breaks.iter().map(|found| StoredBreak {
-            reference,
+            reference: Some(reference),
+            piece: None,
             kind: found.code().into(),
             at,
-            amount: charge.order.amount,
+            amount: Some(charge.order.amount),
         }));
         self.journal.entry(reference).or_default().push(settlement.journal.clone());
         self.queue(&settlement.messages);

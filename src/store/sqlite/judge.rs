@@ -77,6 +77,7 @@ fn if_nothing_objects(write: &Write) -> Outcome {
         | Write::HandOverMo { .. }
         | Write::WatchMos { .. }
         | Write::Unpark { .. }
+        | Write::ReportUnowned { .. }
         | Write::SetLanguage { .. }
         | Write::KeepFacts(_)
         | Write::KeepHomes(_)
@@ -174,6 +175,7 @@ impl<'a> Guards<'a> {
             }
             Write::WatchMos { .. }
             | Write::Unpark { .. }
+            | Write::ReportUnowned { .. }
             | Write::LeaseSerials { .. }
             | Write::SetLanguage { .. }
             | Write::KeepFacts(_)

@@ -5,6 +5,7 @@ mod chain;
 mod decode;
 mod judge;
 mod known;
+mod outstanding;
 mod reads;
 mod rows;
 mod statements;

@@ -2,6 +2,7 @@
 
 use super::{
     judge::{Superseded, Verdicts},
+    outstanding::{RefundRow, UnownedRow},
     tables::{
         AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FingerprintRow, HeldRow, Hex, HomeRow,
         JournalRow, KeyRow, LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow,
@@ -48,6 +49,8 @@ pub(super) struct Rows<'a> {
     pub(super) asked_again: Vec<Reference>,
     pub(super) parked: WithBodies<ParkedRow<'a>>,
     pub(super) unparked: Vec<&'a str>,
+    pub(super) unowned: Vec<UnownedRow<'a>>,
+    pub(super) refunds: Vec<RefundRow<'a>>,
     pub(super) breaks: Vec<BreakRow>,
     pub(super) languages: Vec<LanguageRow>,
     pub(super) sales: SalesChanges,
@@ -83,6 +86,7 @@ impl<'a> Rows<'a> {
                     rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
                 }
                 (Write::Unpark { id }, _) => rows.unparked.push(id),
+                (Write::ReportUnowned { id, at }, _) => rows.unowned.push(UnownedRow::new(id, *at)),
                 (Write::MoveMessage(progress), _) => rows.move_message(progress),
                 (Write::SetLanguage { msisdn, language }, _) => {
                     rows.languages.push(LanguageRow { msisdn: msisdn.e164(), language: *language });
@@ -136,6 +140,7 @@ impl<'a> Rows<'a> {
         }));
         self.append(&settlement.journal);
         self.digest.lines(&settlement.entries);
+        self.refunds.extend(RefundRow::all(charge));
         self.ledger.extend(settlement.entries.iter().map(LedgerRow::new));
         self.tickets.extend(settlement.ticket.iter().map(TicketRow::new));
         self.revoked.extend(settlement.revoke_ticket.then(|| MomentRow::new(reference, at)));

@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{
     chain,
+    outstanding::{KEEP_REFUNDS, MARK_REPORTED, REPORT_UNOWNED},
     rows::Rows,
     tables::SalesRow,
     writer::{write_bodies, write_set},
@@ -32,6 +33,7 @@ impl Rows<'_> {
         write_set(db, COUNT_EVIDENCE, &self.evidence).await?;
         write_set(db, LEARN_CARRIER_IDS, &self.carrier_ids).await?;
         write_bodies(db, APPEND_JOURNAL, self.journal).await?;
+        write_set(db, KEEP_REFUNDS, &self.refunds).await?;
         write_set(db, APPEND_LEDGER, &self.ledger).await?;
         chain::append(db, self.digest).await?;
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
@@ -45,6 +47,8 @@ impl Rows<'_> {
         write_set(db, KEEP_FINGERPRINTS, &self.fingerprints).await?;
         write_set(db, WATCH_MOS, &self.watched).await?;
         write_bodies(db, PARK, self.parked).await?;
+        write_set(db, REPORT_UNOWNED, &self.unowned).await?;
+        write_set(db, MARK_REPORTED, &self.unowned).await?;
         write_set(db, UNPARK, &self.unparked).await?;
         write_set(db, KEEP_BREAKS, &self.breaks).await?;
         write_set(db, SET_LANGUAGES, &self.languages).await?;
