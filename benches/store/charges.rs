@@ -14,7 +14,7 @@ use smsbusd::{
     passenger::Language,
     store::{
         JournalEntry, KeyGuard, NewCarrierId, Opening, OutgoingSms, Settlement, SlotChange, SlotClaim, StoredTicket,
-        Write,
+        Told, ToldSeller, Write,
     },
 };
 
@@ -53,7 +53,10 @@ fn writes(n: u64) -> [Write; 2] {
         },
         slot: Some(SlotClaim { replaces: None, held_until: sent.terms.ticket_deadline, passengers: 1 }),
         mo: None,
-        journal: vec![journal(None, &charge, None), journal(Some(&charge), &sent, Some(attempt))],
+        journal: vec![
+            journal(None, &charge, None, Told::default()),
+            journal(Some(&charge), &sent, Some(attempt), Told::default()),
+        ],
         messages: Vec::new(),
         charge: sent.clone(),
     };
@@ -68,21 +71,28 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
     let at = sent.order.received_at.plus(Duration::from_millis(400));
     let next = step(sent, paid.clone(), at).unwrap().next;
     let expires_at = at.plus(Duration::from_secs(5_400));
+    let ticket = StoredTicket {
+        reference: next.reference,
+        msisdn: next.order.msisdn,
+        vehicle: next.order.vehicle,
+        short_code: "7K3M9QXA".into(),
+        cwt: vec![0xa5; 153],
+        issued_at: at,
+        expires_at,
+        revoked_at: None,
+    };
+    let seller = ToldSeller {
+        name: "№ 1 Алматы автобус паркі".into(),
+        tax_id: Some("010140000123".into()),
+        time_zone: Some("Asia/Almaty".into()),
+    };
+    let told = Told { seller: Some(seller), ..Told::of(sent, &next, &[], Some(&ticket)) };
     Settlement {
         from_version: sent.version,
-        journal: journal(Some(sent), &next, Some(paid)),
+        journal: journal(Some(sent), &next, Some(paid), told),
         carrier_id: Some(NewCarrierId { carrier: "beeline".parse().unwrap(), id, attempt: 1 }),
         entries: ledger::entries(Some(sent), &next),
-        ticket: Some(StoredTicket {
-            reference: next.reference,
-            msisdn: next.order.msisdn,
-            vehicle: next.order.vehicle,
-            short_code: "7K3M9QXA".into(),
-            cwt: vec![0xa5; 153],
-            issued_at: at,
-            expires_at,
-            revoked_at: None,
-        }),
+        ticket: Some(ticket),
         revoke_ticket: false,
         messages: vec![OutgoingSms {
             id: next.reference.derive("ticket", 0),
@@ -119,7 +129,7 @@ fn order(n: u64, received_at: Timestamp) -> Order {
     }
 }
 
-fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>) -> JournalEntry {
+fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>, told: Told) -> JournalEntry {
     JournalEntry {
         reference: after.reference,
         version: after.version,
@@ -127,6 +137,7 @@ fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>) -> Jou
         event,
         from: before.map(|charge| charge.state),
         to: after.state,
+        told,
     }
 }
 

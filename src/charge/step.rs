@@ -307,7 +307,7 @@ impl Change {
     fn end_charged(&mut self) {
         let late = self.past_deadline() && self.charge.terms.late_success == LateSuccess::Refund;
         if late || self.charge.superseded_by.is_some() {
-            let reference = self.charge.reference.derive("late refund", 0);
+            let reference = self.charge.late_refund();
             self.add_refund(reference, self.charge.order.amount, None);
             self.settle_refund_state();
             self.effects.push(Effect::ReleaseSlot);

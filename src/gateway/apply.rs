@@ -155,6 +155,7 @@ impl Inner {
                 event: Some(event.clone()),
                 from: Some(before.state),
                 to: after.state,
+                told: self.told(before, &after, effects, ticket.as_ref()),
             },
             carrier_id: learned_id(before, &after),
             entries,

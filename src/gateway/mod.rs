@@ -14,6 +14,7 @@ mod asked;
 mod backlog;
 mod callbacks;
 mod config;
+pub mod events;
 mod flight;
 mod follow;
 mod handle;

@@ -14,7 +14,7 @@ use crate::{
     money::Money,
     passenger::Language,
     process,
-    store::{JournalEntry, Opening, SlotClaim, StoreError},
+    store::{JournalEntry, Opening, SlotClaim, StoreError, Told},
     transit::NoFare,
 };
 
@@ -161,6 +161,7 @@ impl Inner {
                         event: Some(event),
                         from: Some(charge.state),
                         to: done.next.state,
+                        told: Told::of(&charge, &done.next, &done.effects, None),
                     });
                     (done.next, done.effects)
                 }
@@ -232,5 +233,6 @@ fn opening_entry(charge: &Charge) -> JournalEntry {
         event: None,
         from: None,
         to: charge.state,
+        told: Told::default(),
     }
 }

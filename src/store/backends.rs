@@ -1,7 +1,8 @@
 use super::{
-    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, Memory, Outcome,
-    Owner, ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
-    StoredTicket, TicketFilter, Write, overlap,
+    Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, JournalEntry,
+    KeptMo, KeyGuard, KnownCounts, Memory, Outcome, Owner, ParkedReceipt, QueuedSms, Sales, SettledEntry, Slot, Spent,
+    Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact, StoredTicket, TicketFilter, WebhookStanding, Write,
+    overlap,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -286,6 +287,38 @@ impl Store {
     /// The journal of a charge, in order.
     pub async fn journal(&self, reference: Reference) -> Result<Vec<JournalEntry>, StoreError> {
         each!(self, backend => backend.journal(reference).await)
+    }
+
+    /// A settled prefix of all journals: the entries after the place `after`, in the order of their places, at most `limit`. No entry
+    /// ever appears at a lower place than one that was handed out here. A store whose commits finish out of order hands out an entry only
+    /// once every commit that could still bring a lower place has ended.
+    pub async fn settled_journal(&self, after: u64, limit: u32) -> Result<Vec<SettledEntry>, StoreError> {
+        each!(self, backend => backend.settled_journal(after, limit).await)
+    }
+
+    /// The place of the last settled entry; 0 if there is none.
+    pub async fn settled_end(&self) -> Result<u64, StoreError> {
+        each!(self, backend => backend.settled_end().await)
+    }
+
+    /// How far a webhook has come; `None` if it was never followed.
+    pub async fn webhook(&self, name: &str) -> Result<Option<WebhookStanding>, StoreError> {
+        each!(self, backend => backend.webhook(name).await)
+    }
+
+    /// Deliveries of a webhook that failed, at most `limit`.
+    pub async fn failed_deliveries(
+        &self,
+        name: &str,
+        filter: FailedFilter,
+        limit: u32,
+    ) -> Result<Vec<FailedDelivery>, StoreError> {
+        each!(self, backend => backend.failed_deliveries(name, filter, limit).await)
+    }
+
+    /// How many deliveries of a webhook failed.
+    pub async fn failed_counts(&self, name: &str) -> Result<FailedCounts, StoreError> {
+        each!(self, backend => backend.failed_counts(name).await)
     }
 
     /// The sum of every account. They add up to zero per currency.

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::Told;
 use crate::{
     charge::{CarrierName, Event, Reference, State},
     clock::Timestamp,
@@ -24,6 +25,9 @@ pub struct JournalEntry {
     pub from: Option<State>,
     /// Where it stands since.
     pub to: State,
+    /// What else it tells those who follow the events.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
 }
 
 impl JournalEntry {

@@ -20,6 +20,8 @@ mod question;
 mod sales;
 mod slot;
 mod sqlite;
+mod told;
+mod webhook;
 mod write;
 
 #[cfg(test)]
@@ -40,6 +42,11 @@ pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
+pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};
+pub use webhook::{
+    EventPlace, EventPlaceError, FailedCounts, FailedDelivery, FailedFilter, Replay, WebhookEnd, WebhookProgress,
+    WebhookStanding,
+};
 pub use write::{
     JoinedParts, KeyGuard, MessageProgress, MoAnswer, NewCarrierId, Opening, Outcome, Settlement, SlotChange,
     SlotClaim, Write,

@@ -14,7 +14,7 @@ use crate::{
     passenger::Language,
     store::{
         IncomingSms, JournalEntry, KeyGuard, MoKind, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt,
-        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Write,
+        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Told, Write,
     },
     transit::VehicleCode,
 };
@@ -84,6 +84,7 @@ pub(in crate::store) fn opening(charge: &Charge) -> Opening {
         event: None,
         from: None,
         to: charge.state,
+        told: Told::default(),
     };
     Opening {
         charge: charge.clone(),
@@ -153,6 +154,7 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
         Effect::RaiseBreak(found) => Some(*found),
         _ => None,
     });
+    let ticket = done.effects.contains(&Effect::IssueTicket).then(|| ticket(&next, second));
     Settlement {
         from_version: charge.version,
         journal: JournalEntry {
@@ -162,10 +164,11 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
             event: Some(event),
             from: Some(charge.state),
             to: next.state,
+            told: Told::of(charge, &next, &done.effects, ticket.as_ref()),
         },
         carrier_id,
         entries: ledger::entries(Some(charge), &next),
-        ticket: done.effects.contains(&Effect::IssueTicket).then(|| ticket(&next, second)),
+        ticket,
         revoke_ticket: done.effects.contains(&Effect::RevokeTicket),
         messages: Vec::new(),
         slot: if done.effects.contains(&Effect::ReleaseSlot) { SlotChange::Release(None) } else { SlotChange::Keep },

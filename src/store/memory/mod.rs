@@ -4,6 +4,7 @@
 pub(crate) mod fate;
 mod known;
 mod reads;
+mod webhooks;
 mod writes;
 
 use std::{
@@ -12,8 +13,8 @@ use std::{
 };
 
 use super::{
-    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Write,
-    sales::SalesChanges,
+    EventPlace, FailedDelivery, JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
+    StoredBreak, StoredTicket, WebhookStanding, Write, sales::SalesChanges,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -70,6 +71,8 @@ struct State {
     slots: BTreeMap<(Msisdn, VehicleCode), Slot>,
     carrier_ids: BTreeMap<(CarrierName, String), Owner>,
     journal: BTreeMap<Reference, Vec<JournalEntry>>,
+    /// Which entry of which charge's journal was the first to be settled, which the second, and so on.
+    settled: Vec<(Reference, usize)>,
     ledger: BTreeMap<(Reference, u32, Account), Entry>,
     tickets: BTreeMap<Reference, StoredTicket>,
     messages: BTreeMap<Reference, QueuedSms>,
@@ -84,6 +87,8 @@ struct State {
     facts: BTreeMap<(Msisdn, CarrierName, FactName), Fact>,
     homes: BTreeMap<Msisdn, Home>,
     breaks: Vec<StoredBreak>,
+    webhooks: BTreeMap<String, WebhookStanding>,
+    failed_deliveries: BTreeMap<(String, EventPlace), FailedDelivery>,
     commits_to_fail: u32,
     #[cfg(test)]
     attendant: Option<Arc<dyn fate::Attendant>>,

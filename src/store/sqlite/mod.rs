@@ -7,6 +7,7 @@ mod reads;
 mod rows;
 mod statements;
 mod tables;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::{
     rows::Rows,
     tables::SalesRow,
+    webhooks::move_webhooks,
     writer::{write_bodies, write_set},
 };
 use crate::{
@@ -52,7 +53,7 @@ impl Rows<'_> {
         for forgetting in &self.forgotten {
             forget(db, forgetting).await?;
         }
-        Ok(())
+        move_webhooks(db, &self.webhooks).await
     }
 }
 
