@@ -9,7 +9,7 @@ use crate::{
     carrier::{CarrierConfig, RoutingSettings},
     charge::CarrierName,
     eligibility::Rules,
-    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
+    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig, WebhookConfig},
     store::GroupCommitConfig,
     subscriber::{FactsSettings, NumberListsSettings},
 };
@@ -50,6 +50,8 @@ pub struct Settings {
     pub texts: TextsSettings,
     /// Where messages are handed over that the ticket service decides about.
     pub mo_webhook: MoWebhookConfig,
+    /// Those who are told of events, by name.
+    pub webhooks: BTreeMap<String, WebhookConfig>,
     /// The carriers, by name.
     pub carriers: BTreeMap<CarrierName, CarrierConfig>,
 }

@@ -44,11 +44,31 @@ impl EventPage {
         filter: &EventFilter,
         events_max: usize,
     ) -> Result<EventPage, StoreError> {
-        let entries = store.settled_journal(after.whole_entries(), ENTRIES_MAX).await?;
+        EventPage::bounded(store, after, filter, ENTRIES_MAX, events_max).await
+    }
+
+    /// The events that `filter` wants of the entries after `after`, at most `entries_max` of them: each entry whole.
+    pub(in crate::gateway) async fn whole_entries(
+        store: &Store,
+        after: u64,
+        filter: &EventFilter,
+        entries_max: u32,
+    ) -> Result<EventPage, StoreError> {
+        EventPage::bounded(store, EventPlace::all_of(after), filter, entries_max, usize::MAX).await
+    }
+
+    async fn bounded(
+        store: &Store,
+        after: EventPlace,
+        filter: &EventFilter,
+        entries_max: u32,
+        events_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        let entries = store.settled_journal(after.whole_entries(), entries_max).await?;
         let mut page = EventPage {
             events: Vec::new(),
             cursor: after,
-            is_last: entries.len() < usize::try_from(ENTRIES_MAX).unwrap_or(usize::MAX),
+            is_last: entries.len() < usize::try_from(entries_max).unwrap_or(usize::MAX),
         };
         for settled in &entries {
             for event in events_of(settled) {
