@@ -110,6 +110,11 @@ impl Gateway {
         self.0.writer.journal_news()
     }
 
+    /// Returns once the gateway stops.
+    pub async fn stopping(&self) {
+        self.0.stopping.cancelled().await;
+    }
+
     /// Refuses a cursor that lies behind the last event. Returns where the events end.
     pub async fn check_cursor(&self, cursor: EventPlace) -> Result<Result<EventPlace, FutureCursor>, StoreError> {
         let end = self.events_end().await?;
