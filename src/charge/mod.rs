@@ -180,6 +180,11 @@ impl Charge {
         attempt.map(|attempt| &attempt.carrier)
     }
 
+    /// The name of the refund of a success that came too late: then nothing was sold (M11, M12).
+    pub fn late_refund(&self) -> Reference {
+        self.reference.derive("late refund", 0)
+    }
+
     /// What went back to the passenger or is promised to, of what this charge took.
     pub fn refunded_amount(&self) -> Money {
         let minor =

@@ -102,6 +102,18 @@ impl OwedBecause {
     }
 }
 
+impl RefundState {
+    /// The stable code, as in the API and the events: what a request to the carrier stands at is nobody else's business.
+    pub const fn public_code(self) -> &'static str {
+        match self {
+            RefundState::Requested | RefundState::Waiting | RefundState::Accepted => "processing",
+            RefundState::InDoubt => "in_doubt",
+            RefundState::Owed => "owed",
+            RefundState::Done => "done",
+        }
+    }
+}
+
 /// Money on its way back to the passenger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {

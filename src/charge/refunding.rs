@@ -181,17 +181,12 @@ impl Change {
     fn refund_moved(&mut self, index: usize, before: RefundState) {
         let refund = &self.charge.refunds[index];
         if refund.state == RefundState::Owed && before != RefundState::Owed {
-            let unasked = refund.attempt.is_some() || refund.reference == self.late_refund();
+            let unasked = refund.attempt.is_some() || refund.reference == self.charge.late_refund();
             self.effects.push(Effect::Tell(Notice::RefundOwed { amount: refund.amount, unasked }));
         }
         if matches!(self.charge.state, State::Refunding | State::RefundOwed | State::Refunded) {
             self.settle_refund_state();
         }
-    }
-
-    /// The name of the refund of money that came too late.
-    pub(super) fn late_refund(&self) -> Reference {
-        self.charge.reference.derive("late refund", 0)
     }
 
     /// It did not arrive, by evidence (M5).

@@ -267,7 +267,7 @@ impl Change {
             if !bought_nothing {
                 self.effects.push(Effect::RaiseBreak(Break::NoTicket));
             }
-            let refund = self.add_refund(self.late_refund(), self.charge.order.amount, None);
+            let refund = self.add_refund(self.charge.late_refund(), self.charge.order.amount, None);
             self.settle_refund_state();
             self.effects.push(Effect::ReleaseSlot);
             self.tell_of_unasked(refund);

@@ -194,6 +194,7 @@ impl Inner {
                 from: Some(before.state),
                 to: after.state,
                 verbatim: verbatim.as_ref().map(Verbatim::digest),
+                told: self.told(before, &after, effects, ticket.as_ref()),
             },
             verbatim,
             carrier_id: learned_id(before, &after),

@@ -15,8 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig, backlog::Backlog, measure::Counted, outbox::Outbox,
-    sales::SalesBook, striped::Striped, ticketing::Ticketing, unowned::Walk, watch::Watchers, webhook::HandOvers,
+    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig, backlog::Backlog, measure::Counted, outbox::Outbox, sales::SalesBook, striped::Striped, ticketing::Ticketing, unowned::Walk, watch::Watchers, webhook::{Following, Followings, HandOvers, Webhook},
 };
 use crate::{
     carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
@@ -72,6 +71,8 @@ pub struct Parts {
     pub mo_webhook: Option<MoWebhook>,
     /// The value-added tax.
     pub vat: VatConfig,
+    /// Those who are told of events.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// The engine. Clones share it.
@@ -109,6 +110,7 @@ pub(super) struct Inner {
     pub(super) questions: AtomicU64,
     pub(super) mo_webhook: Option<MoWebhook>,
     pub(super) hand_overs: HandOvers,
+    pub(super) webhooks: Followings,
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
 }
@@ -140,6 +142,11 @@ impl Gateway {
         let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
         let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
         let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
+        let mut webhooks = Followings::new();
+        for webhook in parts.webhooks {
+            let following = Following::take_up(webhook, &parts.store, &parts.writer).await.map_err(ApplyError::from)?;
+            webhooks.insert(following.webhook().name().to_owned(), Arc::new(following));
+        }
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
         let inner = Arc::new(Inner {
             routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
@@ -165,6 +172,7 @@ impl Gateway {
             questions: AtomicU64::new(0),
             mo_webhook: parts.mo_webhook,
             hand_overs: HandOvers::default(),
+            webhooks,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -176,6 +184,9 @@ impl Gateway {
             }
         }
         inner.spawn(inner.clone().sweep());
+        for following in inner.webhooks.values() {
+            inner.spawn(inner.clone().follow_events(following.clone()));
+        }
         Ok(Gateway(inner))
     }
 

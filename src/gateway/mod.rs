@@ -15,6 +15,7 @@ mod asked;
 mod backlog;
 mod callbacks;
 mod config;
+pub mod events;
 mod flight;
 mod follow;
 mod handle;
@@ -46,6 +47,9 @@ pub use handle::{Books, Gateway, Parts, StartError, missing_tariffs};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
 pub use verdict::{Eligibility, Enquiry};
-pub use webhook::{MoWebhook, MoWebhookConfig, WebhookKey, WebhookKeyError};
+pub use webhook::{
+    MoWebhook, MoWebhookConfig, ReplayError, ReplayWish, Webhook, WebhookCondition, WebhookConfig, WebhookKey,
+    WebhookKeyError, WebhookReport,
+};
 
 use handle::Inner;

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::Told;
 use crate::{
     charge::{CarrierName, Event, Reference, State},
     clock::Timestamp,
@@ -27,6 +28,9 @@ pub struct JournalEntry {
     /// The [`Verbatim::digest`](super::Verbatim::digest) of what the carrier said, if that is how we know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verbatim: Option<String>,
+    /// What else it tells those who follow the events.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
 }
 
 impl JournalEntry {

@@ -22,6 +22,8 @@ mod sales;
 mod slot;
 mod sqlite;
 mod verbatim;
+mod told;
+mod webhook;
 mod write;
 
 #[cfg(test)]
@@ -44,6 +46,11 @@ pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use verbatim::Verbatim;
+pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};
+pub use webhook::{
+    EventPlace, EventPlaceError, FailedCounts, FailedDelivery, FailedFilter, Replay, WebhookEnd, WebhookProgress,
+    WebhookStanding,
+};
 pub use write::{
     JoinedParts, KeyGuard, MessageProgress, MoAnswer, NewCarrierId, Opening, Outcome, Settlement, SlotChange,
     SlotClaim, Write,

@@ -32,6 +32,7 @@ enum Touch<'a> {
     /// All of them: what is kept of subscribers comes in few writes of many rows.
     Facts,
     Homes,
+    Webhook(&'a str),
 }
 
 /// For each write in order: may it go with those before it? One that may not still holds back the later ones that touch
@@ -100,6 +101,7 @@ impl Write {
             Write::KeepFacts(_) => touches.push(Touch::Facts),
             Write::KeepHomes(_) => touches.push(Touch::Homes),
             Write::Forget(_) => touches.extend([Touch::Facts, Touch::Homes]),
+            Write::MoveWebhook(progress) => touches.push(Touch::Webhook(&progress.name)),
         }
     }
 }

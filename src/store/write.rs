@@ -1,6 +1,6 @@
 use super::{
     Forgetting, IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredFact,
-    StoredTicket, Verbatim,
+    StoredTicket, Verbatim, WebhookProgress,
 };
 use crate::{
     charge::{Break, CarrierName, Charge, Home, Reference},
@@ -96,6 +96,8 @@ pub enum Write {
     KeepHomes(Vec<Home>),
     /// Old facts and homes go. Answered by [`Outcome::Done`].
     Forget(Forgetting),
+    /// How far a webhook has come. Answered by [`Outcome::Done`].
+    MoveWebhook(Box<WebhookProgress>),
 }
 
 /// A new charge and all that must be durable with it.

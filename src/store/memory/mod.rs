@@ -5,6 +5,7 @@ pub(crate) mod fate;
 mod known;
 mod outstanding;
 mod reads;
+mod webhooks;
 mod writes;
 
 use std::{
@@ -13,8 +14,7 @@ use std::{
 };
 
 use super::{
-    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket,
-    Verbatim, Write, sales::SalesChanges,
+    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Verbatim, Write, sales::SalesChanges, EventPlace, FailedDelivery, WebhookStanding,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -72,6 +72,8 @@ struct State {
     slots: BTreeMap<(Msisdn, VehicleCode), Slot>,
     carrier_ids: BTreeMap<(CarrierName, String), Owner>,
     journal: BTreeMap<Reference, Vec<JournalEntry>>,
+    /// Which entry of which charge's journal was the first to be settled, which the second, and so on.
+    settled: Vec<(Reference, usize)>,
     ledger: BTreeMap<(Reference, u32, Account), Entry>,
     tickets: BTreeMap<Reference, StoredTicket>,
     messages: BTreeMap<Reference, QueuedSms>,
@@ -88,6 +90,8 @@ struct State {
     facts: BTreeMap<(Msisdn, CarrierName, FactName), Fact>,
     homes: BTreeMap<Msisdn, Home>,
     breaks: Vec<StoredBreak>,
+    webhooks: BTreeMap<String, WebhookStanding>,
+    failed_deliveries: BTreeMap<(String, EventPlace), FailedDelivery>,
     commits_to_fail: u32,
     #[cfg(test)]
     attendant: Option<Arc<dyn fate::Attendant>>,

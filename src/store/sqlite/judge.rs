@@ -17,7 +17,7 @@ use super::{
 use crate::{
     charge::{CarrierName, Charge, Reference},
     store::{
-        IncomingSms, JournalEntry, KeyGuard, Opening, Outcome, Settlement, StoreError, Write,
+        IncomingSms, JournalEntry, KeyGuard, Opening, Outcome, Settlement, StoreError, Told, Write,
         parts::{self, KeptPart},
         slot::{Claimed, claim, supersede},
     },
@@ -81,7 +81,8 @@ fn if_nothing_objects(write: &Write) -> Outcome {
         | Write::SetLanguage { .. }
         | Write::KeepFacts(_)
         | Write::KeepHomes(_)
-        | Write::Forget(_) => Outcome::Done,
+        | Write::Forget(_)
+        | Write::MoveWebhook(_) => Outcome::Done,
     }
 }
 
@@ -180,7 +181,8 @@ impl<'a> Guards<'a> {
             | Write::SetLanguage { .. }
             | Write::KeepFacts(_)
             | Write::KeepHomes(_)
-            | Write::Forget(_) => {}
+            | Write::Forget(_)
+            | Write::MoveWebhook(_) => {}
         }
     }
 
@@ -403,6 +405,7 @@ impl Superseded {
             from: Some(old.state),
             to: charge.state,
             verbatim: None,
+            told: Told::default(),
         };
         Superseded { from_version: old.version, charge, entry }
     }

@@ -10,6 +10,7 @@ mod reads;
 mod rows;
 mod statements;
 mod tables;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
     ledger::BlockDigest,
     store::{
         Forgetting, IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement,
-        SlotChange, Write,
+        SlotChange, WebhookProgress, Write,
         sales::{SalesChanges, add_opening, add_settlement},
     },
 };
@@ -57,6 +57,7 @@ pub(super) struct Rows<'a> {
     pub(super) facts: Vec<FactRow<'a>>,
     pub(super) homes: Vec<HomeRow<'a>>,
     pub(super) forgotten: Vec<Forgetting>,
+    pub(super) webhooks: Vec<&'a WebhookProgress>,
 }
 
 impl<'a> Rows<'a> {
@@ -94,6 +95,7 @@ impl<'a> Rows<'a> {
                 (Write::KeepFacts(facts), _) => rows.facts.extend(facts.iter().map(FactRow::new)),
                 (Write::KeepHomes(homes), _) => rows.homes.extend(homes.iter().map(HomeRow::new)),
                 (Write::Forget(forgetting), _) => rows.forgotten.push(*forgetting),
+                (Write::MoveWebhook(progress), _) => rows.webhooks.push(progress),
                 _ => {}
             }
         }

@@ -8,6 +8,7 @@ use super::{
     outstanding::{KEEP_REFUNDS, MARK_REPORTED, REPORT_UNOWNED},
     rows::Rows,
     tables::SalesRow,
+    webhooks::move_webhooks,
     writer::{write_bodies, write_set},
 };
 use crate::{
@@ -58,7 +59,7 @@ impl Rows<'_> {
         for forgetting in &self.forgotten {
             forget(db, forgetting).await?;
         }
-        Ok(())
+        move_webhooks(db, &self.webhooks).await
     }
 }
 
