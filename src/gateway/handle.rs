@@ -15,7 +15,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig, backlog::Backlog, measure::Counted, outbox::Outbox, sales::SalesBook, striped::Striped, ticketing::Ticketing, unowned::Walk, watch::Watchers, webhook::{Following, Followings, HandOvers, Webhook},
+    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig,
+    backlog::Backlog,
+    measure::Counted,
+    outbox::Outbox,
+    sales::SalesBook,
+    striped::Striped,
+    ticketing::Ticketing,
+    unowned::Walk,
+    watch::Watchers,
+    webhook::{Following, Followings, HandOvers, Webhook},
 };
 use crate::{
     carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},

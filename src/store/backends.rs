@@ -1,5 +1,8 @@
 use super::{
-    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt, QueuedSms, RefundFilter, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact, StoredTicket, TicketFilter, UnownedReceipt, Verbatim, Write, overlap, sqlite, FailedCounts, FailedDelivery, FailedFilter, SettledEntry, WebhookStanding,
+    Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, JournalEntry,
+    KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt, QueuedSms,
+    RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
+    StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write, overlap, sqlite,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -310,6 +313,8 @@ impl Store {
     /// entry, in no order. What was erased is not there.
     pub async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
         each!(self, backend => backend.words(reference).await)
+    }
+
     /// A settled prefix of all journals: the entries after the place `after`, in the order of their places, at most `limit`. No entry
     /// ever appears at a lower place than one that was handed out here. A store whose commits finish out of order hands out an entry only
     /// once every commit that could still bring a lower place has ended.

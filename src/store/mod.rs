@@ -21,8 +21,8 @@ mod question;
 mod sales;
 mod slot;
 mod sqlite;
-mod verbatim;
 mod told;
+mod verbatim;
 mod webhook;
 mod write;
 
@@ -45,8 +45,8 @@ pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
-pub use verbatim::Verbatim;
 pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};
+pub use verbatim::Verbatim;
 pub use webhook::{
     EventPlace, EventPlaceError, FailedCounts, FailedDelivery, FailedFilter, Replay, WebhookEnd, WebhookProgress,
     WebhookStanding,

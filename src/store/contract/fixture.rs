@@ -14,7 +14,7 @@ use crate::{
     passenger::Language,
     store::{
         IncomingSms, JournalEntry, KeyGuard, MoKind, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt,
-    Settlement, SlotChange, SlotClaim, Store, StoredTicket, Verbatim, Write, Told,
+        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Told, Verbatim, Write,
     },
     transit::VehicleCode,
 };

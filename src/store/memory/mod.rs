@@ -14,7 +14,8 @@ use std::{
 };
 
 use super::{
-    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Verbatim, Write, sales::SalesChanges, EventPlace, FailedDelivery, WebhookStanding,
+    EventPlace, FailedDelivery, JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
+    StoredBreak, StoredTicket, Verbatim, WebhookStanding, Write, sales::SalesChanges,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},

@@ -10,7 +10,8 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-    IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, Verbatim, sales::SalesChanges, EventPlace, WebhookProgress,
+        EventPlace, IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, Verbatim,
+        WebhookProgress, sales::SalesChanges,
     },
     transit::VehicleCode,
 };
