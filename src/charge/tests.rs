@@ -420,6 +420,7 @@ fn proved_as_paid(history: &[Event], charge: &Charge) -> usize {
 
 mod refunding;
 mod reserving;
+mod values;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
