@@ -418,6 +418,7 @@ fn proved_as_paid(history: &[Event], charge: &Charge) -> usize {
         .count()
 }
 
+mod refund_evidence;
 mod refunding;
 mod reserving;
 mod values;
