@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     charge::{Contract, QuerySchedule, Reason},
+    ledger::DatedFee,
     money::{Currency, Money},
     msisdn::Msisdn,
     passenger::Language,
@@ -43,6 +44,9 @@ pub struct CarrierConfig {
     /// Beyond the ticket deadline, how much longer what is in doubt counts as spent (M14), in seconds.
     #[serde(default = "defaults::settlement_lag_seconds")]
     pub settlement_lag_seconds: u64,
+    /// What it keeps of what it takes, by the day from which on; nothing before the first.
+    #[serde(default)]
+    pub fees: Vec<DatedFee>,
     /// Who decides about the purchases of its passengers' messages.
     #[serde(default)]
     pub purchase: PurchaseMode,
@@ -245,6 +249,7 @@ impl SmppProfile {
             can_refund: false,
             replays_keys: false,
             reservation_ms: None,
+            fee: None,
         }
     }
 

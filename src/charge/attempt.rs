@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CarrierName, Doubt, Reason, Retry, Validation};
+use super::{CarrierName, Doubt, Fee, Reason, Retry, Validation};
 use crate::clock::Timestamp;
 
 /// When to ask a carrier for the status of an attempt that it has left unanswered.
@@ -28,6 +28,9 @@ pub struct Contract {
     /// How long the carrier holds a reservation, in milliseconds. `None` where a request takes the money at once.
     #[serde(default)]
     pub reservation_ms: Option<u64>,
+    /// What the carrier keeps of what it takes. `None` where it keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<Fee>,
 }
 
 /// What the carrier said when it refused.

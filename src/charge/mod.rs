@@ -10,6 +10,7 @@ mod attempt;
 mod effect;
 mod event;
 mod evidence;
+mod fee;
 mod home;
 mod order;
 mod reason;
@@ -28,6 +29,7 @@ pub use attempt::{Asked, Attempt, AttemptState, Contract, QuerySchedule, Rejecti
 pub use effect::{Break, Effect, Notice};
 pub use event::Event;
 pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry, Validation};
+pub use fee::Fee;
 pub use home::{Home, HomeSource};
 pub use order::{CarrierName, CarrierNameError, Channel, Extends, LateSuccess, Order, Reference, Terms, Trip};
 pub use reason::Reason;

@@ -26,11 +26,12 @@ fn contract() -> Contract {
         can_refund: false,
         replays_keys: false,
         reservation_ms: None,
+        fee: None,
     }
 }
 
 fn opened_with(late_success: LateSuccess) -> Charge {
-    Charge::new(reference(1), samples::order(T0), Terms { ticket_deadline: at(60), late_success })
+    Charge::new(reference(1), samples::order(T0), Terms::new(at(60), late_success))
 }
 
 fn opened() -> Charge {

@@ -9,10 +9,10 @@ use crate::{
     charge::{Break, Charge, Effect, Event, Illegal, Reference, State, step},
     clock::Timestamp,
     eligibility::FactName,
-    ledger,
+    ledger, process,
     store::{
         JournalEntry, NewCarrierId, Outcome, ParkedReceipt, Settlement, Slot, SlotChange, StoreError, StoredTicket,
-        Write,
+        Verbatim, Write,
     },
 };
 
@@ -60,6 +60,26 @@ impl ApplyError {
     }
 }
 
+/// Something that happened to a charge.
+#[derive(Clone, Debug)]
+pub(super) struct Happening {
+    event: Event,
+    /// What the carrier said, word for word, if that is how we know.
+    words: Option<String>,
+}
+
+impl Happening {
+    pub(super) fn told(event: Event, words: Option<String>) -> Happening {
+        Happening { event, words }
+    }
+}
+
+impl From<Event> for Happening {
+    fn from(event: Event) -> Happening {
+        Happening { event, words: None }
+    }
+}
+
 impl Inner {
     /// The one door through which a charge changes: read, step, commit everything that belongs together, then tell.
     ///
@@ -68,8 +88,9 @@ impl Inner {
         self: &Arc<Self>,
         reference: Reference,
         known: Option<Charge>,
-        event: Event,
+        happening: impl Into<Happening>,
     ) -> Result<Applied, ApplyError> {
+        let happening = happening.into();
         let _turn = self.charge_locks.lock(reference).await;
         let mut known = known;
         for _ in 0..STALE_MAX {
@@ -77,11 +98,11 @@ impl Inner {
                 Some(charge) => charge,
                 None => self.store.charge(reference).await?.ok_or(ApplyError::UnknownCharge(reference))?,
             };
-            let done = step(&charge, event.clone(), self.clock.now())?;
+            let done = step(&charge, happening.event.clone(), self.clock.now())?;
             if done.next.version == charge.version {
                 return Ok(Applied { charge, effects: Vec::new() });
             }
-            let settlement = self.settlement(&charge, done.next, &event, &done.effects).await?;
+            let settlement = self.settlement(&charge, done.next, &happening, &done.effects).await?;
             match self.writer.write(Write::Settle(Box::new(settlement.clone()))).await? {
                 Outcome::Settled { parked } => {
                     self.after_commit(&charge, &settlement, &parked);
@@ -104,12 +125,13 @@ impl Inner {
         self: &Arc<Self>,
         reference: Reference,
         known: Option<Charge>,
-        event: Event,
+        happening: impl Into<Happening>,
     ) -> Option<Applied> {
+        let happening = happening.into();
         let mut pause = Duration::from_millis(50);
         let mut known = known;
         loop {
-            match self.apply(reference, known.take(), event.clone()).await {
+            match self.apply(reference, known.take(), happening.clone()).await {
                 Ok(applied) => return Some(applied),
                 Err(error) if error.is_passing() => {
                     warn!(charge = %reference, %error, "cannot apply an event yet; it is kept and tried again");
@@ -134,7 +156,7 @@ impl Inner {
         &self,
         before: &Charge,
         after: Charge,
-        event: &Event,
+        happening: &Happening,
         effects: &[Effect],
     ) -> Result<Settlement, ApplyError> {
         let ticket = if effects.contains(&Effect::IssueTicket) {
@@ -145,6 +167,7 @@ impl Inner {
         };
         let messages = self.messages(&after, effects, ticket.as_ref());
         let entries = ledger::entries(Some(before), &after);
+        let verbatim = happening.words.as_deref().map(|words| Verbatim::new(words, process::random()));
         let breaks = effects.iter().filter_map(|e| if let Effect::RaiseBreak(b) = e { Some(*b) } else { None });
         Ok(Settlement {
             from_version: before.version,
@@ -152,10 +175,12 @@ impl Inner {
                 reference: after.reference,
                 version: after.version,
                 at: after.updated_at,
-                event: Some(event.clone()),
+                event: Some(happening.event.clone()),
                 from: Some(before.state),
                 to: after.state,
+                verbatim: verbatim.as_ref().map(Verbatim::digest),
             },
+            verbatim,
             carrier_id: learned_id(before, &after),
             entries,
             revoke_ticket: effects.contains(&Effect::RevokeTicket),

@@ -51,12 +51,13 @@ impl Gateway {
                 return Ok(asked.charge);
             };
             let patience = asked.charge.terms.ticket_deadline.since(inner.now());
+            // Not recorded: a carrier may repeat the password.
             let finding = match carrier.reserve(patience, Urgency::Ticket).await {
                 Ok(slot) => carrier.validate(slot, &asked.charge, attempt, &otp).await,
                 Err(_) => Finding::Nothing,
             };
             drop(otp);
-            match inner.hear(&asked.charge, attempt.number, "validate", finding).await {
+            match inner.hear(&asked.charge, attempt.number, "validate", (finding, None)).await {
                 Some(applied) => Ok(applied.charge),
                 None => Ok(asked.charge),
             }

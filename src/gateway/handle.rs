@@ -23,6 +23,7 @@ use crate::{
     charge::{CarrierName, Charge, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
+    ledger::VatConfig,
     passenger::Texts,
     process,
     store::{GroupCommit, Store, StoreError},
@@ -69,6 +70,8 @@ pub struct Parts {
     pub secrets: Secrets,
     /// The way to the ticket service, for carriers with `purchase = "webhook"`.
     pub mo_webhook: Option<MoWebhook>,
+    /// The value-added tax.
+    pub vat: VatConfig,
 }
 
 /// The engine. Clones share it.
@@ -84,6 +87,7 @@ pub(super) struct Inner {
     pub(super) carriers: BTreeMap<CarrierName, Carrier>,
     pub(super) routing: Routing,
     pub(super) books: ArcSwap<Books>,
+    pub(super) vat: VatConfig,
     pub(super) subscribers: Subscribers,
     pub(super) sales: Arc<SalesBook>,
     pub(super) ticketing: Ticketing,
@@ -142,6 +146,7 @@ impl Gateway {
             outboxes: carriers.keys().map(|name| (name.clone(), Outbox::default())).collect(),
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
             books: ArcSwap::from_pointee(parts.books),
+            vat: parts.vat,
             subscribers: parts.subscribers,
             sales: Arc::new(SalesBook::new(sales)),
             config: parts.config,

@@ -1,12 +1,13 @@
 use super::{
     Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, Memory, Outcome,
     Owner, ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
-    StoredTicket, TicketFilter, Write, overlap,
+    StoredTicket, TicketFilter, Verbatim, Write, overlap, sqlite,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
     clock::Timestamp,
     eligibility::Facts,
+    ledger::{Audited, DailyRoot},
     msisdn::Msisdn,
     passenger::Language,
     transit::VehicleCode,
@@ -288,9 +289,30 @@ impl Store {
         each!(self, backend => backend.journal(reference).await)
     }
 
+    /// What the carrier said of a charge, word for word, each under the [`evidence_id`](JournalEntry::evidence_id) of its journal
+    /// entry, in no order. What was erased is not there.
+    pub async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
+        each!(self, backend => backend.words(reference).await)
+    }
+
     /// The sum of every account. They add up to zero per currency.
     pub async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         each!(self, backend => backend.balances().await)
+    }
+
+    /// Checks the books in the store that `url` names, as they are this moment, and the roots of days that were noted elsewhere.
+    /// Opens it only to read: a daemon may go on writing.
+    ///
+    /// Errors: the text names no file; it cannot be opened or read; its schema is not this program's.
+    pub async fn audit(url: &str, noted: &[DailyRoot]) -> Result<Audited, StoreError> {
+        sqlite::audit::audit(&kept(url)?, noted).await
+    }
+
+    /// The roots of the last `limit` days with a commit that have ended, the newest first.
+    ///
+    /// Errors: as [`Store::audit`].
+    pub async fn daily_roots(url: &str, limit: u32) -> Result<Vec<DailyRoot>, StoreError> {
+        sqlite::audit::roots(&kept(url)?, limit).await
     }
 
     /// Breaks, newest first, at most `limit`.
@@ -302,6 +324,12 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         each!(self, backend => backend.ping().await)
     }
+}
+
+/// The file of a store that outlives the process.
+fn kept(url: &str) -> Result<SqliteConfig, StoreError> {
+    sqlite_config(url)?
+        .ok_or(StoreError::Address { url: url.into(), why: "what is in memory cannot be looked at from outside" })
 }
 
 /// The file that a store's address names; `None` for the store in memory.

@@ -24,6 +24,9 @@ pub struct JournalEntry {
     pub from: Option<State>,
     /// Where it stands since.
     pub to: State,
+    /// The [`Verbatim::digest`](super::Verbatim::digest) of what the carrier said, if that is how we know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbatim: Option<String>,
 }
 
 impl JournalEntry {

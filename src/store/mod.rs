@@ -20,6 +20,7 @@ mod question;
 mod sales;
 mod slot;
 mod sqlite;
+mod verbatim;
 mod write;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
+pub use verbatim::Verbatim;
 pub use write::{
     JoinedParts, KeyGuard, MessageProgress, MoAnswer, NewCarrierId, Opening, Outcome, Settlement, SlotChange,
     SlotClaim, Write,

@@ -1,6 +1,6 @@
 use super::{
     Forgetting, IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredFact,
-    StoredTicket,
+    StoredTicket, Verbatim,
 };
 use crate::{
     charge::{Break, CarrierName, Charge, Home, Reference},
@@ -118,6 +118,8 @@ pub struct Settlement {
     pub charge: Charge,
     /// The event that led here. Its evidence id, if it is evidence, is the guard against counting it twice.
     pub journal: JournalEntry,
+    /// What the carrier said, if the event is evidence.
+    pub verbatim: Option<Verbatim>,
     /// The carrier id that an attempt has just learned.
     pub carrier_id: Option<NewCarrierId>,
     /// The entries of this transition.

@@ -159,6 +159,7 @@ impl CamaraProfile {
             can_refund: self.refund_url.is_some(),
             replays_keys: false,
             reservation_ms: self.two_step.then_some(self.reservation_ms),
+            fee: None,
         }
     }
 

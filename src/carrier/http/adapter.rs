@@ -382,6 +382,10 @@ impl HttpCarrier {
         if let Outcome::NotSent(why @ (NotSent::Tls(_) | NotSent::Token(_))) = &outcome {
             warn!(carrier = %self.0.name, %operation, %why, "nothing was sent");
         }
+        if let Outcome::Answer(answer) = &outcome {
+            let hide = |body| self.0.secrets.load().without(body);
+            transcript::note_http(operation.code(), answer.status, &answer.body, hide);
+        }
         slot.settle(&outcome);
         outcome
     }

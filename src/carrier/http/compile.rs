@@ -187,6 +187,7 @@ impl Compiler<'_> {
                 can_refund: document.refund.is_some(),
                 replays_keys: section.replays_keys,
                 reservation_ms: section.reservation_ms.filter(|_| two_step),
+                fee: None,
             },
             two_step,
             connect_timeout_ms: section.connect_timeout_ms,

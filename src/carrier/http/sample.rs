@@ -141,8 +141,7 @@ impl Sample {
             extends: None,
             received_at: at,
         };
-        let terms =
-            Terms { ticket_deadline: at.plus(std::time::Duration::from_secs(60)), late_success: LateSuccess::Ticket };
+        let terms = Terms::new(at.plus(std::time::Duration::from_secs(60)), LateSuccess::Ticket);
         let mut charge = Charge::new(values.reference, order, terms);
         let carrier: CarrierName = "example".parse().map_err(|error| format!("carrier: {error}"))?;
         let wire_reference = profile.wire_references().write(values.reference, 1);

@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_charged_message_is_never_split() {
-        let terms = Terms { ticket_deadline: NOW.plus(Duration::from_secs(60)), late_success: LateSuccess::Refund };
+        let terms = Terms::new(NOW.plus(Duration::from_secs(60)), LateSuccess::Refund);
         let charge = Charge::new(Reference::from_bytes([1; 16]), samples::order(NOW), terms);
         let contract = test_profile(ChargedAt::Delivery).contract();
         let carrier = "beeline".parse().expect("a name");

@@ -69,6 +69,7 @@ on_every_backend! {
         a_settlement_of_an_unknown_charge_is_stale,
         m09_the_same_evidence_is_counted_once,
         m09_evidence_that_changes_nothing_is_counted_too,
+        what_a_carrier_said_is_kept_beside_the_evidence_word_for_word,
         entries_that_do_not_add_up_are_refused,
         parts_that_speak_of_another_charge_are_refused,
         a_slot_is_held_on_released_or_left_to_its_new_holder,

@@ -66,7 +66,8 @@ impl Memory {
 struct State {
     charges: BTreeMap<Reference, Charge>,
     keys: BTreeMap<(String, String), KeptKey>,
-    evidence: BTreeSet<(Reference, String)>,
+    /// With what was said, where somebody said something.
+    evidence: BTreeMap<(Reference, String), Option<Verbatim>>,
     slots: BTreeMap<(Msisdn, VehicleCode), Slot>,
     carrier_ids: BTreeMap<(CarrierName, String), Owner>,
     journal: BTreeMap<Reference, Vec<JournalEntry>>,

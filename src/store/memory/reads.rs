@@ -245,6 +245,12 @@ impl Memory {
         Ok(self.state().journal.get(&reference).cloned().unwrap_or_default())
     }
 
+    pub(in crate::store) async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
+        let state = self.state();
+        let of_it = state.evidence.range((reference, String::new())..).take_while(|((of, _), _)| *of == reference);
+        Ok(of_it.filter_map(|((_, id), verbatim)| Some((id.clone(), verbatim.clone()?))).collect())
+    }
+
     pub(in crate::store) async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         let state = self.state();
         let mut sums = BTreeMap::new();

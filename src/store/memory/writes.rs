@@ -115,7 +115,7 @@ impl State {
     fn judge_settlement(&self, settlement: &Settlement) -> Result<Outcome, StoreError> {
         let reference = settlement.charge.reference;
         if let Some(id) = settlement.journal.evidence_id()
-            && self.evidence.contains(&(reference, id.to_owned()))
+            && self.evidence.contains_key(&(reference, id.to_owned()))
         {
             return Ok(Outcome::EvidenceKnown);
         }
@@ -285,6 +285,7 @@ impl State {
                 event: Some(supersede(charge.reference)),
                 from: Some(old.state),
                 to: old.state,
+                verbatim: None,
             });
             self.charges.insert(old.reference, old.clone());
         }
@@ -305,7 +306,7 @@ impl State {
         let (reference, at) = (charge.reference, settlement.journal.at);
         add_settlement(&mut self.sales, settlement);
         if let Some(id) = settlement.journal.evidence_id() {
-            self.evidence.insert((reference, id.to_owned()));
+            self.evidence.insert((reference, id.to_owned()), settlement.verbatim.clone());
         }
         if let Some(new) = &settlement.carrier_id {
             let owner = Owner::Attempt { reference, attempt: new.attempt };

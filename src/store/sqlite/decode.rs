@@ -12,7 +12,7 @@ use crate::{
     passenger::MoPart,
     store::{
         Balance, IncomingSms, KeptMo, MessageState, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
-        StoredBreak, StoredTicket,
+        StoredBreak, StoredTicket, Verbatim,
     },
 };
 
@@ -26,6 +26,12 @@ pub(super) fn body<T: DeserializeOwned>(row: &SqliteRow, column: usize, table: &
 pub(super) fn reference(row: &SqliteRow, column: usize) -> Result<Reference, StoreError> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map(Reference::from_bytes).map_err(|error| corrupt("references", &format!("{bytes:?}"), error))
+}
+
+/// Thirty-two bytes.
+pub(super) fn hash(row: &SqliteRow, column: usize, table: &'static str) -> Result<[u8; 32], StoreError> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|error| corrupt(table, &format!("{bytes:?}"), error))
 }
 
 /// Milliseconds since 1970.
@@ -64,6 +70,13 @@ pub(super) fn msisdn(row: &SqliteRow, column: usize, table: &'static str) -> Res
 pub(super) fn money(row: &SqliteRow, column: usize, table: &'static str) -> Result<Money, StoreError> {
     let currency: Currency = word(row, column + 1, table)?;
     Ok(Money::new(row.try_get(column)?, currency))
+}
+
+/// words, salt.
+pub(super) fn verbatim(row: &SqliteRow, from: usize) -> Result<Verbatim, StoreError> {
+    let salt: &[u8] = row.try_get(from + 1)?;
+    let salt = salt.try_into().map_err(|error| corrupt("evidence", &format!("{salt:?}"), error))?;
+    Ok(Verbatim { words: row.try_get(from)?, salt })
 }
 
 /// reference, passengers, held_until.

@@ -400,6 +400,7 @@ impl Superseded {
             event: Some(supersede(by)),
             from: Some(old.state),
             to: charge.state,
+            verbatim: None,
         };
         Superseded { from_version: old.version, charge, entry }
     }

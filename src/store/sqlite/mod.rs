@@ -1,5 +1,7 @@
 //! SQLite: the embedded store. One file in WAL mode, one connection that writes, a pool of connections that read.
 
+pub(super) mod audit;
+mod chain;
 mod decode;
 mod judge;
 mod known;
@@ -125,6 +127,7 @@ async fn connect_migrated(config: &SqliteConfig) -> Result<SqliteConnection, Sto
         Err(error) => return Err(cannot(error.to_string())),
     };
     MIGRATIONS.run(&mut connection).await?;
+    chain::adopt(&mut connection).await?;
     Ok(connection)
 }
 

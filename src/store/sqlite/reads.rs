@@ -13,7 +13,7 @@ use crate::{
     passenger::Language,
     store::{
         Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, Owner, ParkedReceipt,
-        QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
+        QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter, Verbatim,
     },
     transit::VehicleCode,
 };
@@ -355,6 +355,13 @@ impl Sqlite {
     pub(in crate::store) async fn journal(&self, reference: Reference) -> Result<Vec<JournalEntry>, StoreError> {
         let query = sqlx::query("SELECT body FROM journal WHERE reference = ?1 ORDER BY seq").bind(bytes(&reference));
         all(query.fetch_all(&self.readers).await?, |row| decode::body(row, 0, "journal"))
+    }
+
+    pub(in crate::store) async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
+        let query = sqlx::query("SELECT id, words, salt FROM evidence WHERE reference = ?1 AND words IS NOT NULL");
+        all(query.bind(bytes(&reference)).fetch_all(&self.readers).await?, |row| {
+            Ok((row.try_get(0)?, decode::verbatim(row, 1)?))
+        })
     }
 
     pub(in crate::store) async fn balances(&self) -> Result<Vec<Balance>, StoreError> {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     charge::{Charge, Reference},
+    ledger::BlockDigest,
     store::{
         Forgetting, IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement,
         SlotChange, Write,
@@ -31,6 +32,8 @@ pub(super) struct Rows<'a> {
     pub(super) carrier_ids: Vec<CarrierIdRow<'a>>,
     pub(super) journal: WithBodies<JournalRow>,
     pub(super) ledger: Vec<LedgerRow<'a>>,
+    /// Of the journal and the ledger.
+    pub(super) digest: BlockDigest,
     pub(super) tickets: Vec<TicketRow<'a>>,
     pub(super) revoked: Vec<MomentRow>,
     pub(super) messages: Vec<MessageRow<'a>>,
@@ -122,7 +125,8 @@ impl<'a> Rows<'a> {
         let (reference, at) = (charge.reference, settlement.journal.at);
         add_settlement(&mut self.sales, settlement);
         self.changed.push(charge, |body| ChangedRow::new(settlement.from_version, charge, body));
-        self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow { reference, id }));
+        let verbatim = settlement.verbatim.as_ref();
+        self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow::new(reference, id, verbatim)));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));
         self.carrier_ids.extend(settlement.carrier_id.iter().map(|new| CarrierIdRow {
             carrier: new.carrier.as_str(),
@@ -131,6 +135,7 @@ impl<'a> Rows<'a> {
             attempt: Some(new.attempt),
         }));
         self.append(&settlement.journal);
+        self.digest.lines(&settlement.entries);
         self.ledger.extend(settlement.entries.iter().map(LedgerRow::new));
         self.tickets.extend(settlement.ticket.iter().map(TicketRow::new));
         self.revoked.extend(settlement.revoke_ticket.then(|| MomentRow::new(reference, at)));
@@ -171,7 +176,8 @@ impl<'a> Rows<'a> {
 
     fn append(&mut self, entry: &JournalEntry) {
         let (reference, at) = (entry.reference, entry.at.unix_ms());
-        self.journal.push(entry, |body| JournalRow { reference, at, body });
+        let body = self.journal.push(entry, |body| JournalRow { reference, at, body });
+        self.digest.entry(reference, entry.at, body);
     }
 
     fn answer(&mut self, answer: &'a MoAnswer) {

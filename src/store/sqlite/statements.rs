@@ -4,6 +4,7 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
+    chain,
     rows::Rows,
     tables::SalesRow,
     writer::{write_bodies, write_set},
@@ -32,6 +33,7 @@ impl Rows<'_> {
         write_set(db, LEARN_CARRIER_IDS, &self.carrier_ids).await?;
         write_bodies(db, APPEND_JOURNAL, self.journal).await?;
         write_set(db, APPEND_LEDGER, &self.ledger).await?;
+        chain::append(db, self.digest).await?;
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
         write_set(db, REVOKE_TICKETS, &self.revoked).await?;
         write_set(db, ANSWER_MOS, &self.answered).await?;
@@ -124,8 +126,8 @@ WHERE true
 ON CONFLICT (reference, number) DO UPDATE SET state = excluded.state WHERE state <> excluded.state";
 
 const COUNT_EVIDENCE: &str = "
-INSERT INTO evidence (reference, id)
-SELECT unhex(value->>'reference', '-'), value->>'id' FROM jsonb_each(?1)";
+INSERT INTO evidence (reference, id, words, salt)
+SELECT unhex(value->>'reference', '-'), value->>'id', value->>'words', unhex(value->>'salt') FROM jsonb_each(?1)";
 
 const LEARN_CARRIER_IDS: &str = "
 INSERT INTO carrier_ids (carrier, id, reference, attempt)
