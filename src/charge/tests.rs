@@ -421,8 +421,10 @@ fn proved_as_paid(history: &[Event], charge: &Charge) -> usize {
         .count()
 }
 
+mod refund_evidence;
 mod refunding;
 mod reserving;
+mod values;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
