@@ -10,6 +10,7 @@ use smsbusd::{
         charge::{ChargeArgs, charge},
         check_config::check_config,
         keys::{KeysArgs, keys},
+        ledger::{LedgerArgs, ledger},
         serve::serve,
         smpp::{SmppArgs, smpp},
         ticket::{TicketArgs, ticket},
@@ -59,6 +60,8 @@ enum Command {
     Ticket(TicketArgs),
     /// Ask a running daemon to charge, show a charge, or settle one that is in doubt
     Charge(ChargeArgs),
+    /// Check the books: that nothing was changed, that they add up, and that they agree with the charges
+    Ledger(LedgerArgs),
     /// List, pause and resume the carriers of a running daemon; try the profile of an HTTP carrier
     Carrier(CarrierArgs),
     /// Probe an SMSC, send it one message, or trace what a running daemon says to it
@@ -102,6 +105,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Keys(args) => keys(&args),
         Command::Ticket(args) => ticket(&args),
         Command::Charge(args) => cli::run(charge(&args)),
+        Command::Ledger(args) => cli::run(ledger(&args)),
         Command::Carrier(args) => cli::run(carrier(&args)),
         Command::Smpp(args) => cli::run(smpp(&args)),
     };

@@ -23,14 +23,17 @@ fn contract() -> Contract {
     Contract {
         in_flight_delay_ms: 30_000,
         queries: Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 }),
+        queries_by_carrier_id: false,
+        queries_refunds: true,
         can_refund: false,
         replays_keys: false,
         reservation_ms: None,
+        fee: None,
     }
 }
 
 fn opened_with(late_success: LateSuccess) -> Charge {
-    Charge::new(reference(1), samples::order(T0), Terms { ticket_deadline: at(60), late_success })
+    Charge::new(reference(1), samples::order(T0), Terms::new(at(60), late_success))
 }
 
 fn opened() -> Charge {
@@ -418,8 +421,10 @@ fn proved_as_paid(history: &[Event], charge: &Charge) -> usize {
         .count()
 }
 
+mod refund_evidence;
 mod refunding;
 mod reserving;
+mod values;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]

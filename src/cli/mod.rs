@@ -3,7 +3,7 @@
 //!
 //! `serve` is the daemon; around it stand `metering` (what is measured), `logging`, `systemd` (what the service manager is
 //! told) and `reload`. `charge` and `carrier` ask a running daemon over its API. `keys` and `ticket` need neither a daemon
-//! nor a network. `smpp` talks to an SMSC, or shows what a running daemon says to one.
+//! nor a network; `ledger` reads the store. `smpp` talks to an SMSC, or shows what a running daemon says to one.
 
 pub mod carrier;
 mod carrier_try;
@@ -12,6 +12,7 @@ pub mod check_config;
 mod client;
 mod exit;
 pub mod keys;
+pub mod ledger;
 mod logging;
 mod metering;
 mod migrate;

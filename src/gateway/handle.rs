@@ -15,14 +15,23 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig, backlog::Backlog, outbox::Outbox, sales::SalesBook,
-    striped::Striped, ticketing::Ticketing, watch::Watchers, webhook::HandOvers,
+    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig,
+    backlog::Backlog,
+    measure::Counted,
+    outbox::Outbox,
+    sales::SalesBook,
+    striped::Striped,
+    ticketing::Ticketing,
+    unowned::Walk,
+    watch::Watchers,
+    webhook::{Following, Followings, HandOvers, Webhook},
 };
 use crate::{
     carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
     charge::{CarrierName, Charge, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
+    ledger::VatConfig,
     passenger::Texts,
     process,
     store::{GroupCommit, Store, StoreError},
@@ -69,6 +78,10 @@ pub struct Parts {
     pub secrets: Secrets,
     /// The way to the ticket service, for carriers with `purchase = "webhook"`.
     pub mo_webhook: Option<MoWebhook>,
+    /// The value-added tax.
+    pub vat: VatConfig,
+    /// Those who are told of events.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// The engine. Clones share it.
@@ -84,6 +97,7 @@ pub(super) struct Inner {
     pub(super) carriers: BTreeMap<CarrierName, Carrier>,
     pub(super) routing: Routing,
     pub(super) books: ArcSwap<Books>,
+    pub(super) vat: VatConfig,
     pub(super) subscribers: Subscribers,
     pub(super) sales: Arc<SalesBook>,
     pub(super) ticketing: Ticketing,
@@ -98,10 +112,14 @@ pub(super) struct Inner {
     /// One step of a charge at a time in this process; across processes the version guards.
     pub(super) charge_locks: Striped,
     pub(super) watchers: Watchers,
+    /// How far the look at parked receipts has come.
+    pub(super) unowned: Walk,
+    pub(super) counted: Counted,
     /// Questions that carriers have answered; their answers are told apart by it.
     pub(super) questions: AtomicU64,
     pub(super) mo_webhook: Option<MoWebhook>,
     pub(super) hand_overs: HandOvers,
+    pub(super) webhooks: Followings,
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
 }
@@ -133,6 +151,11 @@ impl Gateway {
         let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
         let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
         let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
+        let mut webhooks = Followings::new();
+        for webhook in parts.webhooks {
+            let following = Following::take_up(webhook, &parts.store, &parts.writer).await.map_err(ApplyError::from)?;
+            webhooks.insert(following.webhook().name().to_owned(), Arc::new(following));
+        }
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
         let inner = Arc::new(Inner {
             routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
@@ -142,6 +165,7 @@ impl Gateway {
             outboxes: carriers.keys().map(|name| (name.clone(), Outbox::default())).collect(),
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
             books: ArcSwap::from_pointee(parts.books),
+            vat: parts.vat,
             subscribers: parts.subscribers,
             sales: Arc::new(SalesBook::new(sales)),
             config: parts.config,
@@ -152,9 +176,12 @@ impl Gateway {
             subscriber_locks: Striped::default(),
             charge_locks: Striped::default(),
             watchers: Watchers::default(),
+            unowned: Walk::default(),
+            counted: Counted::default(),
             questions: AtomicU64::new(0),
             mo_webhook: parts.mo_webhook,
             hand_overs: HandOvers::default(),
+            webhooks,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -166,6 +193,9 @@ impl Gateway {
             }
         }
         inner.spawn(inner.clone().sweep());
+        for following in inner.webhooks.values() {
+            inner.spawn(inner.clone().follow_events(following.clone()));
+        }
         Ok(Gateway(inner))
     }
 

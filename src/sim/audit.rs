@@ -12,7 +12,6 @@ use super::{
 use crate::{
     charge::{Charge, Refund, RefundState, State, step},
     clock::Timestamp,
-    ledger::Account,
     simulator::{Fault, LedgerEntry, RefundEntry},
     store::{ChargeFilter, MessageState},
 };
@@ -103,8 +102,7 @@ pub(super) async fn audit(world: &World, promises: &Promises) {
     if sum != 0 {
         world.violated(format!("our ledger sums to {sum}: {balances:?}"));
     }
-    let held: i64 =
-        balances.iter().filter(|b| matches!(b.account, Account::CarrierReceivable(_))).map(|b| b.minor).sum();
+    let held: i64 = balances.iter().filter(|b| b.account.carrier().is_some()).map(|b| b.minor).sum();
     if held != receivable {
         world.violated(format!("carriers owe {held} by the ledger, and {receivable} by the charges"));
     }

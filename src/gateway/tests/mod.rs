@@ -1,5 +1,6 @@
 //! The engine against a carrier over real sockets.
 
+mod books;
 mod callbacks_refused;
 mod callbacks_weighed;
 mod crashes;

@@ -28,6 +28,7 @@ use crate::{
         Books, Gateway, GatewayConfig, MoWebhook, MoWebhookConfig, Parts, Purchase, PurchaseError, Purchased,
         Resolution, Secrets, TicketingConfig,
     },
+    ledger::{DatedFee, VatConfig},
     msisdn::Msisdn,
     passenger::Texts,
     simulator::{
@@ -71,6 +72,9 @@ pub(crate) struct Setting {
     pub(crate) relayed: bool,
     /// Where the ticket service listens; the carrier hands its messages over then.
     pub(crate) mo_webhook: MoWebhookConfig,
+    pub(crate) vat: VatConfig,
+    /// What each carrier keeps.
+    pub(crate) fees: Vec<DatedFee>,
 }
 
 /// How subscribers are charged. Over HTTP, texts go over SMPP all the same.
@@ -114,6 +118,8 @@ impl Default for Setting {
             clock: Clock::System,
             relayed: false,
             mo_webhook: MoWebhookConfig::default(),
+            vat: VatConfig::default(),
+            fees: Vec::new(),
         }
     }
 }
@@ -215,6 +221,7 @@ impl World {
             keyring: keyring(),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: self.webhook(),
+            vat: self.setting.vat.clone(),
         };
         Gateway::start(parts, events).await.expect("a gateway")
     }
@@ -292,7 +299,8 @@ impl World {
             self.relay.as_ref().filter(|_| name == CARRIER).map_or(carrier.smpp_address(), Relay::address),
             simulator.system_id,
         );
-        let config: CarrierConfig = toml::from_str(&text).expect("a carrier");
+        let mut config: CarrierConfig = toml::from_str(&text).expect("a carrier");
+        config.fees = self.setting.fees.clone();
         match over {
             Over::Smpp => config,
             over => {
@@ -551,10 +559,20 @@ impl World {
             ours += taken;
         }
         assert_eq!(ledger.total().minor, ours, "the carrier charged something that we know nothing of");
+        self.audit_books();
         let balances = self.run(store.balances()).expect("the store");
         assert_eq!(balances.iter().map(|balance| balance.minor).sum::<i64>(), 0);
-        let receivable = balances.iter().filter(|b| matches!(b.account, crate::ledger::Account::CarrierReceivable(_)));
+        let receivable = balances.iter().filter(|balance| balance.account.carrier().is_some());
         assert_eq!(receivable.map(|balance| balance.minor).sum::<i64>(), ours - refunded);
+    }
+
+    /// What `ledger check` says of a store that has a file.
+    fn audit_books(&self) {
+        if self.setting.sqlite {
+            let audited =
+                self.run(Store::audit(&format!("sqlite://{}", self.database().display()), &[])).expect("the store");
+            assert_eq!(audited.flaws, []);
+        }
     }
 
     /// Each refund went back at most once, and is done by our books if it is by the carrier's. Returns what went back, in tiyn.

@@ -1,8 +1,11 @@
 //! `smsbusd charge`: asks a running daemon to charge, shows a charge, settles what is in doubt.
 
+mod story;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::tz::TimeZone;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -10,7 +13,7 @@ use uuid::Uuid;
 use super::{
     ApiArgs, Exit, Failure, Outcome,
     client::{Client, Request},
-    output::print_json,
+    output::{print, print_json},
 };
 use crate::{charge::Reference, msisdn::Msisdn};
 
@@ -27,13 +30,16 @@ pub struct ChargeArgs {
 enum ChargeCommand {
     /// Buy a ticket: take the fare from a phone's balance
     Create(CreateArgs),
-    /// Show a charge
+    /// Tell what happened to a charge, with what the carrier said, word for word
     Show {
         /// The charge's reference
         reference: Reference,
-        /// With everything that happened to it
+        /// As JSON: the charge, and its journal
         #[arg(long)]
-        journal: bool,
+        json: bool,
+        /// The time zone to tell it in; this machine's, if left out
+        #[arg(long, value_name = "ZONE", value_parser = TimeZone::get)]
+        zone: Option<TimeZone>,
     },
     /// Settle a charge that is in doubt, on what you know from the carrier
     ///
@@ -86,7 +92,8 @@ pub async fn charge(args: &ChargeArgs) -> Outcome {
     let client = Client::new(&args.api)?;
     let answer = match &args.command {
         ChargeCommand::Create(args) => create(&client, args).await?,
-        ChargeCommand::Show { reference, journal } => show(&client, *reference, *journal).await?,
+        ChargeCommand::Show { reference, json: true, .. } => show(&client, *reference).await?,
+        ChargeCommand::Show { reference, json: false, zone } => return tell(&client, *reference, zone.clone()).await,
         ChargeCommand::Resolve(args) => resolve(&client, args).await?,
     };
     print_json(&answer)?;
@@ -112,14 +119,26 @@ async fn create(client: &Client, args: &CreateArgs) -> Result<Value, Failure> {
         .map_err(|failure| Failure::new(format!("{failure}\nto try again without charging twice, add: --key {key}")))
 }
 
-async fn show(client: &Client, reference: Reference, journal: bool) -> Result<Value, Failure> {
+async fn show(client: &Client, reference: Reference) -> Result<Value, Failure> {
     let path = format!("/v1/charges/{reference}");
     let mut charge = client.ask(Request::new(Method::GET, &path)).await?;
-    if journal && let Some(charge) = charge.as_object_mut() {
+    if let Some(charge) = charge.as_object_mut() {
         let journal = client.ask(Request::new(Method::GET, &format!("{path}/journal"))).await?;
         charge.insert("journal".into(), journal);
     }
     Ok(charge)
+}
+
+async fn tell(client: &Client, reference: Reference, zone: Option<TimeZone>) -> Outcome {
+    let unclear = |error: serde_json::Error| Failure::new(format!("the daemon's answer cannot be read: {error}"));
+    let mut charge = show(client, reference).await?;
+    let journal = charge.as_object_mut().and_then(|charge| charge.remove("journal")).unwrap_or_default();
+    let (charge, journal) =
+        (serde_json::from_value(charge).map_err(unclear)?, serde_json::from_value(journal).map_err(unclear)?);
+    for line in story::tell(&charge, &journal, &zone.unwrap_or_else(TimeZone::system)) {
+        print(line)?;
+    }
+    Ok(Exit::Done)
 }
 
 async fn resolve(client: &Client, args: &ResolveArgs) -> Result<Value, Failure> {
