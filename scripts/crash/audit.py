@@ -99,6 +99,7 @@ def audit(books, carrier_books, promises, verifier):
     tickets(findings, books, verifier)
     answers(findings, books, promises)
     messages(findings, books, promises)
+    findings.lost += events_missing(books, promises)
     findings.problems += promises.contradictions
     at_rest(findings, books)
     return findings
@@ -189,7 +190,7 @@ def amounts(findings, books, taken, refunds):
         for refund in charge["body"]["refunds"]:
             back = [minor for _, minor in by_name.pop(plain(refund["reference"]), [])]
             minor, state = refund["amount"]["minor"], refund["state"]
-            right = {"done": [[minor]], "owed": [[]]}.get(state, [[], [minor]])
+            right = {"done": [[minor]], "owed": [[]], "paid_out": [[]]}.get(state, [[], [minor]])
             if back not in right:
                 findings.problems.append(f"{reference}: the refund {refund['reference']} of {minor} is {state}, and {back} went back")
     for name, entries in by_name.items():
@@ -308,6 +309,18 @@ def messages(findings, books, promises):
         has_text = any(message["ticket"] for message in by_reference.get(reference, ()))
         if by_sms and charge["state"] == "charged" and not has_text:
             findings.without.append(f"{reference}: paid by SMS, and its ticket was never to be sent")
+
+
+def events_missing(books, promises):
+    """What became of a charge, and its ticket, is told to who follows the events: at least once, whatever was killed."""
+    told = {(kind, reference) for kind, reference, _ in promises.events.values()}
+    missing = []
+    for reference, charge in books.charges.items():
+        if (f"charge.{charge['state']}", reference) not in told:
+            missing.append(f"{reference}: no event told that it is {charge['state']}")
+        if reference in books.tickets and ("ticket.issued", reference) not in told:
+            missing.append(f"{reference}: no event told of its ticket")
+    return missing
 
 
 def at_rest(findings, books):

@@ -119,6 +119,12 @@ url = "http://127.0.0.1:{ports['webhook']}/purchases"
 secret_files = ["webhook-secret"]
 answer_seconds = 8
 timeout_ms = 2_000
+[webhooks.crash-test]
+url = "http://127.0.0.1:{ports['webhook']}/events"
+secret_files = ["webhook-secret"]
+timeout_ms = 2_000
+retry_seconds = 1
+retry_seconds_max = 2
 {"".join(sections)}"""
         )
         return config
