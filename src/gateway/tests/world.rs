@@ -222,6 +222,7 @@ impl World {
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: self.webhook(),
             vat: self.setting.vat.clone(),
+            webhooks: Vec::new(),
         };
         Gateway::start(parts, events).await.expect("a gateway")
     }
