@@ -290,12 +290,14 @@ def answers(findings, books, promises):
 def messages(findings, books, promises):
     kept = {}
     for mo in books.mos:
+        # A long one whose last part comes too late is answered as incomplete: it has the text of the parts that were there.
+        text = mo["text"] if mo["kind"] != "incomplete" else None
         if mo["part_number"] is None:
-            kept.setdefault((mo["carrier"], f"+{mo['msisdn']}", mo["text"]), []).append(mo)
+            kept.setdefault((mo["carrier"], f"+{mo['msisdn']}", text), []).append(mo)
     for carrier, msisdn, text, sent_at, acknowledged_at in promises.messages:
         # The same text again is the same message, if it comes soon enough.
         begins, ends = sent_at - MO_REPEAT_SECONDS * 1000 - ROUNDING_MS, acknowledged_at + ROUNDING_MS
-        same = kept.get((carrier, msisdn, text), ())
+        same = kept.get((carrier, msisdn, text), []) + kept.get((carrier, msisdn, None), [])
         if not any(mo["kept_at"] >= begins and mo["received_at"] <= ends for mo in same):
             findings.lost.append(f"{text[:20]!r} from {msisdn} was acknowledged by {acknowledged_at}, and was not kept")
     for mo in books.mos:

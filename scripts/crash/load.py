@@ -181,7 +181,7 @@ class Load:
 
     async def text(self, dice, carrier, msisdn):
         vehicle = dice.choice(self.vehicles)
-        text = dice.choice((vehicle, vehicle, vehicle, f"{vehicle}*2", f"{vehicle}*3", dice.choice(WORDS), NONSENSE))
+        text = dice.choice((vehicle, vehicle, vehicle, f"{vehicle}*2", f"{vehicle}*3", dice.choice(WORDS), NONSENSE, NONSENSE))
         times = 2 if dice.random() < 0.2 else 1
         for _ in range(times):
             self.begin(self.send(carrier, msisdn, text))

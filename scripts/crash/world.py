@@ -111,7 +111,7 @@ tokens.{CALLER} = {{ sha256 = "{digest}", roles = ["ticketing", "inspection", "f
 ticket_deadline_seconds = {TICKET_DEADLINE_SECONDS}
 repeat_window_seconds = {REPEAT_WINDOW_SECONDS}
 mo_repeat_seconds = {MO_REPEAT_SECONDS}
-mo_parts_seconds = 10
+mo_parts_seconds = 15
 reply_ttl_seconds = 120
 replies_per_hour_max = 1_000
 [mo_webhook]
