@@ -117,3 +117,33 @@ fn m05_two_listings_of_one_moment_are_one_answer() {
     assert_eq!(twice.state, State::InDoubt);
     assert_eq!(run(twice, [(4, absent())]).0.state, State::Rejected(UNAVAILABLE));
 }
+
+#[test]
+fn m07_another_carrier_is_not_looked_for_once_the_bound_of_attempts_is_met() {
+    let last = u16::try_from(ATTEMPTS_MAX).expect("small");
+    let mut charge = opened();
+    for number in 1..last {
+        charge = run(charge, [(1, open_attempt()), (1, evidence(number, Finding::NotSent))]).0;
+    }
+    let (charge, effects) = run(charge, [(1, open_attempt()), (2, evidence(last, rejected(Retry::OtherCarrier)))]);
+    assert_eq!(charge.state, State::Rejected(Reason::InsufficientBalance));
+    assert!(!effects.contains(&Effect::Reroute), "{effects:?}");
+}
+
+#[test]
+fn m07_where_no_other_carrier_was_found_the_first_ones_word_is_the_reason() {
+    let elsewhere = || evidence(1, rejected(Retry::OtherCarrier));
+    for end in [(3, Event::GiveUp), (61, Event::Tick)] {
+        let (charge, _) = run(sent(), [(2, elsewhere()), end]);
+        assert_eq!(charge.state, State::Rejected(Reason::InsufficientBalance));
+    }
+}
+
+#[test]
+fn m06_that_we_asked_before_brings_no_question_forward_where_there_is_none() {
+    let silent = Contract { queries: None, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: silent };
+    let duplicate = evidence(1, doubtful(Doubt::Duplicate));
+    let (charge, _) = run(opened(), [(1, open), (2, evidence(1, doubtful(Doubt::Timeout))), (3, duplicate)]);
+    assert_eq!((charge.state, charge.due_at()), (State::InDoubt, None));
+}
