@@ -72,7 +72,27 @@ fn main() -> ExitCode {
     // Kill points by name, from the environment variable FAILPOINTS; only in builds for crash tests.
     #[cfg(feature = "failpoints")]
     let _kill_points = fail::FailScenario::setup();
+    #[cfg(feature = "failpoints")]
+    arm_kill_point();
     cli::finish(run(CommandLine::parse().command))
+}
+
+/// `KILL_POINT=gateway-after-open:7` ends the process, as `kill -9` would, when it comes to this kill point for the seventh time. A
+/// panic, the most that `FAILPOINTS` can do, ends a task only.
+#[cfg(feature = "failpoints")]
+fn arm_kill_point() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    let Ok(wanted) = std::env::var("KILL_POINT") else { return };
+    let (point, times) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+    let times: u64 = times.parse().expect("KILL_POINT=NAME:TIMES");
+    let passed = AtomicU64::new(0);
+    let end_in_time = move || {
+        if passed.fetch_add(1, Ordering::Relaxed) + 1 == times {
+            std::process::abort();
+        }
+    };
+    fail::cfg_callback(point, end_in_time).expect("any name can be a kill point");
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {

@@ -14,7 +14,7 @@ use smsbusd::{
     passenger::Language,
     store::{
         JournalEntry, KeyGuard, NewCarrierId, Opening, OutgoingSms, Settlement, SlotChange, SlotClaim, StoredTicket,
-        Verbatim, Write,
+        Told, ToldSeller, Verbatim, Write,
     },
 };
 
@@ -42,6 +42,8 @@ fn writes(n: u64) -> [Write; 2] {
         replays_keys: false,
         reservation_ms: None,
         fee: None,
+        queries_by_carrier_id: true,
+        queries_refunds: false,
     };
     let attempt = Event::OpenAttempt {
         carrier: "beeline".parse().unwrap(),
@@ -57,7 +59,10 @@ fn writes(n: u64) -> [Write; 2] {
         },
         slot: Some(SlotClaim { replaces: None, held_until: sent.terms.ticket_deadline, passengers: 1 }),
         mo: None,
-        journal: vec![journal(None, &charge, None), journal(Some(&charge), &sent, Some(attempt))],
+        journal: vec![
+            journal(None, &charge, None, Told::default()),
+            journal(Some(&charge), &sent, Some(attempt), Told::default()),
+        ],
         messages: Vec::new(),
         charge: sent.clone(),
     };
@@ -73,22 +78,29 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
     let next = step(sent, paid.clone(), at).unwrap().next;
     let expires_at = at.plus(Duration::from_secs(5_400));
     let verbatim = Verbatim::new(WORDS, [7; 16]);
+    let ticket = StoredTicket {
+        reference: next.reference,
+        msisdn: next.order.msisdn,
+        vehicle: next.order.vehicle,
+        short_code: "7K3M9QXA".into(),
+        cwt: vec![0xa5; 153],
+        issued_at: at,
+        expires_at,
+        revoked_at: None,
+    };
+    let seller = ToldSeller {
+        name: "№ 1 Алматы автобус паркі".into(),
+        tax_id: Some("010140000123".into()),
+        time_zone: Some("Asia/Almaty".into()),
+    };
+    let told = Told { seller: Some(seller), ..Told::of(sent, &next, &[], Some(&ticket)) };
     Settlement {
         from_version: sent.version,
-        journal: JournalEntry { verbatim: Some(verbatim.digest()), ..journal(Some(sent), &next, Some(paid)) },
+        journal: JournalEntry { verbatim: Some(verbatim.digest()), ..journal(Some(sent), &next, Some(paid), told) },
         verbatim: Some(verbatim),
         carrier_id: Some(NewCarrierId { carrier: "beeline".parse().unwrap(), id, attempt: 1 }),
         entries: ledger::entries(Some(sent), &next),
-        ticket: Some(StoredTicket {
-            reference: next.reference,
-            msisdn: next.order.msisdn,
-            vehicle: next.order.vehicle,
-            short_code: "7K3M9QXA".into(),
-            cwt: vec![0xa5; 153],
-            issued_at: at,
-            expires_at,
-            revoked_at: None,
-        }),
+        ticket: Some(ticket),
         revoke_ticket: false,
         messages: vec![OutgoingSms {
             id: next.reference.derive("ticket", 0),
@@ -125,7 +137,7 @@ fn order(n: u64, received_at: Timestamp) -> Order {
     }
 }
 
-fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>) -> JournalEntry {
+fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>, told: Told) -> JournalEntry {
     JournalEntry {
         reference: after.reference,
         version: after.version,
@@ -134,6 +146,7 @@ fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>) -> Jou
         from: before.map(|charge| charge.state),
         to: after.state,
         verbatim: None,
+        told,
     }
 }
 

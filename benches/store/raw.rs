@@ -169,7 +169,7 @@ async fn settle(db: &mut SqliteConnection, settlements: &[&Settlement]) -> Durat
     let evidence = settlements.iter().map(|settlement| {
         let verbatim = settlement.verbatim.as_ref();
         let words = verbatim.map(|verbatim| verbatim.words.as_str());
-        let salt = verbatim.map(|verbatim| HEXLOWER.encode(&verbatim.salt));
+        let salt = verbatim.map(|verbatim| data_encoding::HEXLOWER.encode(&verbatim.salt));
         (settlement.charge.reference, settlement.journal.evidence_id(), words, salt)
     });
     let sql =

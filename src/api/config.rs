@@ -27,6 +27,8 @@ pub struct ApiConfig {
     pub caller_requests_max: usize,
     /// The longest that `Prefer: wait=N` waits; less than `request_seconds_max`.
     pub wait_seconds_max: u64,
+    /// Streams of events at once; more are refused.
+    pub event_streams_max: usize,
 }
 
 /// One caller.
@@ -78,6 +80,7 @@ impl Default for ApiConfig {
             connections_max: 1_024,
             caller_requests_max: 1_024,
             wait_seconds_max: 20,
+            event_streams_max: 32,
         }
     }
 }
@@ -98,6 +101,7 @@ impl ApiConfig {
         within("connections_max", count(self.connections_max), 1..=100_000);
         within("caller_requests_max", count(self.caller_requests_max), 1..=100_000);
         within("wait_seconds_max", self.wait_seconds_max, 0..=self.request_seconds_max.saturating_sub(1));
+        within("event_streams_max", count(self.event_streams_max), 0..=1_024);
         let mut owners: BTreeMap<TokenHash, &str> = BTreeMap::new();
         for (name, token) in &self.tokens {
             if !is_caller_name(name) {

@@ -205,6 +205,11 @@ impl Problem {
         Problem::bare(code).with(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))
     }
 
+    /// With words for the caller.
+    pub(super) fn saying(self, detail: impl Into<String>) -> Problem {
+        Problem { detail: Some(detail.into()), ..self }
+    }
+
     /// With another header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Problem {
         self.headers.push((name, value));

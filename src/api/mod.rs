@@ -16,7 +16,9 @@ mod charges;
 mod config;
 mod eligibility;
 mod error;
+mod events;
 mod headers;
+mod impatient;
 mod keys;
 mod openapi;
 mod operations;
@@ -27,6 +29,7 @@ mod serve;
 mod tickets;
 mod to_the_end;
 mod trace;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;

@@ -15,9 +15,9 @@ use super::{
     auth::Access,
     carriers, charges, eligibility,
     error::{PROBLEM_JSON, ProblemDocument},
-    keys, purchase,
+    events, keys, purchase,
     routes::{self, Api, Route, typed},
-    tickets, trace,
+    tickets, trace, webhooks,
 };
 
 /// The name of the security scheme.
@@ -35,6 +35,7 @@ const BEARER: &str = "bearer";
         (name = "eligibility", description = "Why a number can or cannot pay."),
         (name = "keys", description = "What tickets are verified with."),
         (name = "carriers", description = "The links to the carriers."),
+        (name = "events", description = "What became of charges, for those who follow."),
         (name = "about", description = "This document."),
     ),
     paths(
@@ -53,6 +54,11 @@ const BEARER: &str = "bearer";
         carriers::pause_carrier,
         carriers::resume_carrier,
         trace::trace_carrier,
+        events::read_events,
+        webhooks::list_webhooks,
+        webhooks::read_webhook,
+        webhooks::replay_webhook,
+        webhooks::resume_webhook,
         read_openapi,
     ),
     components(schemas(ProblemDocument)),

@@ -12,14 +12,16 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
+use tokio::sync::Semaphore;
+
 use super::{
     ApiConfig, Role, access_log, asked,
     auth::{Access, Callers, authorise},
     carriers, charges, eligibility,
     error::{Code, Problem},
-    keys, openapi, purchase, tickets,
+    events, keys, openapi, purchase, tickets,
     to_the_end::to_the_end,
-    trace,
+    trace, webhooks,
 };
 use crate::gateway::Gateway;
 
@@ -33,6 +35,8 @@ struct Shared {
     callers: Callers,
     gateway: Gateway,
     openapi: Bytes,
+    /// Bounds the streams of events.
+    event_streams: Arc<Semaphore>,
 }
 
 impl Api {
@@ -43,7 +47,8 @@ impl Api {
             return Err(problems.join("; "));
         }
         let openapi = openapi::document().to_json().map_err(|error| format!("openapi.json: {error}"))?.into();
-        Ok(Api(Arc::new(Shared { callers: Callers::new(&config), config, gateway, openapi })))
+        let event_streams = Arc::new(Semaphore::new(config.event_streams_max));
+        Ok(Api(Arc::new(Shared { callers: Callers::new(&config), config, gateway, openapi, event_streams })))
     }
 
     /// The bounds.
@@ -59,6 +64,11 @@ impl Api {
     /// Who may call.
     pub(super) fn callers(&self) -> &Callers {
         &self.0.callers
+    }
+
+    /// What bounds the streams of events.
+    pub(super) fn event_streams(&self) -> &Arc<Semaphore> {
+        &self.0.event_streams
     }
 
     /// The document at `/openapi.json`.
@@ -86,6 +96,8 @@ const CHARGES: Access = Access::OneOf(&[Role::Ticketing, Role::Support, Role::Fi
 const TICKETING: Access = Access::OneOf(&[Role::Ticketing]);
 const REFUNDS: Access = Access::OneOf(&[Role::Ticketing, Role::Support, Role::Finance]);
 const PASSENGERS: Access = Access::OneOf(&[Role::Ticketing, Role::Support]);
+/// Those who react to what was sold, and those who book it.
+const EVENTS: Access = Access::OneOf(&[Role::Ticketing, Role::Finance]);
 const AUDIT: Access = Access::OneOf(&[Role::Support, Role::Operations]);
 const OPERATIONS: Access = Access::OneOf(&[Role::Operations]);
 
@@ -107,6 +119,11 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(Method::POST, "/v1/carriers/{name}/pause", OPERATIONS, post(carriers::pause_carrier)),
         Route::new(Method::POST, "/v1/carriers/{name}/resume", OPERATIONS, post(carriers::resume_carrier)),
         Route::new(Method::GET, "/v1/carriers/{name}/trace", OPERATIONS, get(trace::trace_carrier)),
+        Route::new(Method::GET, "/v1/events", EVENTS, get(events::read_events)),
+        Route::new(Method::GET, "/v1/webhooks", OPERATIONS, get(webhooks::list_webhooks)),
+        Route::new(Method::GET, "/v1/webhooks/{name}", OPERATIONS, get(webhooks::read_webhook)),
+        Route::new(Method::POST, "/v1/webhooks/{name}/replay", OPERATIONS, post(webhooks::replay_webhook)),
+        Route::new(Method::POST, "/v1/webhooks/{name}/resume", OPERATIONS, post(webhooks::resume_webhook)),
         Route::new(Method::GET, "/openapi.json", Access::Anyone, get(openapi::read_openapi)),
     ]
 }

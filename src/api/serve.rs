@@ -28,7 +28,9 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::{
-    ApiConfig, callbacks, operations,
+    ApiConfig, callbacks,
+    impatient::Impatient,
+    operations,
     routes::{self, Api},
 };
 use crate::gateway::Gateway;
@@ -41,6 +43,8 @@ const HEADER_BYTES_MAX: u32 = 16 * 1_024;
 const BUFFER_BYTES_MAX: usize = 32 * 1_024;
 /// An HTTP/2 connection on which nothing comes is asked whether it is there, and so long after it is closed.
 const PING: Duration = Duration::from_secs(20);
+/// Whoever does not read what was asked for for so long is left.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
 /// Accepting fails when the process has no file descriptors left; others must be closed first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -160,7 +164,7 @@ async fn converse(
     });
     let service = TowerToHyperService::new(service);
     let builder = http(bounds);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Impatient::new(stream, READ_PATIENCE)), service));
     let silent = async {
         tokio::time::sleep(bounds.first_request).await;
         if asked.load(Ordering::Relaxed) {

@@ -30,9 +30,10 @@ const JSON: &str = "application/json";
 const CWT: &str = "application/cwt";
 const JWT: &str = "application/jwt";
 const SVG: &str = "image/svg+xml";
+const PNG: &str = "image/png";
 const TEXT: &str = "text/plain";
 /// The forms of a ticket. The first is what a caller gets who does not say.
-const FORMS: [&str; 5] = [JSON, CWT, JWT, SVG, TEXT];
+const FORMS: [&str; 6] = [JSON, CWT, JWT, SVG, PNG, TEXT];
 
 /// A ticket: the signed right to ride.
 #[derive(Debug, Serialize, ToSchema)]
@@ -127,10 +128,42 @@ impl TicketAnswer {
     }
 }
 
+/// How a ticket is drawn.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TicketQuery {
+    /// Pixels to a module of `image/png`. Other forms pass it over.
+    #[serde(default)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 32, default = 8)]
+    scale: Scale,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Scale(u8);
+
+impl Default for Scale {
+    fn default() -> Scale {
+        Scale(8)
+    }
+}
+
+impl TryFrom<String> for Scale {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Scale, String> {
+        match text.parse() {
+            Ok(scale @ 1..=qr::PNG_SCALE_MAX) => Ok(Scale(scale)),
+            _ => Err(format!("a number from 1 to {}", qr::PNG_SCALE_MAX)),
+        }
+    }
+}
+
 /// Reads a ticket, in the form that `Accept` names
 ///
-/// `application/json`, `application/cwt` (the signed bytes), `application/jwt` (the same as a JWS), `image/svg+xml` (a QR code) or
-/// `text/plain` (the text of the QR code).
+/// `application/json`, `application/cwt` (the signed bytes), `application/jwt` (the same as a JWS), `image/svg+xml` or
+/// `image/png` (a QR code), or `text/plain` (the text of the QR code).
 ///
 /// The bytes, the text and the drawing are those that were signed, also after the ticket has expired or was revoked; only the
 /// JSON says so.
@@ -138,6 +171,7 @@ impl TicketAnswer {
     get, path = "/v1/tickets/{reference}", tag = "tickets",
     params(
         ("reference" = uuid::Uuid, Path, description = "The ticket, by its charge's reference."),
+        TicketQuery,
     ),
     responses(
         (status = 200, description = "The ticket.", content(
@@ -145,6 +179,7 @@ impl TicketAnswer {
             (SignedBytes = "application/cwt"),
             (String = "application/jwt"),
             (String = "image/svg+xml"),
+            (SignedBytes = "image/png"),
             (String = "text/plain"),
         )),
         (status = 406, description = "`not_acceptable`: there is no such form of a ticket.", body = ProblemDocument, content_type = "application/problem+json"),
@@ -154,6 +189,7 @@ pub(super) async fn read_ticket(
     State(gateway): State<Gateway>,
     headers: HeaderMap,
     ReferenceInPath(reference): ReferenceInPath,
+    QueryOf(TicketQuery { scale: Scale(scale) }): QueryOf<TicketQuery>,
 ) -> Result<Response, Problem> {
     let Some(form) = preferred_type(&headers, &FORMS) else {
         return Err(Problem::new(Code::NotAcceptable, format!("a ticket comes as {}", FORMS.join(", "))));
@@ -167,6 +203,7 @@ pub(super) async fn read_ticket(
             typed(JWT, gateway.keyring().sign_jws(&contents).map_err(|error| broken(&error))?)
         }
         SVG => typed(SVG, qr::TicketQr::new(&ticket.cwt).map_err(|error| broken(&error))?.to_svg()),
+        PNG => typed(PNG, qr::TicketQr::new(&ticket.cwt).map_err(|error| broken(&error))?.to_png(scale)),
         TEXT => typed("text/plain; charset=us-ascii", qr::to_text(&ticket.cwt)),
         _ => Json(TicketAnswer::new(ticket, gateway.now())?).into_response(),
     })

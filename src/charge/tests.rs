@@ -23,6 +23,8 @@ fn contract() -> Contract {
     Contract {
         in_flight_delay_ms: 30_000,
         queries: Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 }),
+        queries_by_carrier_id: false,
+        queries_refunds: true,
         can_refund: false,
         replays_keys: false,
         reservation_ms: None,

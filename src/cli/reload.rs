@@ -14,7 +14,7 @@ use crate::{
 
 /// Keys that take effect at once, with all beneath them; `*` is any name. The files that they name are read again even if the keys
 /// are the same. Credentials and certificates are used from the next connection of a bind on: none is dropped for it.
-const RELOADED: [&str; 21] = [
+const RELOADED: [&str; 25] = [
     "carriers.*.camara.callback_token_files",
     "carriers.*.camara.tls.authorities_file",
     "carriers.*.camara.tls.certificate_file",
@@ -33,13 +33,17 @@ const RELOADED: [&str; 21] = [
     "carriers.*.smpp.tps",
     "eligibility",
     "log.filter",
+    "mo_webhook.authorities_file",
+    "mo_webhook.secret_files",
     "numbers",
     "texts",
     "transit",
+    "webhooks.*.authorities_file",
+    "webhooks.*.secret_files",
 ];
 
 /// Reads the configuration again and puts in force what can be while the daemon runs: fares and vehicles, rules, texts,
-/// number lists, the log's filter, carriers' rates, passwords and certificates. With a problem anywhere in it, everything stays
+/// number lists, the log's filter, carriers' rates, passwords and certificates, webhooks' keys and authorities. With a problem anywhere in it, everything stays
 /// as it was.
 ///
 /// `running` is what the daemon was started with; what differs elsewhere takes effect with a restart, and is named.
@@ -67,6 +71,7 @@ fn put_in_force(new: Configuration, running: &Settings, gateway: &Gateway, log: 
     // The carriers that run may be others than those that the new configuration was checked against.
     gateway.replace_books(new.materials.books).map_err(|error| error!(%error, "not reloaded"))?;
     gateway.subscribers().replace_lists(new.materials.lists);
+    gateway.replace_webhook_keys(new.materials.mo_webhook.as_ref(), &new.materials.webhooks);
     for carrier in gateway.carriers() {
         let name = carrier.name();
         let (Some(config), Some(secrets)) = (new.settings.carriers.get(name), new.materials.carriers.get(name)) else {
@@ -84,7 +89,7 @@ fn put_in_force(new: Configuration, running: &Settings, gateway: &Gateway, log: 
         vehicles,
         fares,
         number_lists = new.settings.numbers.lists.len(),
-        "reloaded: fares and vehicles, rules, texts, number lists, log filter, carriers' rates, passwords and certificates"
+        "reloaded: fares and vehicles, rules, texts, number lists, log filter, carriers' rates, passwords and certificates, webhooks' keys"
     );
     let later = needs_restart(running, &new.settings);
     if !later.is_empty() {

@@ -272,6 +272,7 @@ async fn start_gateway(
         secrets: materials.secrets,
         mo_webhook: materials.mo_webhook,
         vat: settings.vat.clone(),
+        webhooks: materials.webhooks,
     };
     Gateway::start(parts, events).await.map_err(|error| match error {
         StartError::Config(_) => Failure::configuration(error.to_string()),

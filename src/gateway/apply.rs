@@ -40,7 +40,7 @@ pub enum ApplyError {
     /// The store failed; the same event may be applied again.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The ticket could not be made; the same event may be applied again.
+    /// The ticket could not be made yet; the same event may be applied again.
     #[error(transparent)]
     Ticketing(#[from] TicketingError),
     /// Others kept changing the charge.
@@ -90,7 +90,7 @@ impl Inner {
         known: Option<Charge>,
         happening: impl Into<Happening>,
     ) -> Result<Applied, ApplyError> {
-        let happening = happening.into();
+        let mut happening = happening.into();
         let _turn = self.charge_locks.lock(reference).await;
         let mut known = known;
         for _ in 0..STALE_MAX {
@@ -102,7 +102,16 @@ impl Inner {
             if done.next.version == charge.version {
                 return Ok(Applied { charge, effects: Vec::new() });
             }
-            let settlement = self.settlement(&charge, done.next, &happening, &done.effects).await?;
+            let settlement = match self.settlement(&charge, done.next, &happening, &done.effects).await {
+                Ok(settlement) => settlement,
+                Err(ApplyError::Ticketing(error)) if self.gives_up_ticket(&charge, &error) => {
+                    warn!(charge = %reference, %error, "no ticket can be made; the money goes back");
+                    happening.event = happening.event.without_ticket();
+                    known = Some(charge);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             match self.writer.write(Write::Settle(Box::new(settlement.clone()))).await? {
                 Outcome::Settled { parked } => {
                     self.after_commit(&charge, &settlement, &parked);
@@ -117,6 +126,12 @@ impl Inner {
             }
         }
         Err(ApplyError::Contended(reference))
+    }
+
+    /// Whether the money goes back because there will be no ticket for it: it can never be made, or not in time (M11).
+    fn gives_up_ticket(&self, charge: &Charge, error: &TicketingError) -> bool {
+        let is_of_store = matches!(error, TicketingError::Store(_));
+        error.is_for_good() || (!is_of_store && self.now() > charge.terms.ticket_deadline)
     }
 
     /// Applies an event that must not be lost, however long the store or the ticketing fails. Gives up only when the event
@@ -179,6 +194,7 @@ impl Inner {
                 from: Some(before.state),
                 to: after.state,
                 verbatim: verbatim.as_ref().map(Verbatim::digest),
+                told: self.told(before, &after, effects, ticket.as_ref()),
             },
             verbatim,
             carrier_id: learned_id(before, &after),

@@ -114,7 +114,7 @@ impl Inner {
     }
 
     /// Whether the notice has an owner. Then what it says is durable, or the carrier is asked.
-    async fn weigh_notice(self: &Arc<Self>, notice: &Notice) -> Result<bool, ApplyError> {
+    pub(super) async fn weigh_notice(self: &Arc<Self>, notice: &Notice) -> Result<bool, ApplyError> {
         if let About::Refund { reference, refund } = notice.about {
             return self.ask_about_refund(&notice.carrier, reference, refund).await;
         }

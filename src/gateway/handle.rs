@@ -15,8 +15,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig, backlog::Backlog, outbox::Outbox, sales::SalesBook,
-    striped::Striped, ticketing::Ticketing, watch::Watchers, webhook::HandOvers,
+    ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig,
+    backlog::Backlog,
+    measure::Counted,
+    outbox::Outbox,
+    sales::SalesBook,
+    striped::Striped,
+    ticketing::Ticketing,
+    unowned::Walk,
+    watch::Watchers,
+    webhook::{Following, Followings, HandOvers, Webhook},
 };
 use crate::{
     carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
@@ -72,6 +80,8 @@ pub struct Parts {
     pub mo_webhook: Option<MoWebhook>,
     /// The value-added tax.
     pub vat: VatConfig,
+    /// Those who are told of events.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// The engine. Clones share it.
@@ -102,10 +112,14 @@ pub(super) struct Inner {
     /// One step of a charge at a time in this process; across processes the version guards.
     pub(super) charge_locks: Striped,
     pub(super) watchers: Watchers,
+    /// How far the look at parked receipts has come.
+    pub(super) unowned: Walk,
+    pub(super) counted: Counted,
     /// Questions that carriers have answered; their answers are told apart by it.
     pub(super) questions: AtomicU64,
     pub(super) mo_webhook: Option<MoWebhook>,
     pub(super) hand_overs: HandOvers,
+    pub(super) webhooks: Followings,
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
 }
@@ -137,6 +151,11 @@ impl Gateway {
         let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
         let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
         let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
+        let mut webhooks = Followings::new();
+        for webhook in parts.webhooks {
+            let following = Following::take_up(webhook, &parts.store, &parts.writer).await.map_err(ApplyError::from)?;
+            webhooks.insert(following.webhook().name().to_owned(), Arc::new(following));
+        }
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
         let inner = Arc::new(Inner {
             routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
@@ -157,9 +176,12 @@ impl Gateway {
             subscriber_locks: Striped::default(),
             charge_locks: Striped::default(),
             watchers: Watchers::default(),
+            unowned: Walk::default(),
+            counted: Counted::default(),
             questions: AtomicU64::new(0),
             mo_webhook: parts.mo_webhook,
             hand_overs: HandOvers::default(),
+            webhooks,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -171,6 +193,9 @@ impl Gateway {
             }
         }
         inner.spawn(inner.clone().sweep());
+        for following in inner.webhooks.values() {
+            inner.spawn(inner.clone().follow_events(following.clone()));
+        }
         Ok(Gateway(inner))
     }
 

@@ -16,7 +16,7 @@ use crate::{
     money::Money,
     passenger::Language,
     process,
-    store::{JournalEntry, Opening, SlotClaim, StoreError},
+    store::{JournalEntry, Opening, SlotClaim, StoreError, Told},
     transit::NoFare,
 };
 
@@ -166,6 +166,7 @@ impl Inner {
                         from: Some(charge.state),
                         to: done.next.state,
                         verbatim: None,
+                        told: Told::of(&charge, &done.next, &done.effects, None),
                     });
                     (done.next, done.effects)
                 }
@@ -244,5 +245,6 @@ fn opening_entry(charge: &Charge) -> JournalEntry {
         from: None,
         to: charge.state,
         verbatim: None,
+        told: Told::default(),
     }
 }

@@ -167,7 +167,7 @@ impl Inner {
     }
 
     /// Whether a parked receipt has found its owner: by its id, or as the only one that it can be about.
-    async fn weigh_parked(
+    pub(super) async fn weigh_parked(
         self: &Arc<Self>,
         receipt: &CarrierReceipt,
         received_at: Timestamp,

@@ -22,6 +22,8 @@ pub enum Account {
     Refunds(String),
     /// What passengers are still to get back.
     RefundsOwed,
+    /// What was paid back to passengers by bank or in cash, because the carrier did not: the carrier still owes it to us.
+    RefundsPaidOut,
 }
 
 impl Account {
@@ -48,6 +50,7 @@ impl fmt::Display for Account {
             Account::InDoubtSuspense => f.write_str("in_doubt_suspense"),
             Account::Refunds(agency) => write!(f, "refunds:{agency}"),
             Account::RefundsOwed => f.write_str("refunds_owed"),
+            Account::RefundsPaidOut => f.write_str("refunds_paid_out"),
         }
     }
 }
@@ -76,6 +79,7 @@ impl TryFrom<String> for Account {
             (Some(account), _, owner) if !owner.is_empty() => Ok(account(owner.into())),
             (None, "in_doubt_suspense", "") => Ok(Account::InDoubtSuspense),
             (None, "refunds_owed", "") => Ok(Account::RefundsOwed),
+            (None, "refunds_paid_out", "") => Ok(Account::RefundsPaidOut),
             _ => Err(format!("{text:?} is not an account")),
         }
     }

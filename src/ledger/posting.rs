@@ -68,9 +68,9 @@ pub fn position(charge: &Charge) -> Vec<(Account, i64)> {
         let minor = refund.amount.minor;
         match refund.state {
             RefundState::Done => taken(&mut position, attempt, minor, minor),
-            _ => {
+            state => {
                 taken(&mut position, attempt, minor, 0);
-                add(&mut position, Account::RefundsOwed, -minor);
+                add(&mut position, not_by_the_carrier(state), -minor);
             }
         }
     }
@@ -97,10 +97,18 @@ fn sale(position: &mut Vec<(Account, i64)>, charge: &Charge, attempt: &Attempt) 
         add(position, Account::VatOutput(agency()), vat);
         match refund.state {
             RefundState::Done => gone += minor,
-            _ => add(position, Account::RefundsOwed, -minor),
+            state => add(position, not_by_the_carrier(state), -minor),
         }
     }
     taken(position, attempt, amount, gone);
+}
+
+/// The other side of a refund that the carrier has not made.
+const fn not_by_the_carrier(state: RefundState) -> Account {
+    match state {
+        RefundState::PaidOut => Account::RefundsPaidOut,
+        _ => Account::RefundsOwed,
+    }
 }
 
 /// What the carrier of an attempt holds for us of what it took, and what it keeps.

@@ -28,6 +28,8 @@ fn open_with(fee: Option<Fee>) -> Event {
         can_refund: true,
         replays_keys: false,
         reservation_ms: None,
+        queries_by_carrier_id: false,
+        queries_refunds: true,
         fee,
     };
     Event::OpenAttempt { carrier: "beeline".parse().expect("a name"), wire_reference: "1".into(), contract }

@@ -40,6 +40,10 @@ fn bounds(draft: &mut Draft) {
     for (section, problems) in sections {
         problems.iter().for_each(|problem| draft.problem_below(section, problem));
     }
+    for (name, webhook) in draft.settings.webhooks.clone() {
+        let key = below("webhooks", &name);
+        webhook.problems(&name).iter().for_each(|problem| draft.problem_below(&key, problem));
+    }
     let within = [
         ("store.queue", draft.settings.store.queue as u64, 1..=1_000_000),
         ("store.batch", draft.settings.store.batch as u64, 1..=100_000),

@@ -118,7 +118,8 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
         eligibility,
         texts,
         vat,
-        mo_webhook
+        mo_webhook,
+        webhooks
     );
     if let Some(api) = written.remove("api") {
         read_api(draft, api);
@@ -285,6 +286,14 @@ fn resolve_paths(draft: &mut Draft) {
     }
     if let Some(file) = &mut settings.mo_webhook.authorities_file {
         resolve("mo_webhook.authorities_file".into(), file);
+    }
+    for (name, webhook) in &mut settings.webhooks {
+        for (n, file) in webhook.secret_files.iter_mut().enumerate() {
+            resolve(format!("webhooks.{name}.secret_files[{n}]"), file);
+        }
+        if let Some(file) = &mut webhook.authorities_file {
+            resolve(format!("webhooks.{name}.authorities_file"), file);
+        }
     }
     for (n, list) in settings.numbers.lists.iter_mut().enumerate() {
         resolve(format!("numbers.lists[{n}].file"), &mut list.file);

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     fs,
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use crate::{
     },
     charge::CarrierName,
     clock::Timestamp,
-    gateway::{Books, MoWebhook, Secrets, WebhookKey},
+    gateway::{Books, MoWebhook, Secrets, Webhook, WebhookKey},
     passenger::{Texts, TextsError},
     subscriber::NumberLists,
     ticket::{
@@ -48,6 +48,8 @@ pub struct Materials {
     pub secrets: Secrets,
     /// The way to the ticket service, if one is configured.
     pub mo_webhook: Option<MoWebhook>,
+    /// Those who are told of events.
+    pub webhooks: Vec<Webhook>,
     /// What each carrier is reached with.
     pub carriers: BTreeMap<CarrierName, CarrierSecrets>,
     /// Who can be asked about subscribers, and what they are reached with.
@@ -62,6 +64,7 @@ pub(super) struct Found {
     lists: Option<NumberLists>,
     keys: Option<(Keyring, Secrets)>,
     mo_webhook: Option<MoWebhook>,
+    webhooks: Vec<Webhook>,
     carriers: BTreeMap<CarrierName, CarrierSecrets>,
     sources: (Vec<SourceMaterials>, Option<LookUpMaterials>),
 }
@@ -69,8 +72,18 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn complete(self) -> Option<Materials> {
         let (keyring, secrets) = self.keys?;
-        let Found { books, lists, mo_webhook, carriers, sources: (sources, look_up), .. } = self;
-        Some(Materials { books: books?, lists: lists?, keyring, secrets, mo_webhook, carriers, sources, look_up })
+        let Found { books, lists, mo_webhook, webhooks, carriers, sources: (sources, look_up), .. } = self;
+        Some(Materials {
+            books: books?,
+            lists: lists?,
+            keyring,
+            secrets,
+            mo_webhook,
+            webhooks,
+            carriers,
+            sources,
+            look_up,
+        })
     }
 }
 
@@ -82,6 +95,7 @@ pub(super) fn read(draft: &mut Draft, now: Timestamp) -> Found {
         lists: lists(draft, now),
         keys: keys(draft, now),
         mo_webhook: mo_webhook(draft),
+        webhooks: webhooks(draft),
         carriers: carrier_secrets::read(draft),
         sources: fact_sources::read(draft),
     }
@@ -208,38 +222,72 @@ fn keys(draft: &mut Draft, now: Timestamp) -> Option<(Keyring, Secrets)> {
     Some((keyring?, Secrets { msisdn_tag, short_code }))
 }
 
-/// The client and the keys for the ticket service; `None` if there is none, or if something is wrong with it.
+/// The way to the ticket service; `None` if there is none, or if something is wrong with it.
 fn mo_webhook(draft: &mut Draft) -> Option<MoWebhook> {
     let config = draft.settings.mo_webhook.clone();
     if config.url.is_none() || !draft.is_sound("mo_webhook") {
         return None;
     }
+    let files = (config.secret_files.as_slice(), config.authorities_file.as_deref());
+    let (keys, client) = webhook_means(draft, "mo_webhook", "ticket-service", files, config.timeout_ms)?;
+    MoWebhook::new(config, keys, client)
+}
+
+/// Those who are told of events; without those with which something is wrong.
+fn webhooks(draft: &mut Draft) -> Vec<Webhook> {
+    if !draft.is_sound("webhooks") {
+        return Vec::new();
+    }
+    let configs = draft.settings.webhooks.clone();
+    let mut webhooks = Vec::new();
+    for (name, config) in configs {
+        // The bounds are checked later, and what is wrong with them is told then.
+        if !config.problems(&name).is_empty() {
+            continue;
+        }
+        let files = (config.secret_files.as_slice(), config.authorities_file.as_deref());
+        let key = format!("webhooks.{name}");
+        let means = webhook_means(draft, &key, &format!("webhook-{name}"), files, config.timeout_ms);
+        webhooks.extend(means.and_then(|(keys, client)| Webhook::new(name, config, keys, client)));
+    }
+    webhooks
+}
+
+/// The keys and the client of a webhook, from its files: those of the keys, and the one of the authorities.
+fn webhook_means(
+    draft: &mut Draft,
+    section: &str,
+    client: &str,
+    (key_files, authorities_file): (&[PathBuf], Option<&Path>),
+    timeout_ms: u64,
+) -> Option<(Vec<WebhookKey>, WebClient)> {
     let mut keys = Vec::new();
-    for (n, file) in config.secret_files.iter().enumerate() {
+    for (n, file) in key_files.iter().enumerate() {
         let read = read_text(file).map(Zeroizing::new);
         let key = read.and_then(|text| {
             text.trim_end().parse::<WebhookKey>().map_err(|error| format!("{}: {error}", file.display()))
         });
         match key {
             Ok(key) => keys.push(key),
-            Err(what) => draft.problem(format!("mo_webhook.secret_files[{n}]"), what),
+            Err(what) => draft.problem(format!("{section}.secret_files[{n}]"), what),
         }
     }
-    let authorities = match config.authorities_file.as_deref().map(read_text).transpose() {
+    let authorities_key = format!("{section}.authorities_file");
+    let authorities = match authorities_file.map(read_text).transpose() {
         Ok(authorities) => authorities.map(String::into_bytes),
         Err(what) => {
-            draft.problem("mo_webhook.authorities_file", what);
+            draft.problem(authorities_key, what);
             return None;
         }
     };
     let tls = authorities.map(|authorities| TlsMaterials { authorities: Some(authorities), identity: None });
-    let name = "ticket-service".parse().expect("a sound name");
-    let timeout = Duration::from_millis(config.timeout_ms);
+    let name = client.parse().expect("a sound name");
+    let timeout = Duration::from_millis(timeout_ms);
     let client = WebClientConfig { timeout, body_bytes_max: ANSWER_BYTES_MAX, ..WebClientConfig::new(name) };
     match WebClient::new(client, tls.as_ref()) {
-        Ok(client) => MoWebhook::new(config, keys, client),
+        Ok(client) => Some((keys, client)),
         Err(error) => {
-            draft.problem("mo_webhook.authorities_file", error.to_string());
+            draft.problem(authorities_key, error.to_string());
             None
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     carrier::{CarrierConfig, RoutingSettings},
     charge::CarrierName,
     eligibility::Rules,
-    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
+    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig, WebhookConfig},
     ledger::VatConfig,
     store::GroupCommitConfig,
     subscriber::{FactsSettings, NumberListsSettings},
@@ -53,6 +53,8 @@ pub struct Settings {
     pub vat: VatConfig,
     /// Where messages are handed over that the ticket service decides about.
     pub mo_webhook: MoWebhookConfig,
+    /// Those who are told of events, by name.
+    pub webhooks: BTreeMap<String, WebhookConfig>,
     /// The carriers, by name.
     pub carriers: BTreeMap<CarrierName, CarrierConfig>,
 }

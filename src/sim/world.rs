@@ -154,6 +154,7 @@ impl World {
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: None,
             vat: crate::ledger::VatConfig::default(),
+            webhooks: Vec::new(),
         };
         Gateway::start(parts, events).await.map_err(|error| error.to_string())
     }

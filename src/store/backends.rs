@@ -1,7 +1,8 @@
 use super::{
-    Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, KnownCounts, Memory, Outcome,
-    Owner, ParkedReceipt, QueuedSms, Sales, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
-    StoredTicket, TicketFilter, Verbatim, Write, overlap, sqlite,
+    Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, JournalEntry,
+    KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt, QueuedSms,
+    RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
+    StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write, overlap, sqlite,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -192,6 +193,25 @@ impl Store {
         each!(self, backend => backend.parked_for(carrier, carrier_id, limit).await)
     }
 
+    /// Parked receipts, those that came first, after `after`, at most `limit`.
+    pub async fn unowned(
+        &self,
+        after: Option<(Timestamp, &str)>,
+        limit: u32,
+    ) -> Result<Vec<UnownedReceipt>, StoreError> {
+        each!(self, backend => backend.unowned(after, limit).await)
+    }
+
+    /// Refunds that have not reached the passenger, those of the oldest purchases first, at most `limit` (M14).
+    pub async fn refunds(&self, filter: &RefundFilter, limit: u32) -> Result<Vec<ListedRefund>, StoreError> {
+        each!(self, backend => backend.refunds(filter, limit).await)
+    }
+
+    /// What is outstanding, by kind, carrier and currency, in this order; nothing that is not (M16).
+    pub async fn outstanding(&self) -> Result<Vec<OutstandingSum>, StoreError> {
+        each!(self, backend => backend.outstanding().await)
+    }
+
     /// How many receipts are parked.
     pub async fn parked_count(&self) -> Result<u64, StoreError> {
         each!(self, backend => backend.parked_count().await)
@@ -293,6 +313,38 @@ impl Store {
     /// entry, in no order. What was erased is not there.
     pub async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
         each!(self, backend => backend.words(reference).await)
+    }
+
+    /// A settled prefix of all journals: the entries after the place `after`, in the order of their places, at most `limit`. No entry
+    /// ever appears at a lower place than one that was handed out here. A store whose commits finish out of order hands out an entry only
+    /// once every commit that could still bring a lower place has ended.
+    pub async fn settled_journal(&self, after: u64, limit: u32) -> Result<Vec<SettledEntry>, StoreError> {
+        each!(self, backend => backend.settled_journal(after, limit).await)
+    }
+
+    /// The place of the last settled entry; 0 if there is none.
+    pub async fn settled_end(&self) -> Result<u64, StoreError> {
+        each!(self, backend => backend.settled_end().await)
+    }
+
+    /// How far a webhook has come; `None` if it was never followed.
+    pub async fn webhook(&self, name: &str) -> Result<Option<WebhookStanding>, StoreError> {
+        each!(self, backend => backend.webhook(name).await)
+    }
+
+    /// Deliveries of a webhook that failed, at most `limit`.
+    pub async fn failed_deliveries(
+        &self,
+        name: &str,
+        filter: FailedFilter,
+        limit: u32,
+    ) -> Result<Vec<FailedDelivery>, StoreError> {
+        each!(self, backend => backend.failed_deliveries(name, filter, limit).await)
+    }
+
+    /// How many deliveries of a webhook failed.
+    pub async fn failed_counts(&self, name: &str) -> Result<FailedCounts, StoreError> {
+        each!(self, backend => backend.failed_counts(name).await)
     }
 
     /// The sum of every account. They add up to zero per currency.

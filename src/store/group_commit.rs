@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, time::Instant};
 
 use metrics::{gauge, histogram};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
@@ -32,6 +32,7 @@ impl Default for GroupCommitConfig {
 #[derive(Clone, Debug)]
 pub struct GroupCommit {
     queue: mpsc::Sender<Job>,
+    news: watch::Receiver<u64>,
     closing: CancellationToken,
     task: TaskTracker,
 }
@@ -50,10 +51,11 @@ impl GroupCommit {
         let (queue, jobs) = mpsc::channel(config.queue_max.max(1));
         let closing = CancellationToken::new();
         let task = TaskTracker::new();
-        let writer = Writer { store, jobs, batch_max: config.batch_max.max(1), waiting: VecDeque::new() };
+        let (tell, news) = watch::channel(0);
+        let writer = Writer { store, jobs, news: tell, batch_max: config.batch_max.max(1), waiting: VecDeque::new() };
         task.spawn(process::own(writer.run(closing.clone())));
         task.close();
-        GroupCommit { queue, closing, task }
+        GroupCommit { queue, news, closing, task }
     }
 
     /// Writes and waits until it is durable. Waits for room if the queue is full. Once the write is in the queue, dropping
@@ -66,6 +68,11 @@ impl GroupCommit {
         let (answer, answered) = oneshot::channel();
         self.queue.send(Job { write, answer }).await.map_err(|_| StoreError::Closed)?;
         answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Changes after each commit that has brought something for the journals, and says how many those were. It is closed with the writer.
+    pub fn journal_news(&self) -> watch::Receiver<u64> {
+        self.news.clone()
     }
 
     /// Returns once the writer has ended: after [`GroupCommit::close`], or because it panicked, and then nothing can be written
@@ -84,6 +91,8 @@ impl GroupCommit {
 struct Writer {
     store: Store,
     jobs: mpsc::Receiver<Job>,
+    /// Told of commits that those want to know of who follow the journal.
+    news: watch::Sender<u64>,
     batch_max: usize,
     /// Writes in the order in which they came: those that had to let another go first, then the new ones.
     waiting: VecDeque<Job>,
@@ -140,10 +149,14 @@ impl Writer {
     async fn commit(&self, batch: Vec<Job>) {
         let (writes, callers): (Vec<Write>, Vec<_>) = batch.into_iter().map(|job| (job.write, job.answer)).unzip();
         let rows = writes.len();
+        let is_news = writes.iter().any(|write| matches!(write, Write::Open(_) | Write::Settle(_)));
         let begun = Instant::now();
         let results = commit_or_bisect(&self.store, writes).await;
         histogram!("store_commit_seconds").record(begun.elapsed());
         histogram!("store_batch_rows").record(depth(rows));
+        if is_news && results.iter().any(Result::is_ok) {
+            self.news.send_modify(|commits| *commits += 1);
+        }
         for (caller, result) in callers.into_iter().zip(results) {
             // A caller that went away does not want to know.
             let _ = caller.send(result);

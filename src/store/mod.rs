@@ -14,13 +14,16 @@ mod group_commit;
 mod kept;
 mod known;
 mod memory;
+mod outstanding;
 mod overlap;
 mod parts;
 mod question;
 mod sales;
 mod slot;
 mod sqlite;
+mod told;
 mod verbatim;
+mod webhook;
 mod write;
 
 #[cfg(test)]
@@ -37,11 +40,17 @@ pub use known::{FORGOTTEN_MAX, Forgetting, KnownCounts, StoredFact};
 pub use memory::Memory;
 #[cfg(test)]
 pub(crate) use memory::fate::{Attendant, Fate};
+pub use outstanding::{ListedRefund, Outstanding, OutstandingSum, RefundFilter, RefundStanding, UnownedReceipt};
 pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
+pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};
 pub use verbatim::Verbatim;
+pub use webhook::{
+    EventPlace, EventPlaceError, FailedCounts, FailedDelivery, FailedFilter, Replay, WebhookEnd, WebhookProgress,
+    WebhookStanding,
+};
 pub use write::{
     JoinedParts, KeyGuard, MessageProgress, MoAnswer, NewCarrierId, Opening, Outcome, Settlement, SlotChange,
     SlotClaim, Write,

@@ -32,6 +32,7 @@ enum Touch<'a> {
     /// All of them: what is kept of subscribers comes in few writes of many rows.
     Facts,
     Homes,
+    Webhook(&'a str),
 }
 
 /// For each write in order: may it go with those before it? One that may not still holds back the later ones that touch
@@ -90,7 +91,7 @@ impl Write {
                 touches.push(Touch::Parked(&receipt.id));
                 touches.extend(receipt.carrier_id.iter().map(|id| Touch::CarrierId(&receipt.carrier, id)));
             }
-            Write::Unpark { id } => touches.push(Touch::Parked(id)),
+            Write::Unpark { id } | Write::ReportUnowned { id, .. } => touches.push(Touch::Parked(id)),
             Write::MoveMessage(progress) => {
                 touches.push(Touch::Message(progress.id));
                 touches.extend(progress.carrier_id.iter().map(|(carrier, id)| Touch::CarrierId(carrier, id)));
@@ -100,6 +101,7 @@ impl Write {
             Write::KeepFacts(_) => touches.push(Touch::Facts),
             Write::KeepHomes(_) => touches.push(Touch::Homes),
             Write::Forget(_) => touches.extend([Touch::Facts, Touch::Homes]),
+            Write::MoveWebhook(progress) => touches.push(Touch::Webhook(&progress.name)),
         }
     }
 }

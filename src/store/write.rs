@@ -1,6 +1,6 @@
 use super::{
     Forgetting, IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredFact,
-    StoredTicket, Verbatim,
+    StoredTicket, Verbatim, WebhookProgress,
 };
 use crate::{
     charge::{Break, CarrierName, Charge, Home, Reference},
@@ -63,6 +63,13 @@ pub enum Write {
         /// The receipt's [`ParkedReceipt::id`].
         id: String,
     },
+    /// A parked receipt has found no owner for long: a break, once. Answered by [`Outcome::Done`].
+    ReportUnowned {
+        /// The receipt's [`ParkedReceipt::id`].
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
     /// Progress of an outgoing message. Answered by [`Outcome::MessageMoved`].
     MoveMessage(MessageProgress),
     /// A block of ticket serials for one vehicle and day. Answered by [`Outcome::Leased`].
@@ -89,6 +96,8 @@ pub enum Write {
     KeepHomes(Vec<Home>),
     /// Old facts and homes go. Answered by [`Outcome::Done`].
     Forget(Forgetting),
+    /// How far a webhook has come. Answered by [`Outcome::Done`].
+    MoveWebhook(Box<WebhookProgress>),
 }
 
 /// A new charge and all that must be durable with it.

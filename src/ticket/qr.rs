@@ -42,6 +42,12 @@ pub enum QrError {
     Encoder(qrcode::types::QrError),
 }
 
+/// Light modules around a code, or readers do not find it.
+const QUIET_MODULES: usize = 4;
+
+/// The most pixels to a module of a picture.
+pub const PNG_SCALE_MAX: u8 = 32;
+
 /// The text of a ticket: what its QR code holds.
 pub fn to_text(cose: &[u8]) -> String {
     format!("{PREFIX}{}", base45::encode(cose))
@@ -105,11 +111,43 @@ impl TicketQr {
         self.0.render::<svg::Color<'_>>().module_dimensions(8, 8).build()
     }
 
+    /// As a PNG image of two colours, black on white, `scale` pixels to the module (1 to [`PNG_SCALE_MAX`]), with a quiet zone of four
+    /// modules (ISO/IEC 18004, 5.3.8).
+    pub fn to_png(&self, scale: u8) -> Vec<u8> {
+        let scale = usize::from(scale.clamp(1, PNG_SCALE_MAX));
+        let side = (self.width() + 2 * QUIET_MODULES) * scale;
+        let is_dark = |x: usize, y: usize| {
+            let module = |pixel: usize| (pixel / scale).checked_sub(QUIET_MODULES);
+            module(x).zip(module(y)).is_some_and(|(x, y)| self.is_dark(x, y))
+        };
+        let mut pixels = Vec::with_capacity(side * side.div_ceil(8));
+        for y in 0..side {
+            pixels.extend(
+                (0..side).step_by(8).map(|from| {
+                    (from..from + 8).fold(0_u8, |bits, x| (bits << 1) | u8::from(x < side && !is_dark(x, y)))
+                }),
+            );
+        }
+        written(u32::try_from(side).unwrap_or(u32::MAX), &pixels).expect("two thousand pixels in memory are no trouble")
+    }
+
     /// As text for a terminal, two rows to the line in half blocks, with its quiet zone. Light modules are the ones drawn:
     /// right for light text on a dark ground, which is what most terminals show.
     pub fn to_terminal(&self) -> String {
         self.0.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()
     }
+}
+
+/// A PNG of `side` pixels, a bit for each, from the left, each row in whole bytes.
+fn written(side: u32, pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
+    let mut image = Vec::new();
+    let mut encoder = png::Encoder::new(&mut image, side, side);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::One);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(image)
 }
 
 #[cfg(test)]
@@ -158,6 +196,40 @@ mod tests {
             let text = scan(side, |x, y| pixels[y * side + x]);
             assert_eq!(from_text(&text), Ok(cose));
         }
+    }
+
+    /// The pixels of a PNG, read with a decoder: whether each is dark, and how many are in a row.
+    fn pixels_of(image: &[u8]) -> (usize, Vec<bool>) {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(image)).read_info().expect("a PNG");
+        let mut bytes = vec![0; reader.output_buffer_size().expect("a small picture")];
+        let info = reader.next_frame(&mut bytes).expect("one frame");
+        assert_eq!((info.width, info.bit_depth), (info.height, png::BitDepth::One));
+        let side = usize::try_from(info.width).expect("a size");
+        let dark = |y: usize, x: usize| bytes[y * info.line_size + x / 8] & (0x80 >> (x % 8)) == 0;
+        (side, (0..side * side).map(|pixel| dark(pixel / side, pixel % side)).collect())
+    }
+
+    #[test]
+    fn a_reader_of_another_make_reads_the_png() {
+        for (contents, scale) in [(typical(), 8), (worst(), 8), (typical(), 3), (worst(), 32)] {
+            let cose = cose(&contents);
+            let drawn = TicketQr::new(&cose).expect("drawn");
+            let image = drawn.to_png(scale);
+            let (side, dark) = pixels_of(&image);
+            assert_eq!(side, (drawn.width() + 8) * usize::from(scale));
+            assert_eq!(from_text(&scan(side, |x, y| dark[y * side + x])), Ok(cose));
+            let quiet = 4 * usize::from(scale);
+            let frame = (0..side * side).filter(|pixel| (pixel / side).min(pixel % side) < quiet);
+            assert!(frame.into_iter().all(|pixel| !dark[pixel]), "four light modules above and to the left");
+            assert!(image.len() < 8_192, "{} bytes", image.len());
+        }
+    }
+
+    #[test]
+    fn no_scale_is_too_small_or_too_large() {
+        let drawn = TicketQr::new(&[7; 20]).expect("drawn");
+        assert_eq!(pixels_of(&drawn.to_png(0)).0, drawn.width() + 8);
+        assert_eq!(pixels_of(&drawn.to_png(255)).0, (drawn.width() + 8) * usize::from(PNG_SCALE_MAX));
     }
 
     #[test]

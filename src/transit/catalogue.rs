@@ -26,7 +26,7 @@ pub struct Catalogue {
 pub struct CatalogueText<'a> {
     /// `cities.csv`: `city,name_kk,name_ru,name_en,time_zone`.
     pub cities: &'a str,
-    /// `agencies.csv`: `agency,name`.
+    /// `agencies.csv`: `agency,name`, and perhaps `tax_id`, which may be empty.
     pub agencies: &'a str,
     /// `routes.csv`: `city,route,agency,name,fare_class,cap_minutes,ring`, and perhaps `zones`.
     pub routes: &'a str,
@@ -65,6 +65,9 @@ pub struct Agency {
     pub id: String,
     /// Its name on tickets and in reports.
     pub name: String,
+    /// Its number with the tax authority (in Kazakhstan its BIN), where it is known: fiscal receipts bear it. At most
+    /// [`Agency::TAX_ID_BYTES_MAX`] letters and digits.
+    pub tax_id: Option<String>,
 }
 
 /// A line that vehicles of one agency run in one city.
@@ -110,6 +113,8 @@ impl City {
 impl Agency {
     /// How long an id may be.
     pub const ID_BYTES_MAX: usize = 16;
+    /// How long a tax number may be.
+    pub const TAX_ID_BYTES_MAX: usize = 20;
 }
 
 impl Route {

@@ -61,6 +61,9 @@ pub enum FaultReason {
     /// Not an id.
     #[error("an id has 1 to {0} characters: a to z, 0 to 9, dash, underscore")]
     Id(usize),
+    /// Not a tax number.
+    #[error("a tax number has up to {0} digits and capital letters A to Z, without blanks")]
+    TaxId(usize),
     /// No IANA time zone.
     #[error("no time zone has this name; write one of the IANA's, such as Asia/Almaty")]
     TimeZone,

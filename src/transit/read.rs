@@ -22,7 +22,7 @@ pub(super) fn read(text: &CatalogueText<'_>) -> Result<Catalogue, CatalogueError
     let faults = &mut Faults::default();
     let cities =
         Table::open("cities.csv", &["city", "name_kk", "name_ru", "name_en", "time_zone"], &[], text.cities, faults);
-    let agencies = Table::open("agencies.csv", &["agency", "name"], &[], text.agencies, faults);
+    let agencies = Table::open("agencies.csv", &["agency", "name"], &["tax_id"], text.agencies, faults);
     let layout = ["city", "fare_class", "amount", "currency", "from"];
     let fares = Table::open("fares.csv", &layout, &["zone"], text.fares, faults);
     let layout = ["city", "route", "agency", "name", "fare_class", "cap_minutes", "ring"];
@@ -84,8 +84,10 @@ impl Reading {
     fn agency(&mut self, row: &Row<'_>, faults: &mut Faults) -> Option<()> {
         let id = row.read("agency", faults, |text| id(text, Agency::ID_BYTES_MAX));
         let name = row.read("name", faults, name);
+        let tax_id = row.read("tax_id", faults, |text| if text.is_empty() { Ok(None) } else { tax_id(text).map(Some) });
         let id = id?;
-        let agency = name.map(|name| Agency { id: id.clone(), name });
+        let build = || Some(Agency { id: id.clone(), name: name?, tax_id: tax_id? });
+        let agency = build();
         declare(&mut self.agencies, &id, agency, row, "agency", faults)
     }
 
@@ -227,6 +229,12 @@ fn id(text: &str, bytes_max: usize) -> Result<String, FaultReason> {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     let is_id = (1..=bytes_max).contains(&text.len()) && text.bytes().all(is_plain);
     if is_id { Ok(text.to_owned()) } else { Err(FaultReason::Id(bytes_max)) }
+}
+
+fn tax_id(text: &str) -> Result<String, FaultReason> {
+    let is_sound = text.len() <= Agency::TAX_ID_BYTES_MAX
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    if is_sound { Ok(text.to_owned()) } else { Err(FaultReason::TaxId(Agency::TAX_ID_BYTES_MAX)) }
 }
 
 fn name(text: &str) -> Result<String, FaultReason> {

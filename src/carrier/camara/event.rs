@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::meaning::{ID_CHARS_MAX, Meanings, bounded};
 use crate::{
-    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal},
+    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal, transcript},
     charge::{CarrierName, Reference},
     clock::Timestamp,
 };

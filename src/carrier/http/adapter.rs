@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     carrier::{
-        Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency,
+        Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency, transcript,
         web::{
             Gate, GateConfig, Lost, NotSent, Outcome, TokenConfig, TokenSource, WebClient, WebClientConfig, WebRequest,
             WebSlot,

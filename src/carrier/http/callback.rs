@@ -18,7 +18,7 @@ use super::{
     template::Template,
 };
 use crate::{
-    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal},
+    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal, transcript},
     charge::{CarrierName, Finding},
     money::Currency,
 };

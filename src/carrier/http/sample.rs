@@ -210,6 +210,14 @@ impl Profile {
         }
     }
 
+    /// Whether this operation is about something only by the carrier's own id of it.
+    pub(super) fn wants_carrier_id(&self, operation: Operation) -> bool {
+        let unknown = SampleValues { carrier_id: None, ..SampleValues::default() };
+        let Ok(sample) = Sample::new(self, unknown) else { return false };
+        let rendered = self.render(operation, &sample.context(operation), &HttpSecrets::masks(self.secrets()));
+        matches!(rendered, Err(RenderError::NotKnown { .. }))
+    }
+
     fn try_echoes(&self, operation: Operation, sample: &Sample, problems: &mut Problems) {
         let Some(compiled) = self.operation(operation) else { return };
         let values = self.variables(operation, &sample.context(operation), &HttpSecrets::default());

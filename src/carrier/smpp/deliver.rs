@@ -223,7 +223,7 @@ mod tests {
                 "[a-zA-Z0-9*{}€\\[\\]^ ]{0,900}", "[а-яәғқңөұүһі🚌0-9 ]{0,400}", "[àéñ£ΔΩ0-9|~]{0,500}"
             ],
             default in any_default(),
-            mark in prop::sample::select(vec![PartMark::Header, PartMark::Sar]),
+            mark in prop::sample::select(vec![PartMark::Header, PartMark::ShortHeader, PartMark::Sar]),
             number: u16,
             shuffle in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
         ) {

@@ -3,6 +3,8 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::endpoint::address;
+
 /// `[mo_webhook]`: where messages are handed over that carriers with `purchase = "webhook"` bring. Durations carry their unit in
 /// the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,12 +49,8 @@ impl MoWebhookConfig {
     pub fn problems(&self, ticket_deadline_seconds: u64) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(text) = &self.url {
-            match self.address() {
-                Some(url) if !url.username().is_empty() || url.password().is_some() => {
-                    problems.push("url: it holds a name or a password; requests are known by their signature".into());
-                }
-                Some(_) => {}
-                None => problems.push(format!("url: {text:?} is neither https:// nor http:// and a host")),
+            if let Err(problem) = address(text) {
+                problems.push(format!("url: {problem}"));
             }
             if self.secret_files.is_empty() {
                 problems.push("secret_files: there is none; requests are signed".into());
@@ -80,8 +78,7 @@ impl MoWebhookConfig {
 
     /// The URL, if there is one and it can be posted to.
     pub(super) fn address(&self) -> Option<Url> {
-        let url: Url = self.url.as_deref()?.parse().ok()?;
-        (matches!(url.scheme(), "https" | "http") && url.has_host()).then_some(url)
+        address(self.url.as_deref()?).ok()
     }
 
     pub(super) fn answer(&self) -> Duration {

@@ -1,18 +1,17 @@
-//! One message to the ticket service: what is posted, and what its answer means.
+//! One message to the ticket service: what is posted, and whether it was taken.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use metrics::counter;
-use reqwest::header::{HeaderName, HeaderValue};
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use tracing::debug;
-use url::Url;
 
-use super::{MoWebhookConfig, WebhookKey, signature::signatures};
+use super::{
+    MoWebhookConfig, WebhookKey,
+    endpoint::{Endpoint, Posting, Reply},
+};
 use crate::{
-    carrier::web::{Outcome, WebClient, WebRequest},
+    carrier::web::WebClient,
     charge::{CarrierName, Reference},
     clock::Timestamp,
     msisdn::Msisdn,
@@ -21,62 +20,33 @@ use crate::{
     transit::{VehicleName, Zone},
 };
 
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-
 /// The way to the ticket service.
 #[derive(Debug)]
 pub struct MoWebhook {
     pub(super) config: MoWebhookConfig,
-    url: Url,
-    keys: Vec<WebhookKey>,
-    client: WebClient,
-    /// Bounds the requests at once.
-    pub(super) requests: Semaphore,
+    pub(super) endpoint: Endpoint,
 }
 
 impl MoWebhook {
     /// With the keys that sign, the newest first, and a client that trusts whom the configuration says. `None` without a URL.
     pub fn new(config: MoWebhookConfig, keys: Vec<WebhookKey>, client: WebClient) -> Option<MoWebhook> {
-        let url = config.address()?;
-        let requests = Semaphore::new(config.requests_max);
-        Some(MoWebhook { config, url, keys, client, requests })
+        let endpoint = Endpoint::new("mo_webhook", config.address()?, keys, client, config.requests_max);
+        Some(MoWebhook { config, endpoint })
     }
 
-    /// Posts a message once. Whether the ticket service has taken it: any status from 200 to 299. What it answers beside that is
-    /// not looked at, and a redirect is an answer like any other that is no yes.
+    pub(in crate::gateway) fn take_means_of(&self, other: &MoWebhook) {
+        self.endpoint.take_means_of(&other.endpoint);
+    }
+
+    /// Posts a message once. Whether the ticket service has taken it.
     pub(super) async fn post(&self, posting: &Posting, at: Timestamp, patience: Duration) -> bool {
-        let mut request = WebRequest::post("mo_webhook", self.url.clone(), "application/json", posting.body.clone());
-        let seconds = at.unix_ms().div_euclid(1_000);
-        let signature = signatures(&self.keys, &posting.id, seconds, &posting.body);
-        for (name, value) in [
-            (WEBHOOK_ID, HeaderValue::from_str(&posting.id)),
-            (WEBHOOK_TIMESTAMP, HeaderValue::from_str(&seconds.to_string())),
-            (WEBHOOK_SIGNATURE, HeaderValue::from_str(&signature)),
-        ] {
-            request.headers.insert(name, value.expect("hex, digits and base64 are visible ASCII"));
+        let reply = self.endpoint.post(posting, at, patience).await;
+        if let Reply::Refused { status, .. } = reply {
+            debug!(mo = posting.id, status, "the ticket service has not taken a message");
         }
-        let outcome = tokio::time::timeout(patience, self.client.send(request)).await;
-        let outcome = match outcome {
-            Ok(Outcome::Answer(answer)) if (200..300).contains(&answer.status) => "taken",
-            Ok(Outcome::Answer(answer)) => {
-                debug!(mo = posting.id, status = answer.status, "the ticket service has not taken a message");
-                "refused"
-            }
-            Ok(Outcome::NotSent(_)) => "not_sent",
-            Ok(Outcome::Lost(_)) | Err(_) => "lost",
-        };
-        counter!("mo_webhook_requests_total", "outcome" => outcome).increment(1);
-        outcome == "taken"
+        counter!("mo_webhook_requests_total", "outcome" => reply.code()).increment(1);
+        reply == Reply::Taken
     }
-}
-
-/// A message as it is posted: the same bytes each time.
-#[derive(Clone, Debug)]
-pub(super) struct Posting {
-    id: String,
-    body: Bytes,
 }
 
 /// The body.
@@ -110,8 +80,8 @@ struct Purchase<'a> {
 }
 
 impl Posting {
-    /// `None` for a message that wants to buy nothing.
-    pub(super) fn new(sms: &IncomingSms, answer_by: Timestamp) -> Option<Posting> {
+    /// A message from a passenger. `None` for one that wants to buy nothing.
+    pub(super) fn of_mo(sms: &IncomingSms, answer_by: Timestamp) -> Option<Posting> {
         let Wanted { vehicle, zone, passengers } = Wanted::of(sms)?;
         let event = Event {
             kind: "purchase.requested",
@@ -171,7 +141,7 @@ mod tests {
             kept_at: received_at,
             same_since: received_at,
         };
-        let posting = Posting::new(&sms, at("2026-03-01T07:30:20Z")).expect("a purchase");
+        let posting = Posting::of_mo(&sms, at("2026-03-01T07:30:20Z")).expect("a purchase");
         assert_eq!(posting.id, "019ca84c-a0c0-7123-8456-789abcdef012");
         insta::assert_json_snapshot!(serde_json::from_slice::<serde_json::Value>(&posting.body).expect("JSON"), @r#"
         {
@@ -193,9 +163,10 @@ mod tests {
           "type": "purchase.requested"
         }
         "#);
-        let plain = Posting::new(&IncomingSms { text: "1234".into(), ..sms.clone() }, received_at).expect("a purchase");
+        let plain =
+            Posting::of_mo(&IncomingSms { text: "1234".into(), ..sms.clone() }, received_at).expect("a purchase");
         let body: serde_json::Value = serde_json::from_slice(&plain.body).expect("JSON");
         assert_eq!(body["data"]["purchase"], serde_json::json!({ "vehicle": "1234", "passengers": 1 }));
-        assert!(Posting::new(&IncomingSms { text: "ПОМОЩЬ".into(), ..sms }, received_at).is_none());
+        assert!(Posting::of_mo(&IncomingSms { text: "ПОМОЩЬ".into(), ..sms }, received_at).is_none());
     }
 }

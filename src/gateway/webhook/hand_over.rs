@@ -12,7 +12,8 @@ use tracing::{info, warn};
 
 use super::{
     MoWebhook,
-    deliver::{Posting, Wanted},
+    deliver::Wanted,
+    endpoint::{self, Posting},
 };
 use crate::{
     charge::{Channel, Charge, Reference},
@@ -91,7 +92,7 @@ impl Inner {
         // The wall clock may jump; the passenger waits no longer for that.
         let end = tokio::time::Instant::now() + answer_by.since(self.now());
         if let Some(webhook) = &self.mo_webhook
-            && let Some(posting) = Posting::new(&mo.message, answer_by)
+            && let Some(posting) = Posting::of_mo(&mo.message, answer_by)
         {
             let _in_time = tokio::time::timeout_at(end, self.post_until_taken(webhook, &mo.message, &posting)).await;
         }
@@ -102,19 +103,19 @@ impl Inner {
     }
 
     async fn post_until_taken(&self, webhook: &MoWebhook, sms: &IncomingSms, posting: &Posting) {
-        let mut pause = Duration::from_millis(webhook.config.retry_ms);
+        let (first, longest) = (webhook.config.retry_ms, webhook.config.retry_ms_max);
+        let (first, longest) = (Duration::from_millis(first), Duration::from_millis(longest));
+        let mut tries = 0_u32;
         let patience = Duration::from_millis(webhook.config.timeout_ms);
         loop {
-            // It is closed by nobody.
-            let Ok(place) = webhook.requests.acquire().await else { return };
+            let Some(place) = webhook.endpoint.place().await else { return };
             let taken = webhook.post(posting, self.now(), patience).await;
             drop(place);
             if taken {
                 return;
             }
-            // All that failed at once must not come again at once.
-            tokio::time::sleep(pause.mul_f64(process::random_range(0.5..1.0))).await;
-            pause = (pause * 2).min(Duration::from_millis(webhook.config.retry_ms_max));
+            tries = tries.saturating_add(1);
+            tokio::time::sleep(endpoint::pause(tries, first, longest, process::random_range(0.5..1.0))).await;
             // Its charge can have come although the answer to the request did not.
             if let Ok(Some(KeptMo { answered_at: Some(_), .. })) = self.store.mo(sms.id).await {
                 return;

@@ -14,7 +14,7 @@ use crate::{
     passenger::Language,
     store::{
         IncomingSms, JournalEntry, KeyGuard, MoKind, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt,
-        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Verbatim, Write,
+        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Told, Verbatim, Write,
     },
     transit::VehicleCode,
 };
@@ -85,6 +85,7 @@ pub(in crate::store) fn opening(charge: &Charge) -> Opening {
         from: None,
         to: charge.state,
         verbatim: None,
+        told: Told::default(),
     };
     Opening {
         charge: charge.clone(),
@@ -114,6 +115,8 @@ pub(in crate::store) fn open_attempt() -> Event {
     let contract = Contract {
         in_flight_delay_ms: 30_000,
         queries,
+        queries_by_carrier_id: false,
+        queries_refunds: true,
         can_refund: false,
         replays_keys: false,
         reservation_ms: None,
@@ -160,6 +163,7 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
         Effect::RaiseBreak(found) => Some(*found),
         _ => None,
     });
+    let ticket = done.effects.contains(&Effect::IssueTicket).then(|| ticket(&next, second));
     Settlement {
         from_version: charge.version,
         journal: JournalEntry {
@@ -170,11 +174,12 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
             from: Some(charge.state),
             to: next.state,
             verbatim: None,
+            told: Told::of(charge, &next, &done.effects, ticket.as_ref()),
         },
         verbatim: None,
         carrier_id,
         entries: ledger::entries(Some(charge), &next),
-        ticket: done.effects.contains(&Effect::IssueTicket).then(|| ticket(&next, second)),
+        ticket,
         revoke_ticket: done.effects.contains(&Effect::RevokeTicket),
         messages: Vec::new(),
         slot: if done.effects.contains(&Effect::ReleaseSlot) { SlotChange::Release(None) } else { SlotChange::Keep },

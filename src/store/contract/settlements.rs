@@ -177,10 +177,11 @@ pub(super) async fn a_break_is_kept_with_the_amount(store: Store) {
     let wrong = Finding::Charged { carrier_id: None, amount: Some(Money::kzt(9_000)) };
     let charge = advance(&store, charge, [(2, evidence("e1", wrong)), (3, turned_down("e2"))]).await;
     let expected = |kind: Break, second| StoredBreak {
-        reference: charge.reference,
+        reference: Some(charge.reference),
+        piece: None,
         kind: kind.code().into(),
         at: at(second),
-        amount: FARE,
+        amount: Some(FARE),
     };
     let newest_first = [expected(Break::RejectedAfterCharge, 3), expected(Break::AmountDiffers, 2)];
     assert_eq!(store.breaks(9).await.unwrap(), newest_first);

@@ -3,17 +3,19 @@
 #[cfg(test)]
 pub(crate) mod fate;
 mod known;
+mod outstanding;
 mod reads;
+mod webhooks;
 mod writes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
-    JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError, StoredBreak, StoredTicket, Write,
-    sales::SalesChanges,
+    EventPlace, FailedDelivery, JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
+    StoredBreak, StoredTicket, Verbatim, WebhookStanding, Write, sales::SalesChanges,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -71,6 +73,8 @@ struct State {
     slots: BTreeMap<(Msisdn, VehicleCode), Slot>,
     carrier_ids: BTreeMap<(CarrierName, String), Owner>,
     journal: BTreeMap<Reference, Vec<JournalEntry>>,
+    /// Which entry of which charge's journal was the first to be settled, which the second, and so on.
+    settled: Vec<(Reference, usize)>,
     ledger: BTreeMap<(Reference, u32, Account), Entry>,
     tickets: BTreeMap<Reference, StoredTicket>,
     messages: BTreeMap<Reference, QueuedSms>,
@@ -78,6 +82,8 @@ struct State {
     fingerprints: BTreeMap<[u8; 32], (Reference, Timestamp)>,
     mos_watched: BTreeMap<CarrierName, Timestamp>,
     parked: BTreeMap<String, ParkedReceipt>,
+    /// Parked ones that were reported as breaks.
+    reported: BTreeMap<String, Timestamp>,
     /// The next serial of a vehicle's day.
     serials: BTreeMap<(VehicleCode, String), u32>,
     languages: BTreeMap<Msisdn, Language>,
@@ -85,6 +91,8 @@ struct State {
     facts: BTreeMap<(Msisdn, CarrierName, FactName), Fact>,
     homes: BTreeMap<Msisdn, Home>,
     breaks: Vec<StoredBreak>,
+    webhooks: BTreeMap<String, WebhookStanding>,
+    failed_deliveries: BTreeMap<(String, EventPlace), FailedDelivery>,
     commits_to_fail: u32,
     #[cfg(test)]
     attendant: Option<Arc<dyn fate::Attendant>>,

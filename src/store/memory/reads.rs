@@ -8,7 +8,7 @@ use crate::{
     passenger::Language,
     store::{
         Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, MessageState, Owner,
-        ParkedReceipt, QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
+        ParkedReceipt, QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter, Verbatim,
     },
     transit::VehicleCode,
 };

@@ -7,7 +7,7 @@ use crate::{
     store::{
         IncomingSms, JoinedParts, JournalEntry, KeptMo, KeyGuard, MessageProgress, MessageState, MoAnswer, Opening,
         Outcome, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Settlement, Slot, SlotChange, StoreError, StoredBreak,
-        Write,
+        Told, Write,
         parts::{self, KeptPart},
         sales::{add_opening, add_settlement},
         slot::{Claimed, claim, supersede},
@@ -77,10 +77,12 @@ impl State {
             }
             Write::WatchMos { .. }
             | Write::Unpark { .. }
+            | Write::ReportUnowned { .. }
             | Write::SetLanguage { .. }
             | Write::KeepFacts(_)
             | Write::KeepHomes(_)
-            | Write::Forget(_) => Ok(Outcome::Done.into()),
+            | Write::Forget(_)
+            | Write::MoveWebhook(_) => Ok(Outcome::Done.into()),
         }
     }
 
@@ -260,7 +262,9 @@ impl State {
             }
             (Write::Unpark { id }, _) => {
                 self.parked.remove(id);
+                self.reported.remove(id);
             }
+            (Write::ReportUnowned { id, at }, _) => self.report_unowned(id, *at),
             (Write::MoveMessage(progress), _) => self.move_message(progress),
             (Write::LeaseSerials { vehicle, day, count }, Outcome::Leased { first }) => {
                 self.serials.insert((*vehicle, day.clone()), first + count);
@@ -271,6 +275,7 @@ impl State {
             (Write::KeepFacts(facts), _) => self.keep_facts(facts),
             (Write::KeepHomes(homes), _) => self.keep_homes(homes),
             (Write::Forget(forgetting), _) => self.forget(forgetting),
+            (Write::MoveWebhook(progress), _) => self.move_webhook(progress),
             _ => {}
         }
     }
@@ -278,7 +283,7 @@ impl State {
     fn open(&mut self, opening: &Opening, superseded: Option<&Charge>) {
         let charge = &opening.charge;
         if let Some(old) = superseded {
-            self.journal.entry(old.reference).or_default().push(JournalEntry {
+            self.append(JournalEntry {
                 reference: old.reference,
                 version: old.version,
                 at: old.updated_at,
@@ -286,6 +291,7 @@ impl State {
                 from: Some(old.state),
                 to: old.state,
                 verbatim: None,
+                told: Told::default(),
             });
             self.charges.insert(old.reference, old.clone());
         }
@@ -296,7 +302,7 @@ impl State {
             self.slots.insert((charge.order.msisdn, charge.order.vehicle), slot);
         }
         opening.mo.iter().for_each(|mo| self.mark_answered(*mo, charge.updated_at));
-        self.journal.entry(charge.reference).or_default().extend(opening.journal.iter().cloned());
+        opening.journal.iter().for_each(|entry| self.append(entry.clone()));
         self.queue(&opening.messages);
         self.charges.insert(charge.reference, charge.clone());
     }
@@ -325,14 +331,21 @@ impl State {
         }
         self.change_slot(charge, &settlement.slot);
         self.breaks.extend(settlement.breaks.iter().map(|found| StoredBreak {
-            reference,
+            reference: Some(reference),
+            piece: None,
             kind: found.code().into(),
             at,
-            amount: charge.order.amount,
+            amount: Some(charge.order.amount),
         }));
-        self.journal.entry(reference).or_default().push(settlement.journal.clone());
+        self.append(settlement.journal.clone());
         self.queue(&settlement.messages);
         self.charges.insert(reference, charge.clone());
+    }
+
+    fn append(&mut self, entry: JournalEntry) {
+        let entries = self.journal.entry(entry.reference).or_default();
+        self.settled.push((entry.reference, entries.len()));
+        entries.push(entry);
     }
 
     fn change_slot(&mut self, charge: &Charge, change: &SlotChange) {

@@ -188,10 +188,11 @@ pub(super) fn balance(row: &SqliteRow) -> Result<Balance, StoreError> {
 /// reference, kind, at, amount_minor, currency.
 pub(super) fn stored_break(row: &SqliteRow) -> Result<StoredBreak, StoreError> {
     Ok(StoredBreak {
-        reference: reference(row, 0)?,
-        kind: row.try_get(1)?,
-        at: moment(row, 2)?,
-        amount: money(row, 3, "breaks")?,
+        reference: row.try_get::<Option<&[u8]>, _>(0)?.map(|_| reference(row, 0)).transpose()?,
+        piece: row.try_get(1)?,
+        kind: row.try_get(2)?,
+        at: moment(row, 3)?,
+        amount: row.try_get::<Option<i64>, _>(4)?.map(|_| money(row, 4, "breaks")).transpose()?,
     })
 }
 

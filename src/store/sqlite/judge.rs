@@ -17,7 +17,7 @@ use super::{
 use crate::{
     charge::{CarrierName, Charge, Reference},
     store::{
-        IncomingSms, JournalEntry, KeyGuard, Opening, Outcome, Settlement, StoreError, Write,
+        IncomingSms, JournalEntry, KeyGuard, Opening, Outcome, Settlement, StoreError, Told, Write,
         parts::{self, KeptPart},
         slot::{Claimed, claim, supersede},
     },
@@ -77,10 +77,12 @@ fn if_nothing_objects(write: &Write) -> Outcome {
         | Write::HandOverMo { .. }
         | Write::WatchMos { .. }
         | Write::Unpark { .. }
+        | Write::ReportUnowned { .. }
         | Write::SetLanguage { .. }
         | Write::KeepFacts(_)
         | Write::KeepHomes(_)
-        | Write::Forget(_) => Outcome::Done,
+        | Write::Forget(_)
+        | Write::MoveWebhook(_) => Outcome::Done,
     }
 }
 
@@ -174,11 +176,13 @@ impl<'a> Guards<'a> {
             }
             Write::WatchMos { .. }
             | Write::Unpark { .. }
+            | Write::ReportUnowned { .. }
             | Write::LeaseSerials { .. }
             | Write::SetLanguage { .. }
             | Write::KeepFacts(_)
             | Write::KeepHomes(_)
-            | Write::Forget(_) => {}
+            | Write::Forget(_)
+            | Write::MoveWebhook(_) => {}
         }
     }
 
@@ -401,6 +405,7 @@ impl Superseded {
             from: Some(old.state),
             to: charge.state,
             verbatim: None,
+            told: Told::default(),
         };
         Superseded { from_version: old.version, charge, entry }
     }

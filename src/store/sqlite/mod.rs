@@ -5,10 +5,12 @@ mod chain;
 mod decode;
 mod judge;
 mod known;
+mod outstanding;
 mod reads;
 mod rows;
 mod statements;
 mod tables;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{
     judge::{Superseded, Verdicts},
+    outstanding::{RefundRow, UnownedRow},
     tables::{
         AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FingerprintRow, HeldRow, Hex, HomeRow,
         JournalRow, KeyRow, LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow,
@@ -13,7 +14,7 @@ use crate::{
     ledger::BlockDigest,
     store::{
         Forgetting, IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement,
-        SlotChange, Write,
+        SlotChange, WebhookProgress, Write,
         sales::{SalesChanges, add_opening, add_settlement},
     },
 };
@@ -48,12 +49,15 @@ pub(super) struct Rows<'a> {
     pub(super) asked_again: Vec<Reference>,
     pub(super) parked: WithBodies<ParkedRow<'a>>,
     pub(super) unparked: Vec<&'a str>,
+    pub(super) unowned: Vec<UnownedRow<'a>>,
+    pub(super) refunds: Vec<RefundRow<'a>>,
     pub(super) breaks: Vec<BreakRow>,
     pub(super) languages: Vec<LanguageRow>,
     pub(super) sales: SalesChanges,
     pub(super) facts: Vec<FactRow<'a>>,
     pub(super) homes: Vec<HomeRow<'a>>,
     pub(super) forgotten: Vec<Forgetting>,
+    pub(super) webhooks: Vec<&'a WebhookProgress>,
 }
 
 impl<'a> Rows<'a> {
@@ -83,6 +87,7 @@ impl<'a> Rows<'a> {
                     rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
                 }
                 (Write::Unpark { id }, _) => rows.unparked.push(id),
+                (Write::ReportUnowned { id, at }, _) => rows.unowned.push(UnownedRow::new(id, *at)),
                 (Write::MoveMessage(progress), _) => rows.move_message(progress),
                 (Write::SetLanguage { msisdn, language }, _) => {
                     rows.languages.push(LanguageRow { msisdn: msisdn.e164(), language: *language });
@@ -90,6 +95,7 @@ impl<'a> Rows<'a> {
                 (Write::KeepFacts(facts), _) => rows.facts.extend(facts.iter().map(FactRow::new)),
                 (Write::KeepHomes(homes), _) => rows.homes.extend(homes.iter().map(HomeRow::new)),
                 (Write::Forget(forgetting), _) => rows.forgotten.push(*forgetting),
+                (Write::MoveWebhook(progress), _) => rows.webhooks.push(progress),
                 _ => {}
             }
         }
@@ -136,6 +142,7 @@ impl<'a> Rows<'a> {
         }));
         self.append(&settlement.journal);
         self.digest.lines(&settlement.entries);
+        self.refunds.extend(RefundRow::all(charge));
         self.ledger.extend(settlement.entries.iter().map(LedgerRow::new));
         self.tickets.extend(settlement.ticket.iter().map(TicketRow::new));
         self.revoked.extend(settlement.revoke_ticket.then(|| MomentRow::new(reference, at)));

@@ -5,8 +5,10 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{
     chain,
+    outstanding::{KEEP_REFUNDS, MARK_REPORTED, REPORT_UNOWNED},
     rows::Rows,
     tables::SalesRow,
+    webhooks::move_webhooks,
     writer::{write_bodies, write_set},
 };
 use crate::{
@@ -32,6 +34,7 @@ impl Rows<'_> {
         write_set(db, COUNT_EVIDENCE, &self.evidence).await?;
         write_set(db, LEARN_CARRIER_IDS, &self.carrier_ids).await?;
         write_bodies(db, APPEND_JOURNAL, self.journal).await?;
+        write_set(db, KEEP_REFUNDS, &self.refunds).await?;
         write_set(db, APPEND_LEDGER, &self.ledger).await?;
         chain::append(db, self.digest).await?;
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
@@ -45,6 +48,8 @@ impl Rows<'_> {
         write_set(db, KEEP_FINGERPRINTS, &self.fingerprints).await?;
         write_set(db, WATCH_MOS, &self.watched).await?;
         write_bodies(db, PARK, self.parked).await?;
+        write_set(db, REPORT_UNOWNED, &self.unowned).await?;
+        write_set(db, MARK_REPORTED, &self.unowned).await?;
         write_set(db, UNPARK, &self.unparked).await?;
         write_set(db, KEEP_BREAKS, &self.breaks).await?;
         write_set(db, SET_LANGUAGES, &self.languages).await?;
@@ -54,7 +59,7 @@ impl Rows<'_> {
         for forgetting in &self.forgotten {
             forget(db, forgetting).await?;
         }
-        Ok(())
+        move_webhooks(db, &self.webhooks).await
     }
 }
 

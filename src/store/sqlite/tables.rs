@@ -10,7 +10,8 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-        IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, Verbatim, sales::SalesChanges,
+        EventPlace, IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, Verbatim,
+        WebhookProgress, sales::SalesChanges,
     },
     transit::VehicleCode,
 };
@@ -478,5 +479,74 @@ impl SalesRow<'_> {
                 minor: *minor,
             })
             .collect()
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct WebhookRow<'a> {
+    pub(super) name: &'a str,
+    pub(super) cursor: u64,
+    pub(super) failing_since: Option<i64>,
+    pub(super) disabled: Option<&'static str>,
+    pub(super) disabled_at: Option<i64>,
+    pub(super) replay_cursor: Option<u64>,
+    pub(super) replay_until: Option<u64>,
+}
+
+impl<'a> WebhookRow<'a> {
+    pub(super) fn new(WebhookProgress { name, standing, .. }: &'a WebhookProgress) -> WebhookRow<'a> {
+        WebhookRow {
+            name,
+            cursor: standing.cursor,
+            failing_since: standing.failing_since.map(Timestamp::unix_ms),
+            disabled: standing.disabled.map(|(why, _)| why.code()),
+            disabled_at: standing.disabled.map(|(_, at)| at.unix_ms()),
+            replay_cursor: standing.replay.map(|replay| replay.cursor),
+            replay_until: standing.replay.map(|replay| replay.until),
+        }
+    }
+}
+
+/// The place of a failed delivery.
+#[derive(Serialize)]
+pub(super) struct PlaceRow<'a> {
+    pub(super) webhook: &'a str,
+    pub(super) entry: u64,
+    pub(super) part: u8,
+}
+
+impl<'a> PlaceRow<'a> {
+    pub(super) fn removed(progress: &'a WebhookProgress) -> impl Iterator<Item = PlaceRow<'a>> {
+        let row = |place: &EventPlace| PlaceRow { webhook: &progress.name, entry: place.entry, part: place.part };
+        progress.removed.iter().map(row)
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct FailedRow<'a> {
+    pub(super) webhook: &'a str,
+    pub(super) entry: u64,
+    pub(super) part: u8,
+    pub(super) event_type: &'a str,
+    pub(super) reference: Reference,
+    pub(super) failed_at: i64,
+    pub(super) tries: u32,
+    pub(super) due_at: Option<i64>,
+    pub(super) why: &'a str,
+}
+
+impl<'a> FailedRow<'a> {
+    pub(super) fn all(progress: &'a WebhookProgress) -> impl Iterator<Item = FailedRow<'a>> {
+        progress.failed.iter().map(|failed| FailedRow {
+            webhook: &progress.name,
+            entry: failed.place.entry,
+            part: failed.place.part,
+            event_type: &failed.event_type,
+            reference: failed.reference,
+            failed_at: failed.failed_at.unix_ms(),
+            tries: failed.tries,
+            due_at: failed.due_at.map(Timestamp::unix_ms),
+            why: &failed.why,
+        })
     }
 }

@@ -1,0 +1,31 @@
+//! What is written beside an entry of the journal, so that its events can be told later.
+
+use crate::{
+    charge::{Charge, Effect, Order},
+    gateway::Inner,
+    store::{StoredTicket, Told, ToldSeller},
+};
+
+impl Inner {
+    /// What the step from `before` to `after` tells.
+    pub(in crate::gateway) fn told(
+        &self,
+        before: &Charge,
+        after: &Charge,
+        effects: &[Effect],
+        ticket: Option<&StoredTicket>,
+    ) -> Told {
+        let told = Told::of(before, after, effects, ticket);
+        let seller = if told.wants_seller() { self.seller(&after.order) } else { None };
+        Told { seller, ..told }
+    }
+
+    /// As the catalogue has it now. `None` for an agency that it has no longer.
+    fn seller(&self, order: &Order) -> Option<ToldSeller> {
+        let books = self.books.load();
+        let agency = books.catalogue.agency(&order.agency)?;
+        let city = books.catalogue.city(&order.city);
+        let time_zone = city.and_then(|city| city.time_zone.iana_name()).map(str::to_owned);
+        Some(ToldSeller { name: agency.name.clone(), tax_id: agency.tax_id.clone(), time_zone })
+    }
+}

@@ -1,0 +1,166 @@
+//! The settled journal, and how far those have come who follow it.
+
+use sqlx::{
+    Row,
+    sqlite::{SqliteConnection, SqliteRow},
+};
+
+use super::{
+    Sqlite, decode,
+    tables::{FailedRow, PlaceRow, WebhookRow},
+    writer::write_set,
+};
+use crate::{
+    clock::Timestamp,
+    store::{
+        EventPlace, FailedCounts, FailedDelivery, FailedFilter, Replay, SettledEntry, StoreError, WebhookEnd,
+        WebhookProgress, WebhookStanding,
+    },
+};
+
+/// One connection writes, so places are given in the order of the commits: whatever can be read is settled.
+const SETTLED: &str = "
+SELECT journal.seq, journal.body, charges.body->'$.order'
+FROM journal CROSS JOIN charges ON charges.reference = journal.reference
+WHERE journal.seq > ?1 ORDER BY journal.seq LIMIT ?2";
+
+const STANDING: &str = "
+SELECT cursor, failing_since, disabled, disabled_at, replay_cursor, replay_until FROM webhooks WHERE name = ?1";
+
+const DUE: &str = "
+SELECT entry, part, event_type, reference, failed_at, tries, due_at, why
+FROM webhook_failures INDEXED BY webhook_failures_due
+WHERE webhook = ?1 AND due_at IS NOT NULL AND due_at <= ?2 ORDER BY due_at, entry, part LIMIT ?3";
+
+const GIVEN_UP: &str = "
+SELECT entry, part, event_type, reference, failed_at, tries, due_at, why
+FROM webhook_failures WHERE webhook = ?1 AND due_at IS NULL ORDER BY entry, part LIMIT ?2";
+
+const COUNTS: &str = "SELECT count(due_at), count(*) - count(due_at) FROM webhook_failures WHERE webhook = ?1";
+
+const MOVE_WEBHOOKS: &str = "
+INSERT INTO webhooks (name, cursor, failing_since, disabled, disabled_at, replay_cursor, replay_until)
+SELECT value->>'name', value->>'cursor', value->>'failing_since', value->>'disabled', value->>'disabled_at',
+       value->>'replay_cursor', value->>'replay_until'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (name) DO UPDATE
+SET cursor = excluded.cursor, failing_since = excluded.failing_since, disabled = excluded.disabled,
+    disabled_at = excluded.disabled_at, replay_cursor = excluded.replay_cursor, replay_until = excluded.replay_until";
+
+const REMOVE_FAILED: &str = "
+DELETE FROM webhook_failures
+WHERE (webhook, entry, part) IN (
+    SELECT value->>'webhook', value->>'entry', value->>'part' FROM jsonb_each(?1)
+)";
+
+const KEEP_FAILED: &str = "
+INSERT INTO webhook_failures (webhook, entry, part, event_type, reference, failed_at, tries, due_at, why)
+SELECT value->>'webhook', value->>'entry', value->>'part', value->>'event_type', unhex(value->>'reference', '-'),
+       value->>'failed_at', value->>'tries', value->>'due_at', value->>'why'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (webhook, entry, part) DO UPDATE
+SET failed_at = excluded.failed_at, tries = excluded.tries, due_at = excluded.due_at, why = excluded.why";
+
+impl Sqlite {
+    pub(in crate::store) async fn settled_journal(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<SettledEntry>, StoreError> {
+        let query = sqlx::query(SETTLED).bind(place(after)).bind(limit);
+        query.fetch_all(&self.readers).await?.iter().map(settled).collect()
+    }
+
+    pub(in crate::store) async fn settled_end(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT coalesce(max(seq), 0) FROM journal").fetch_one(&self.readers).await?;
+        decode::small(&row, 0, "journal")
+    }
+
+    pub(in crate::store) async fn webhook(&self, name: &str) -> Result<Option<WebhookStanding>, StoreError> {
+        sqlx::query(STANDING).bind(name).fetch_optional(&self.readers).await?.as_ref().map(standing).transpose()
+    }
+
+    pub(in crate::store) async fn failed_deliveries(
+        &self,
+        name: &str,
+        filter: FailedFilter,
+        limit: u32,
+    ) -> Result<Vec<FailedDelivery>, StoreError> {
+        let query = match filter {
+            FailedFilter::Due(now) => sqlx::query(DUE).bind(name).bind(now.unix_ms()).bind(limit),
+            FailedFilter::Waiting => sqlx::query(DUE).bind(name).bind(i64::MAX).bind(limit),
+            FailedFilter::GivenUp => sqlx::query(GIVEN_UP).bind(name).bind(limit),
+        };
+        query.fetch_all(&self.readers).await?.iter().map(failed).collect()
+    }
+
+    pub(in crate::store) async fn failed_counts(&self, name: &str) -> Result<FailedCounts, StoreError> {
+        let row = sqlx::query(COUNTS).bind(name).fetch_one(&self.readers).await?;
+        let count = |column| decode::small(&row, column, "webhook_failures");
+        Ok(FailedCounts { waiting: count(0)?, given_up: count(1)? })
+    }
+}
+
+/// Writes how far webhooks have come, inside the transaction that is open.
+pub(super) async fn move_webhooks(db: &mut SqliteConnection, progress: &[&WebhookProgress]) -> Result<(), StoreError> {
+    let standings: Vec<WebhookRow<'_>> = progress.iter().map(|progress| WebhookRow::new(progress)).collect();
+    let removed: Vec<PlaceRow<'_>> = progress.iter().flat_map(|progress| PlaceRow::removed(progress)).collect();
+    let failed: Vec<FailedRow<'_>> = progress.iter().flat_map(|progress| FailedRow::all(progress)).collect();
+    write_set(db, MOVE_WEBHOOKS, &standings).await?;
+    write_set(db, REMOVE_FAILED, &removed).await?;
+    write_set(db, KEEP_FAILED, &failed).await?;
+    Ok(())
+}
+
+/// SQLite's integers have a sign; nothing is beyond the greatest.
+fn place(place: u64) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+/// seq, body, the charge's order.
+fn settled(row: &SqliteRow) -> Result<SettledEntry, StoreError> {
+    Ok(SettledEntry {
+        place: decode::small(row, 0, "journal")?,
+        entry: decode::body(row, 1, "journal")?,
+        order: decode::body(row, 2, "charges")?,
+    })
+}
+
+/// cursor, failing_since, disabled, disabled_at, replay_cursor, replay_until.
+fn standing(row: &SqliteRow) -> Result<WebhookStanding, StoreError> {
+    let disabled = match decode::maybe_moment(row, 3)? {
+        Some(at) => Some((decode::word::<WebhookEnd>(row, 2, "webhooks")?, at)),
+        None => None,
+    };
+    let replay = match row.try_get::<Option<i64>, _>(4)? {
+        Some(_) => {
+            Some(Replay { cursor: decode::small(row, 4, "webhooks")?, until: decode::small(row, 5, "webhooks")? })
+        }
+        None => None,
+    };
+    Ok(WebhookStanding {
+        cursor: decode::small(row, 0, "webhooks")?,
+        failing_since: decode::maybe_moment(row, 1)?,
+        disabled,
+        replay,
+    })
+}
+
+/// entry, part, event_type, reference, failed_at, tries, due_at, why.
+fn failed(row: &SqliteRow) -> Result<FailedDelivery, StoreError> {
+    let table = "webhook_failures";
+    Ok(FailedDelivery {
+        place: EventPlace { entry: decode::small(row, 0, table)?, part: decode::small(row, 1, table)? },
+        event_type: row.try_get(2)?,
+        reference: decode::reference(row, 3)?,
+        failed_at: decode::moment(row, 4)?,
+        tries: decode::small(row, 5, table)?,
+        due_at: row.try_get::<Option<i64>, _>(6)?.map(Timestamp::from_unix_ms),
+        why: row.try_get(7)?,
+    })
+}
+
+#[cfg(test)]
+pub(super) const ALL: &[&str] = &[SETTLED, STANDING, DUE, GIVEN_UP, COUNTS, MOVE_WEBHOOKS, REMOVE_FAILED, KEEP_FAILED];
