@@ -147,3 +147,14 @@ fn m06_that_we_asked_before_brings_no_question_forward_where_there_is_none() {
     let (charge, _) = run(opened(), [(1, open), (2, evidence(1, doubtful(Doubt::Timeout))), (3, duplicate)]);
     assert_eq!((charge.state, charge.due_at()), (State::InDoubt, None));
 }
+
+#[test]
+fn m03_what_has_no_answer_at_all_by_the_deadline_is_in_doubt() {
+    assert_eq!(sent().due_at(), Some(at(60)));
+    let (waiting, _) = run(sent(), [(60, Event::Tick)]);
+    assert_eq!(waiting.state, State::Processing);
+    let (charge, effects) = run(waiting, [(61, Event::Tick)]);
+    assert_eq!((charge.state, charge.in_doubt_since, effects), (State::InDoubt, Some(at(61)), vec![]));
+    assert_eq!(charge.attempts[0].state, AttemptState::InDoubt { cause: Doubt::Timeout });
+    assert_eq!(charge.due_at(), Some(at(71)));
+}
