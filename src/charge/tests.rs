@@ -424,7 +424,9 @@ fn proved_as_paid(history: &[Event], charge: &Charge) -> usize {
 mod refund_evidence;
 mod refunding;
 mod reserving;
+mod second_step;
 mod values;
+mod waiting;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]

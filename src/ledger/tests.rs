@@ -217,3 +217,5 @@ fn only_what_stands_on_a_carriers_statement_names_the_carrier() {
         assert_eq!(of(name), None, "{name}");
     }
 }
+
+mod auditing;

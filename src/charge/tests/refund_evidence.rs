@@ -170,3 +170,15 @@ fn m04_a_key_is_taken_to_be_known_for_less_than_an_hour() {
     assert_eq!(looked(hour.minus(Duration::from_millis(1))), [Effect::ResendRefund { refund: reference(10) }]);
     assert_eq!(looked(hour), [Effect::QueryRefund { refund: reference(10) }]);
 }
+
+#[test]
+fn m14_the_first_reason_for_which_money_is_owed_stands() {
+    let other_no = Finding::Rejected { reason: Reason::Barred, retry: Retry::OtherCarrier, detail: "later".into() };
+    let (refused, _) = run(asked_back(able()), [(12, answered(rejected(Retry::Never)))]);
+    for owed in [refused, asked_back(contract())] {
+        assert_eq!(state(&owed), RefundState::Owed);
+        for finding in [other_no.clone(), Finding::Cancelled, Finding::NotSent, accepted(), doubtful(Doubt::Timeout)] {
+            assert_unmoved(&owed, answered(finding));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The small values of a charge: names, codes, and what is read off a state.
 
 use super::*;
-use crate::charge::Channel;
+use crate::charge::{Channel, OwedBecause, RefundState};
 
 /// What serde writes for a plain enum.
 fn written(value: impl serde::Serialize) -> String {
@@ -42,6 +42,10 @@ fn the_codes_of_breaks_and_doubts_are_what_serde_writes() {
         Break::AmountDiffers,
         Break::CarrierIdDiffers,
         Break::UnknownAttempt,
+        Break::RefundedAfterRefusal,
+        Break::RefundedTwice,
+        Break::RefusedAfterRefund,
+        Break::NoTicket,
     ];
     for found in breaks {
         assert_eq!(found.code(), written(found));
@@ -171,5 +175,36 @@ fn each_state_of_an_attempt_has_the_code_that_is_stored() {
     ];
     for state in states {
         assert_eq!(serde_json::to_value(&state).expect("plain data")["attempt"], state.code());
+    }
+}
+
+#[test]
+fn a_refund_shows_outside_how_far_it_is_and_not_how_it_is_asked_for() {
+    let cases = [
+        (RefundState::Requested, "processing"),
+        (RefundState::Waiting, "processing"),
+        (RefundState::Accepted, "processing"),
+        (RefundState::InDoubt, "in_doubt"),
+        (RefundState::Owed, "owed"),
+        (RefundState::Done, "done"),
+        (RefundState::PaidOut, "paid_out"),
+    ];
+    for (state, code) in cases {
+        assert_eq!((state.public_code(), state.code()), (code, written(state).as_str()));
+        assert_eq!(state.is_settled(), matches!(code, "done" | "paid_out"), "{code}");
+    }
+    assert_eq!(RefundState::ALL, cases.map(|(state, _)| state));
+}
+
+#[test]
+fn each_reason_for_which_money_is_owed_has_the_code_that_is_stored() {
+    let reasons = [
+        OwedBecause::NotRefundable,
+        OwedBecause::Refused { reason: Reason::CarrierRefused, detail: "403".into() },
+        OwedBecause::Lost,
+        OwedBecause::Resolved { name: "aigul".into(), because: "the carrier's log".into() },
+    ];
+    for owed in reasons {
+        assert_eq!(serde_json::to_value(&owed).expect("plain data")["why"], owed.code());
     }
 }
