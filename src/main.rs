@@ -57,7 +57,7 @@ enum Command {
     Keys(KeysArgs),
     /// Verify or show a ticket, without a daemon and without a network
     Ticket(TicketArgs),
-    /// Ask a running daemon to charge, show a charge, or settle one that is in doubt
+    /// Ask a running daemon to charge, show a charge, list refunds, or settle what is in doubt or owed
     Charge(ChargeArgs),
     /// List, pause and resume the carriers of a running daemon; try the profile of an HTTP carrier
     Carrier(CarrierArgs),

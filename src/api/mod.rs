@@ -22,6 +22,7 @@ mod openapi;
 mod operations;
 mod purchase;
 mod reading;
+mod refunds;
 mod routes;
 mod serve;
 mod tickets;

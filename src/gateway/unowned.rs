@@ -1,7 +1,11 @@
 //! Receipts and callbacks that wait for their owner: each is weighed again now and then, is a break if that takes long, and is given
 //! up in the end. A bounded number is looked at in one round.
 
-use std::{sync::Arc, sync::Mutex, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use metrics::counter;
 use tracing::{debug, warn};
@@ -18,7 +22,7 @@ use crate::{
 /// Looked at in one round.
 const BATCH: u32 = 64;
 /// From the end of one walk through all of them to the next.
-const WALK_EVERY: Duration = Duration::from_secs(10);
+const WALK_EVERY: Duration = Duration::from_secs(2);
 /// From one round of a walk to the next.
 const ROUND_EVERY: Duration = Duration::from_secs(1);
 
@@ -64,7 +68,10 @@ impl Inner {
         Ok(())
     }
 
-    async fn look_after(self: &Arc<Self>, UnownedReceipt { receipt, reported_at }: UnownedReceipt) -> Result<(), ApplyError> {
+    async fn look_after(
+        self: &Arc<Self>,
+        UnownedReceipt { receipt, reported_at }: UnownedReceipt,
+    ) -> Result<(), ApplyError> {
         let piece = Piece::read(&receipt);
         if let Some(piece) = &piece
             && self.weigh_piece(piece, receipt.received_at).await?

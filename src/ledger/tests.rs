@@ -126,9 +126,32 @@ fn a_partial_refund_keeps_the_rest_as_revenue() {
 
 #[test]
 fn accounts_read_back_from_their_names() {
-    for name in ["carrier_receivable:kcell", "fare_revenue:a", "refunds:a", "in_doubt_suspense", "refunds_owed"] {
+    for name in [
+        "carrier_receivable:kcell",
+        "fare_revenue:a",
+        "refunds:a",
+        "in_doubt_suspense",
+        "refunds_owed",
+        "refunds_paid_out",
+    ] {
         assert_eq!(Account::try_from(name.to_string()).map(String::from), Ok(name.into()));
     }
     assert!(Account::try_from("refunds".to_string()).is_err());
     assert!(Account::try_from("till:1".to_string()).is_err());
+}
+
+#[test]
+fn m14_what_was_paid_out_is_owed_to_nobody_and_the_carrier_still_owes_it_to_us() {
+    let refund = Reference::new(T0, [9; 10]);
+    let ask = Event::RequestRefund { refund, amount: Money::kzt(8_000) };
+    let no = Finding::Rejected { reason: Reason::CarrierRefused, retry: Retry::Never, detail: String::new() };
+    let refused = Event::RefundEvidence { refund, id: String::new(), source: EvidenceSource::Response, finding: no };
+    let paid_out = Event::PayOut { refund, by: "aigul".into(), because: "in cash".into() };
+    let expected = [
+        line("carrier_receivable:beeline", 8_000),
+        line("fare_revenue:green-bus", -8_000),
+        line("refunds:green-bus", 8_000),
+        line("refunds_paid_out", -8_000),
+    ];
+    assert_eq!(books(vec![(1, open()), (2, finding(1, paid())), (3, ask), (4, refused), (5, paid_out)]), expected);
 }

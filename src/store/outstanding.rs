@@ -44,7 +44,10 @@ impl RefundStanding {
 
     /// The states that stand here, by their codes.
     pub(super) fn states(self) -> impl Iterator<Item = &'static str> {
-        RefundState::ALL.into_iter().filter(move |state| RefundStanding::of(*state) == Some(self)).map(RefundState::code)
+        RefundState::ALL
+            .into_iter()
+            .filter(move |state| RefundStanding::of(*state) == Some(self))
+            .map(RefundState::code)
     }
 }
 

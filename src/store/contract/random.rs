@@ -15,8 +15,8 @@ use crate::{
     passenger::{Language, MoPart},
     store::{
         ChargeFilter, Forgetting, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer,
-        MoKind, NewCarrierId, Opening, OutgoingSms, RefundFilter, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter,
-        Write, overlap,
+        MoKind, NewCarrierId, Opening, OutgoingSms, RefundFilter, Settlement, Slot, SlotChange, SlotClaim, Store,
+        TicketFilter, Write, overlap,
     },
 };
 

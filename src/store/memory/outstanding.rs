@@ -9,8 +9,7 @@ use crate::{
     money::Currency,
     store::{
         ListedRefund, Outstanding, OutstandingSum, RefundFilter, RefundStanding, StoreError, StoredBreak,
-        UnownedReceipt,
-        outstanding::UNOWNED,
+        UnownedReceipt, outstanding::UNOWNED,
     },
 };
 
@@ -35,13 +34,7 @@ impl Memory {
         for charge in state.charges.values().filter(|charge| charge.state == ChargeState::InDoubt) {
             if let (Some(attempt), Some(since)) = (charge.last_attempt(), charge.in_doubt_since) {
                 let amount = charge.order.amount;
-                sums.add(
-                    Outstanding::ChargesInDoubt,
-                    &attempt.carrier,
-                    Some(amount.currency),
-                    since,
-                    amount.minor,
-                );
+                sums.add(Outstanding::ChargesInDoubt, &attempt.carrier, Some(amount.currency), since, amount.minor);
             }
         }
         for (charge, refund) in unsettled(&state) {

@@ -365,8 +365,9 @@ impl Sqlite {
     }
 
     pub(in crate::store) async fn breaks(&self, limit: u32) -> Result<Vec<StoredBreak>, StoreError> {
-        let query =
-            sqlx::query("SELECT reference, piece, kind, at, amount_minor, currency FROM breaks ORDER BY id DESC LIMIT ?1");
+        let query = sqlx::query(
+            "SELECT reference, piece, kind, at, amount_minor, currency FROM breaks ORDER BY id DESC LIMIT ?1",
+        );
         all(query.bind(limit).fetch_all(&self.readers).await?, decode::stored_break)
     }
 }
