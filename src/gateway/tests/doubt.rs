@@ -165,7 +165,7 @@ fn m03_what_nobody_can_be_asked_about_makes_no_rows_while_it_waits() {
             (world.charge(charge.reference).version, journal.last().map(|e| e.version)),
             (version, Some(version))
         );
-        resolve(&world, &charge, false).expect("it is in doubt still");
+        resolve(&world, &charge, true).expect("it is in doubt still");
         world.audit();
     }
 }
@@ -285,7 +285,7 @@ fn m03_a_refund_in_doubt_is_settled_by_a_person_with_a_reason_and_only_once() {
     for sqlite in [false, true] {
         for (fault, outcome, state) in [
             (Fault::HttpResetAfter, RefundOutcome::Refunded, State::Refunded),
-            (Fault::HttpLost, RefundOutcome::NotRefunded, State::RefundOwed),
+            (Fault::HttpResetBefore, RefundOutcome::NotRefunded, State::RefundOwed),
         ] {
             let (world, _hand) = by_hand(Setting { sqlite, over: Over::Cis { two_step: false }, ..Setting::default() });
             let charge = refund_in_doubt(&world, ANNA, fault);
