@@ -58,7 +58,7 @@ enum Command {
     Keys(KeysArgs),
     /// Verify or show a ticket, without a daemon and without a network
     Ticket(TicketArgs),
-    /// Ask a running daemon to charge, show a charge, or settle one that is in doubt
+    /// Ask a running daemon to charge, show a charge, list refunds, or settle what is in doubt or owed
     Charge(ChargeArgs),
     /// Check the books: that nothing was changed, that they add up, and that they agree with the charges
     Ledger(LedgerArgs),

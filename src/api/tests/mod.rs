@@ -9,6 +9,7 @@ mod documents;
 mod operations;
 mod purchases;
 mod purchases_by_sms;
+mod refunds;
 mod requests;
 mod tickets;
 mod trace;

@@ -44,6 +44,7 @@ pub(crate) const CARRIER: &str = "beeline";
 /// The other carrier, where a test wants two.
 pub(crate) const OTHER_CARRIER: &str = "kcell";
 pub(crate) const SHORT_NUMBER: &str = "2505";
+const KEYS_END: Timestamp = Timestamp::from_unix_seconds(4_000_000_000);
 /// Nothing takes as long, on a busy machine either, or something is wrong.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -68,6 +69,8 @@ pub(crate) struct Setting {
     pub(crate) sqlite: bool,
     /// What time the gateway believes it is.
     pub(crate) clock: Clock,
+    /// When the last key that signs tickets ends.
+    pub(crate) keys_end: Timestamp,
     /// A wire that can be cut, and on which a test can put messages of its own.
     pub(crate) relayed: bool,
     /// Where the ticket service listens; the carrier hands its messages over then.
@@ -116,6 +119,7 @@ impl Default for Setting {
             profile: String::new(),
             sqlite: false,
             clock: Clock::System,
+            keys_end: KEYS_END,
             relayed: false,
             mo_webhook: MoWebhookConfig::default(),
             vat: VatConfig::default(),
@@ -218,7 +222,7 @@ impl World {
             subscribers,
             routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
-            keyring: keyring(),
+            keyring: keyring_until(self.setting.keys_end),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: self.webhook(),
             vat: self.setting.vat.clone(),
@@ -623,7 +627,11 @@ pub(crate) fn msisdn(number: &str) -> Msisdn {
 }
 
 pub(crate) fn keyring() -> Keyring {
-    let (from, until) = (Timestamp::from_unix_seconds(1_700_000_000), Timestamp::from_unix_seconds(4_000_000_000));
+    keyring_until(KEYS_END)
+}
+
+fn keyring_until(until: Timestamp) -> Keyring {
+    let from = Timestamp::from_unix_seconds(1_700_000_000);
     Keyring::new(vec![SigningKey::new(&[7; 32], from, until).expect("a window")]).expect("a keyring")
 }
 
