@@ -5,6 +5,7 @@ mod callbacks_weighed;
 mod crashes;
 #[cfg(feature = "failpoints")]
 mod crashes_over_http;
+mod event_webhooks;
 mod evidence;
 mod facts;
 mod http_faults;

@@ -26,7 +26,7 @@ use crate::{
     eligibility::Rules,
     gateway::{
         Books, Gateway, GatewayConfig, MoWebhook, MoWebhookConfig, Parts, Purchase, PurchaseError, Purchased,
-        Resolution, Secrets, TicketingConfig,
+        Resolution, Secrets, TicketingConfig, Webhook, WebhookConfig,
     },
     msisdn::Msisdn,
     passenger::Texts,
@@ -71,6 +71,8 @@ pub(crate) struct Setting {
     pub(crate) relayed: bool,
     /// Where the ticket service listens; the carrier hands its messages over then.
     pub(crate) mo_webhook: MoWebhookConfig,
+    /// Those who are told of events.
+    pub(crate) webhooks: Vec<(&'static str, WebhookConfig)>,
 }
 
 /// How subscribers are charged. Over HTTP, texts go over SMPP all the same.
@@ -114,6 +116,7 @@ impl Default for Setting {
             clock: Clock::System,
             relayed: false,
             mo_webhook: MoWebhookConfig::default(),
+            webhooks: Vec::new(),
         }
     }
 }
@@ -215,6 +218,7 @@ impl World {
             keyring: keyring(),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: self.webhook(),
+            webhooks: self.webhooks(WEBHOOK_KEYS),
         };
         Gateway::start(parts, events).await.expect("a gateway")
     }
@@ -238,11 +242,17 @@ impl World {
 
     fn webhook(&self) -> Option<MoWebhook> {
         let config = self.setting.mo_webhook.clone();
-        let timeout = Duration::from_millis(config.timeout_ms);
-        let name = "ticket-service".parse().expect("a name");
-        let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
-        let keys = WEBHOOK_KEYS.map(|key| key.parse().expect("a key"));
-        MoWebhook::new(config, keys.into(), WebClient::new(client, None).expect("a client"))
+        let client = webhook_client(config.timeout_ms);
+        MoWebhook::new(config, WEBHOOK_KEYS.map(|key| key.parse().expect("a key")).into(), client)
+    }
+
+    /// Those of the setting, with these keys.
+    pub(crate) fn webhooks<const N: usize>(&self, keys: [&str; N]) -> Vec<Webhook> {
+        let webhook = |(name, config): &(&str, WebhookConfig)| {
+            let keys = keys.map(|key| key.parse().expect("a key"));
+            Webhook::new(*name, config.clone(), keys.into(), webhook_client(config.timeout_ms)).expect("a sound URL")
+        };
+        self.setting.webhooks.iter().map(webhook).collect()
     }
 
     fn carrier_config(&self, name: &str, over: Over, carrier: &Simulator, prefixes: &str) -> CarrierConfig {
@@ -593,6 +603,12 @@ impl Drop for World {
             process.runtime.shutdown_background();
         }
     }
+}
+
+fn webhook_client(timeout_ms: u64) -> WebClient {
+    let (name, timeout) = ("ticket-service".parse().expect("a name"), Duration::from_millis(timeout_ms));
+    let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
+    WebClient::new(client, None).expect("a client")
 }
 
 fn runtime() -> Runtime {
