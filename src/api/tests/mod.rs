@@ -6,6 +6,7 @@ mod callbacks;
 mod charges;
 mod connections;
 mod documents;
+mod events;
 mod operations;
 mod purchases;
 mod purchases_by_sms;

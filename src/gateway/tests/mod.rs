@@ -7,6 +7,7 @@ mod crashes;
 #[cfg(feature = "failpoints")]
 mod crashes_over_http;
 mod doubt;
+mod event_webhooks;
 mod evidence;
 mod facts;
 mod http_faults;

@@ -26,7 +26,7 @@ use crate::{
     eligibility::Rules,
     gateway::{
         Books, Gateway, GatewayConfig, MoWebhook, MoWebhookConfig, Parts, Purchase, PurchaseError, Purchased,
-        Resolution, Secrets, TicketingConfig,
+        Resolution, Secrets, TicketingConfig, Webhook, WebhookConfig,
     },
     ledger::{DatedFee, VatConfig},
     msisdn::Msisdn,
@@ -78,6 +78,8 @@ pub(crate) struct Setting {
     pub(crate) vat: VatConfig,
     /// What each carrier keeps.
     pub(crate) fees: Vec<DatedFee>,
+    /// Those who are told of events.
+    pub(crate) webhooks: Vec<(&'static str, WebhookConfig)>,
 }
 
 /// How subscribers are charged. Over HTTP, texts go over SMPP all the same.
@@ -124,6 +126,7 @@ impl Default for Setting {
             mo_webhook: MoWebhookConfig::default(),
             vat: VatConfig::default(),
             fees: Vec::new(),
+            webhooks: Vec::new(),
         }
     }
 }
@@ -226,7 +229,7 @@ impl World {
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: self.webhook(),
             vat: self.setting.vat.clone(),
-            webhooks: Vec::new(),
+            webhooks: self.webhooks(WEBHOOK_KEYS),
         };
         Gateway::start(parts, events).await.expect("a gateway")
     }
@@ -250,11 +253,17 @@ impl World {
 
     fn webhook(&self) -> Option<MoWebhook> {
         let config = self.setting.mo_webhook.clone();
-        let timeout = Duration::from_millis(config.timeout_ms);
-        let name = "ticket-service".parse().expect("a name");
-        let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
-        let keys = WEBHOOK_KEYS.map(|key| key.parse().expect("a key"));
-        MoWebhook::new(config, keys.into(), WebClient::new(client, None).expect("a client"))
+        let client = webhook_client(config.timeout_ms);
+        MoWebhook::new(config, WEBHOOK_KEYS.map(|key| key.parse().expect("a key")).into(), client)
+    }
+
+    /// Those of the setting, with these keys.
+    pub(crate) fn webhooks<const N: usize>(&self, keys: [&str; N]) -> Vec<Webhook> {
+        let webhook = |(name, config): &(&str, WebhookConfig)| {
+            let keys = keys.map(|key| key.parse().expect("a key"));
+            Webhook::new(*name, config.clone(), keys.into(), webhook_client(config.timeout_ms)).expect("a sound URL")
+        };
+        self.setting.webhooks.iter().map(webhook).collect()
     }
 
     fn carrier_config(&self, name: &str, over: Over, carrier: &Simulator, prefixes: &str) -> CarrierConfig {
@@ -616,6 +625,12 @@ impl Drop for World {
             process.runtime.shutdown_background();
         }
     }
+}
+
+fn webhook_client(timeout_ms: u64) -> WebClient {
+    let (name, timeout) = ("ticket-service".parse().expect("a name"), Duration::from_millis(timeout_ms));
+    let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
+    WebClient::new(client, None).expect("a client")
 }
 
 fn runtime() -> Runtime {
