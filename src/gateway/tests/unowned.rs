@@ -24,6 +24,7 @@ fn receipt(carrier_id: &str, finding: Finding) -> CarrierReceipt {
         key: "DELIVRD:000".into(),
         submitted_at: None,
         user_message_reference: None,
+        words: String::new(),
     }
 }
 
