@@ -201,7 +201,7 @@ async fn gather(
         let standing = if row.try_get(1)? { TicketStanding::Revoked } else { TicketStanding::Good };
         records.get_mut(&decode::reference(&row, 0)?).into_iter().for_each(|of| of.ticket = Some(standing));
     }
-    let words = "SELECT evidence.reference, id, words, salt FROM jsonb_each(?1) AS wanted
+    let words = "SELECT evidence.reference, evidence.id, words, salt FROM jsonb_each(?1) AS wanted
          CROSS JOIN evidence ON evidence.reference = unhex(wanted.value, '-') WHERE words IS NOT NULL";
     for row in select_set(db, words, &references).await? {
         let (reference, id): (_, String) = (decode::reference(&row, 0)?, row.try_get(1)?);
