@@ -9,11 +9,13 @@ use smsbusd::{
         carrier::{CarrierArgs, carrier},
         charge::{ChargeArgs, charge},
         check_config::check_config,
+        events::{EventsArgs, events},
         keys::{KeysArgs, keys},
         ledger::{LedgerArgs, ledger},
         serve::serve,
         smpp::{SmppArgs, smpp},
         ticket::{TicketArgs, ticket},
+        webhook::{WebhookArgs, webhook},
     },
     demo::{self, DemoOptions},
 };
@@ -40,7 +42,7 @@ enum Command {
     /// Run the gateway
     ///
     /// SIGTERM and SIGINT let what is on its way be answered and end it; a second one ends it at once. SIGHUP rereads fares
-    /// and vehicles, rules, texts, number lists and the log's filter.
+    /// and vehicles, rules, texts, number lists, secrets and the log's filter.
     Serve(ConfigArgs),
     /// Play a morning with every outcome against a simulated carrier on this machine, and audit the books
     Demo {
@@ -58,12 +60,16 @@ enum Command {
     Keys(KeysArgs),
     /// Verify or show a ticket, without a daemon and without a network
     Ticket(TicketArgs),
-    /// Ask a running daemon to charge, show a charge, or settle one that is in doubt
+    /// Ask a running daemon to charge, show a charge, list refunds, or settle what is in doubt or owed
     Charge(ChargeArgs),
     /// Check the books: that nothing was changed, that they add up, and that they agree with the charges
     Ledger(LedgerArgs),
     /// List, pause and resume the carriers of a running daemon; try the profile of an HTTP carrier
     Carrier(CarrierArgs),
+    /// Print what became of charges, a line of JSON for each event of a running daemon
+    Events(EventsArgs),
+    /// List the webhooks of a running daemon; send them events once more
+    Webhook(WebhookArgs),
     /// Probe an SMSC, send it one message, or trace what a running daemon says to it
     Smpp(SmppArgs),
 }
@@ -107,6 +113,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Charge(args) => cli::run(charge(&args)),
         Command::Ledger(args) => cli::run(ledger(&args)),
         Command::Carrier(args) => cli::run(carrier(&args)),
+        Command::Events(args) => cli::run(events(&args)),
+        Command::Webhook(args) => cli::run(webhook(&args)),
         Command::Smpp(args) => cli::run(smpp(&args)),
     };
     exit.map(ExitCode::from)

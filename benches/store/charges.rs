@@ -92,6 +92,7 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
         name: "№ 1 Алматы автобус паркі".into(),
         tax_id: Some("010140000123".into()),
         time_zone: Some("Asia/Almaty".into()),
+        fare_vat: "16".parse().unwrap(),
     };
     let told = Told { seller: Some(seller), ..Told::of(sent, &next, &[], Some(&ticket)) };
     Settlement {

@@ -99,6 +99,7 @@ def audit(books, carrier_books, promises, verifier):
     tickets(findings, books, verifier)
     answers(findings, books, promises)
     messages(findings, books, promises)
+    findings.lost += events_missing(books, promises)
     findings.problems += promises.contradictions
     at_rest(findings, books)
     return findings
@@ -143,9 +144,7 @@ def with_ticket_or_refund(findings, books, taken):
         if charge is None:
             findings.without.append(f"{reference}: {of_it.net} taken, and we know nothing of it")
             continue
-        state, ticket = charge["state"], books.tickets.get(reference)
-        if state == "charged" and (ticket is None or ticket["revoked_at"] is not None):
-            findings.without.append(f"{reference}: charged, and its ticket is {ticket and 'revoked'}")
+        state = charge["state"]
         if state in ("declined", "rejected", "processing", "awaiting_otp") and owed(charge) < of_it.net:
             findings.without.append(f"{reference}: {of_it.net} taken, and it is {state} with {owed(charge)} owed")
         if state in ("refunding", "refund_owed", "refunded") and given(charge) < charge["amount_minor"]:
@@ -154,7 +153,7 @@ def with_ticket_or_refund(findings, books, taken):
         ticket = books.tickets.get(reference)
         good = ticket is not None and ticket["revoked_at"] is None
         if charge["state"] == "charged" and not good:
-            findings.without.append(f"{reference}: charged in our books, without a good ticket")
+            findings.without.append(f"{reference}: charged, and its ticket is {'revoked' if ticket else 'not there'}")
         if charge["state"] != "charged" and good:
             findings.problems.append(f"{reference}: a good ticket, and it is {charge['state']}")
 
@@ -191,7 +190,7 @@ def amounts(findings, books, taken, refunds):
         for refund in charge["body"]["refunds"]:
             back = [minor for _, minor in by_name.pop(plain(refund["reference"]), [])]
             minor, state = refund["amount"]["minor"], refund["state"]
-            right = {"done": [[minor]], "owed": [[]]}.get(state, [[], [minor]])
+            right = {"done": [[minor]], "owed": [[]], "paid_out": [[]]}.get(state, [[], [minor]])
             if back not in right:
                 findings.problems.append(f"{reference}: the refund {refund['reference']} of {minor} is {state}, and {back} went back")
     for name, entries in by_name.items():
@@ -291,12 +290,14 @@ def answers(findings, books, promises):
 def messages(findings, books, promises):
     kept = {}
     for mo in books.mos:
+        # A long one whose last part comes too late is answered as incomplete: it has the text of the parts that were there.
+        text = mo["text"] if mo["kind"] != "incomplete" else None
         if mo["part_number"] is None:
-            kept.setdefault((mo["carrier"], f"+{mo['msisdn']}", mo["text"]), []).append(mo)
+            kept.setdefault((mo["carrier"], f"+{mo['msisdn']}", text), []).append(mo)
     for carrier, msisdn, text, sent_at, acknowledged_at in promises.messages:
         # The same text again is the same message, if it comes soon enough.
         begins, ends = sent_at - MO_REPEAT_SECONDS * 1000 - ROUNDING_MS, acknowledged_at + ROUNDING_MS
-        same = kept.get((carrier, msisdn, text), ())
+        same = kept.get((carrier, msisdn, text), []) + kept.get((carrier, msisdn, None), [])
         if not any(mo["kept_at"] >= begins and mo["received_at"] <= ends for mo in same):
             findings.lost.append(f"{text[:20]!r} from {msisdn} was acknowledged by {acknowledged_at}, and was not kept")
     for mo in books.mos:
@@ -310,6 +311,18 @@ def messages(findings, books, promises):
         has_text = any(message["ticket"] for message in by_reference.get(reference, ()))
         if by_sms and charge["state"] == "charged" and not has_text:
             findings.without.append(f"{reference}: paid by SMS, and its ticket was never to be sent")
+
+
+def events_missing(books, promises):
+    """What became of a charge, and its ticket, is told to who follows the events: at least once, whatever was killed."""
+    told = {(kind, reference) for kind, reference, _ in promises.events.values()}
+    missing = []
+    for reference, charge in books.charges.items():
+        if (f"charge.{charge['state']}", reference) not in told:
+            missing.append(f"{reference}: no event told that it is {charge['state']}")
+        if reference in books.tickets and ("ticket.issued", reference) not in told:
+            missing.append(f"{reference}: no event told of its ticket")
+    return missing
 
 
 def at_rest(findings, books):

@@ -61,7 +61,7 @@ class Executioner:
                 return self.ended(way, point)
             self.missed[point[0]] += 1
             self.passes_max[point[0]] = max(1, self.passes_max[point[0]] // 3)
-            return await self.kill(f"{point[0]} missed")
+            return await self.kill(f"{point[0]} missed", "point missed")
         await self.until_busy()
         await daemon.ended_within(dice.uniform(0.2, 2.5))
         if way == "while stopping":
@@ -99,10 +99,10 @@ class Executioner:
         point = self.dice.choice([p for p in self.points if self.hits[p] + self.missed[p] == fewest])
         return point, self.dice.randint(1, self.passes_max[point])
 
-    async def kill(self, way):
+    async def kill(self, way, kind=None):
         if not await self.world.daemon.kill():
             return self.ended(way, None)
-        self.note(way)
+        self.note(way, kind)
         return True
 
     def ended(self, way, point):

@@ -123,6 +123,17 @@ def refund_lost(copies):
     copies.change("UPDATE charges SET body = ? WHERE reference = ?", json.dumps(body), bytes.fromhex(reference))
 
 
+def event_lost(copies):
+    reference = copies.charge()["reference"]
+    for name in [name for name, told in copies.promises.events.items() if told[:2] == ["charge.charged", reference]]:
+        del copies.promises.events[name]
+
+
+def event_told_otherwise(copies):
+    name, (kind, reference, _) = next(iter(copies.promises.events.items()))
+    copies.promises.event({"id": name, "type": kind, "data": {"reference": reference}})
+
+
 def signature_spoilt(copies):
     reference, ticket = next(iter(copies.books.tickets.items()))
     spoilt = ticket["cwt"][:-1] + bytes([ticket["cwt"][-1] ^ 1])
@@ -175,6 +186,7 @@ PLANTS = (
     ("lost", message_lost),
     ("lost", message_unanswered),
     ("lost", refund_lost),
+    ("lost", event_lost),
     ("problems", signature_spoilt),
     ("problems", short_code_twice),
     ("problems", ledger_line_changed),
@@ -182,6 +194,7 @@ PLANTS = (
     ("problems", other_amount_taken),
     ("problems", given_back_unasked),
     ("problems", answered_otherwise),
+    ("problems", event_told_otherwise),
 )
 
 

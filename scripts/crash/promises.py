@@ -1,5 +1,6 @@
 """What the outside world was told, and may rely on for ever."""
 
+import hashlib
 import json
 
 FINAL = ("charged", "declined", "rejected", "refunding", "refund_owed", "refunded")
@@ -22,6 +23,8 @@ class Promises:
         self.refunds = []
         # Messages that the daemon acknowledged to the carrier.
         self.messages = []
+        # Id: what an event told, [type, reference, digest of all of it].
+        self.events = {}
         # Answers that contradict one another, in words.
         self.contradictions = []
 
@@ -60,6 +63,14 @@ class Promises:
 
     def refund(self, reference, refund):
         self.refunds.append((plain(reference), plain(refund["id"]), refund["amount"]["minor"]))
+
+    def event(self, event):
+        """An event that came by webhook, perhaps once more: then it must be the same."""
+        digest = hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()[:16]
+        told = [event["type"], plain(event["data"].get("reference") or ""), digest]
+        before = self.events.setdefault(event["id"], told)
+        if before != told:
+            self.contradictions.append(f"the event {event['id']} was {before}, and now is {told}")
 
     def message(self, carrier, msisdn, text, sent_at, acknowledged_at):
         """Times in milliseconds since 1970."""

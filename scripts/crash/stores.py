@@ -27,7 +27,7 @@ QUERIES = {
     "ledger": "SELECT lower(hex(reference)) AS reference, version, account, minor FROM ledger",
     "journal": "SELECT lower(hex(reference)) AS reference, count(*) AS entries FROM journal GROUP BY 1",
     "mos": "SELECT lower(hex(id)) AS id, carrier, msisdn, text, received_at, coalesce(kept_at, received_at) AS kept_at,"
-    " answered_at, part_number FROM mos",
+    " answered_at, part_number, kind FROM mos",
     "messages": "SELECT lower(hex(reference)) AS reference, state, ticket FROM messages WHERE reference IS NOT NULL",
     "breaks": "SELECT lower(hex(reference)) AS reference, kind FROM breaks",
     "attempts": "SELECT lower(hex(reference)) AS reference, count(*) AS attempts FROM attempts GROUP BY 1",

@@ -111,7 +111,7 @@ tokens.{CALLER} = {{ sha256 = "{digest}", roles = ["ticketing", "inspection", "f
 ticket_deadline_seconds = {TICKET_DEADLINE_SECONDS}
 repeat_window_seconds = {REPEAT_WINDOW_SECONDS}
 mo_repeat_seconds = {MO_REPEAT_SECONDS}
-mo_parts_seconds = 10
+mo_parts_seconds = 15
 reply_ttl_seconds = 120
 replies_per_hour_max = 1_000
 [mo_webhook]
@@ -119,6 +119,12 @@ url = "http://127.0.0.1:{ports['webhook']}/purchases"
 secret_files = ["webhook-secret"]
 answer_seconds = 8
 timeout_ms = 2_000
+[webhooks.crash-test]
+url = "http://127.0.0.1:{ports['webhook']}/events"
+secret_files = ["webhook-secret"]
+timeout_ms = 2_000
+retry_seconds = 1
+retry_seconds_max = 2
 {"".join(sections)}"""
         )
         return config

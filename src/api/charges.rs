@@ -246,17 +246,18 @@ pub(super) async fn resolve_charge(
     ReferenceInPath(reference): ReferenceInPath,
     JsonBody(body): JsonBody<NewResolution>,
 ) -> Result<Json<ChargeAnswer>, Problem> {
-    let because = body.because.trim();
-    if !(1..=BECAUSE_CHARS_MAX).contains(&because.chars().count()) {
-        return Err(Problem::field("/because", format!("from 1 to {BECAUSE_CHARS_MAX} characters")));
-    }
-    let resolution = Resolution {
-        charged: body.outcome == ResolvedAs::Charged,
-        by: caller.name().to_owned(),
-        because: because.to_owned(),
-    };
+    let because = because(&body.because)?;
+    let resolution = Resolution { charged: body.outcome == ResolvedAs::Charged, by: caller.name().to_owned(), because };
     let charge = gateway.resolve(reference, resolution).await?;
     with_ticket(&gateway, charge).await.map(Json)
+}
+
+/// The reason that a person gives for a decision. Errors: none, or too long a one.
+pub(super) fn because(text: &str) -> Result<String, Problem> {
+    match text.trim() {
+        text if (1..=BECAUSE_CHARS_MAX).contains(&text.chars().count()) => Ok(text.to_owned()),
+        _ => Err(Problem::field("/because", format!("from 1 to {BECAUSE_CHARS_MAX} characters"))),
+    }
 }
 
 /// The charge with its ticket, if it can have one.

@@ -110,6 +110,7 @@ impl RefundState {
             RefundState::InDoubt => "in_doubt",
             RefundState::Owed => "owed",
             RefundState::Done => "done",
+            RefundState::PaidOut => "paid_out",
         }
     }
 }

@@ -69,7 +69,7 @@ impl Change {
             && matches!(attempt.state, AttemptState::InDoubt { .. })
             && attempt.asked == Asked::Take
             && !self.must_not_go_through()
-            && (attempt.queries > 0 || attempt.contract.queries.is_none())
+            && (attempt.queries > 0 || attempt.contract.queries.is_none() || !attempt.can_be_asked_about())
     }
 
     /// What is sent again may arrive as late as the first: absence counts from here (M5).

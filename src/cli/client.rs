@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf, time::Duration};
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header::ACCEPT};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -95,17 +95,19 @@ impl Client {
         if status.is_success() { Ok(body) } else { Err(Failure::new(refusal(status, &body))) }
     }
 
-    /// Asks for an answer that goes on for `lasting`, and gives its lines as they come, until it ends or `line` has enough.
+    /// Asks for an answer of this type that goes on for `lasting`, and gives its lines as they come, until it ends or `line` has enough.
     ///
     /// Errors: nobody answers there; the daemon refuses, in its words; the connection breaks; `line` fails.
     pub(super) async fn follow(
         &self,
         path: &str,
+        accept: &str,
         lasting: Duration,
         mut line: impl FnMut(&str) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         let url = format!("{}{path}", self.server);
-        let request = self.http.get(&url).bearer_auth(self.token.as_str()).timeout(lasting + PATIENCE);
+        let request = self.http.get(&url).bearer_auth(self.token.as_str()).header(ACCEPT, accept);
+        let request = request.timeout(lasting + PATIENCE);
         let mut answer = request.send().await.map_err(|error| unreachable(&url, &error))?;
         let status = answer.status();
         if !status.is_success() {

@@ -117,6 +117,15 @@ pub const METRICS: &[Metric] = &[
     ("http_requests_total", Counter, "Requests by route, method and status"),
     ("http_request_seconds", Histogram, "From a request to its answer, by route"),
     ("http_connections", Gauge, "Open connections, by listener"),
+    ("event_streams", Gauge, "Streams of events that are read"),
+    ("event_streams_ended_total", Counter, "Streams of events that ended, by whom and why: gone, slow, stopping, store"),
+    // Those who are told of events.
+    ("webhook_deliveries_total", Counter, "Events posted to webhooks, by webhook and outcome: taken, refused, not_sent, lost"),
+    ("webhook_lag_entries", Gauge, "Entries of the journal that a webhook has not come to"),
+    ("webhook_lag_seconds", Gauge, "Age of the first entry of the journal that a webhook has not come to"),
+    ("webhook_failed", Gauge, "Deliveries of a webhook that failed, by state: waiting for another try, given up"),
+    ("webhook_given_up_total", Counter, "Deliveries that were given up, by webhook"),
+    ("webhook_disabled", Gauge, "1 while nothing is sent to a webhook: it answered 410, or took nothing for too long"),
     // The process.
     ("build_info", Gauge, "1, with the version as label"),
     ("panics_total", Counter, "Panics: mistakes of the program"),

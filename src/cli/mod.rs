@@ -2,14 +2,15 @@
 //! and nothing in here ends the process by itself.
 //!
 //! `serve` is the daemon; around it stand `metering` (what is measured), `logging`, `systemd` (what the service manager is
-//! told) and `reload`. `charge` and `carrier` ask a running daemon over its API. `keys` and `ticket` need neither a daemon
-//! nor a network; `ledger` reads the store. `smpp` talks to an SMSC, or shows what a running daemon says to one.
+//! told) and `reload`. `charge`, `carrier`, `events` and `webhook` ask a running daemon over its API. `keys` and `ticket` need
+//! neither a daemon nor a network; `ledger` reads the store. `smpp` talks to an SMSC, or shows what a running daemon says to one.
 
 pub mod carrier;
 mod carrier_try;
 pub mod charge;
 pub mod check_config;
 mod client;
+pub mod events;
 mod exit;
 pub mod keys;
 pub mod ledger;
@@ -24,6 +25,7 @@ pub mod smpp;
 mod sources;
 mod systemd;
 pub mod ticket;
+pub mod webhook;
 
 pub use client::ApiArgs;
 pub use exit::{Exit, Failure, Outcome, finish};

@@ -22,7 +22,7 @@ use crate::{
 /// Looked at in one round.
 const BATCH: u32 = 64;
 /// From the end of one walk through all of them to the next.
-const WALK_EVERY: Duration = Duration::from_secs(10);
+const WALK_EVERY: Duration = Duration::from_secs(2);
 /// From one round of a walk to the next.
 const ROUND_EVERY: Duration = Duration::from_secs(1);
 

@@ -199,7 +199,7 @@ fn the_tax_on_the_parts_that_go_back_is_the_tax_on_the_whole() {
 fn accounts_read_back_from_their_names() {
     let owned = ["carrier_receivable", "carrier_fee", "vat_input", "fare_revenue", "vat_output", "refunds"];
     let names = owned.map(|kind| format!("{kind}:kcell")).into_iter();
-    for name in names.chain(["in_doubt_suspense".into(), "refunds_owed".into()]) {
+    for name in names.chain(["in_doubt_suspense".into(), "refunds_owed".into(), "refunds_paid_out".into()]) {
         assert_eq!(Account::try_from(name.clone()).map(String::from), Ok(name));
     }
     for name in ["refunds", "refunds:", "till:1", "refunds_owed:kcell", "in_doubt_suspense:1", ""] {
@@ -216,6 +216,22 @@ fn only_what_stands_on_a_carriers_statement_names_the_carrier() {
     for name in ["fare_revenue:kcell", "vat_output:kcell", "refunds:kcell", "in_doubt_suspense", "refunds_owed"] {
         assert_eq!(of(name), None, "{name}");
     }
+}
+
+#[test]
+fn m14_what_was_paid_out_is_owed_to_nobody_and_the_carrier_still_owes_it_to_us() {
+    let refund = Reference::new(T0, [9; 10]);
+    let ask = Event::RequestRefund { refund, amount: Money::kzt(8_000) };
+    let no = Finding::Rejected { reason: Reason::CarrierRefused, retry: Retry::Never, detail: String::new() };
+    let refused = Event::RefundEvidence { refund, id: String::new(), source: EvidenceSource::Response, finding: no };
+    let paid_out = Event::PayOut { refund, by: "aigul".into(), because: "in cash".into() };
+    let expected = [
+        line("carrier_receivable:beeline", 8_000),
+        line("fare_revenue:green-bus", -8_000),
+        line("refunds:green-bus", 8_000),
+        line("refunds_paid_out", -8_000),
+    ];
+    assert_eq!(books(vec![(1, open()), (2, finding(1, paid())), (3, ask), (4, refused), (5, paid_out)]), expected);
 }
 
 mod auditing;

@@ -20,9 +20,6 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Nothing takes longer than this to come to rest.
 const REST_WITHIN: Duration = Duration::from_secs(12 * 3_600);
-/// After so long a refund may be left in doubt: where a carrier cannot be asked about refunds, and its memory of keys is over, no
-/// evidence will ever come by itself.
-const REFUNDS_WITHIN: Duration = Duration::from_secs(4 * 3_600);
 /// For so long it must stay at rest: what was lost may still turn up.
 const LOOKS_AT_REST: u32 = 3;
 
@@ -37,7 +34,7 @@ pub(super) async fn rest(world: &World) {
         sleep(LOOK_EVERY).await;
         operators.look(world).await;
         let waited = world.clock.ran().saturating_sub(begun);
-        match unfinished(world, waited < REFUNDS_WITHIN).await {
+        match unfinished(world).await {
             None => at_rest += 1,
             Some(_) if waited < REST_WITHIN => at_rest = 0,
             Some(what) => return world.violated(format!("the world comes to no rest: {what}")),
@@ -49,13 +46,12 @@ pub(super) async fn rest(world: &World) {
 }
 
 /// The first thing that is left to do.
-async fn unfinished(world: &World, doubts_may_end: bool) -> Option<String> {
+async fn unfinished(world: &World) -> Option<String> {
     if !world.is_up() {
         return Some("no gateway runs".into());
     }
     let store = &world.store;
-    let is_under_way =
-        |refund: &Refund| refund.next_at.is_some() && (doubts_may_end || refund.state != RefundState::InDoubt);
+    let is_under_way = |refund: &Refund| !matches!(refund.state, RefundState::Owed) && !refund.state.is_settled();
     if let Some(charge) = store.open_charges(None, 1).await.unwrap_or_default().first() {
         return Some(format!("a charge is open: {charge:?}"));
     }
@@ -184,7 +180,6 @@ impl Books {
             let back: Vec<i64> = self.refunds.iter().filter(is_its).map(|entry| entry.amount.minor).collect();
             let is_right = match refund.state {
                 RefundState::Done => back == [refund.amount.minor],
-                RefundState::InDoubt => back.is_empty() || back == [refund.amount.minor],
                 _ => back.is_empty(),
             };
             if !is_right {

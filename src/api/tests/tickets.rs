@@ -69,7 +69,18 @@ async fn a_ticket_in_each_form_is_the_same_ticket_and_verifies_with_the_publishe
             .expect("JSON");
     assert_eq!(json!(path), json!(format!("/v1/tickets/{}", claims["jti"].as_str().expect("a reference"))));
 
-    let none = world.get(&path).header("accept", "image/png").send().await;
+    let png = form("image/png").await;
+    let width = |png: &[u8]| u32::from_be_bytes(png[16..20].try_into().expect("four bytes"));
+    assert!(png.body.starts_with(b"\x89PNG\r\n\x1a\n"), "{:?}", png.body);
+    let path_with_scale = |scale: &str| format!("{path}?scale={scale}");
+    let small = world.get(&path_with_scale("1")).header("accept", "image/png").send().await;
+    assert_eq!(width(&png.body), width(&small.body) * 8);
+    for scale in ["0", "33", "x"] {
+        let refused = world.get(&path_with_scale(scale)).header("accept", "image/png").send().await;
+        assert_eq!(refused.problem(), (400, "bad_request".into()), "{scale}");
+    }
+
+    let none = world.get(&path).header("accept", "image/jpeg").send().await;
     assert_eq!(none.problem(), (406, "not_acceptable".into()));
 }
 

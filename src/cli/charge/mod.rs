@@ -1,4 +1,4 @@
-//! `smsbusd charge`: asks a running daemon to charge, shows a charge, settles what is in doubt.
+//! `smsbusd charge`: asks a running daemon to charge, shows a charge, lists refunds, settles what is in doubt or owed.
 
 mod story;
 
@@ -15,7 +15,13 @@ use super::{
     client::{Client, Request},
     output::{print, print_json},
 };
-use crate::{charge::Reference, msisdn::Msisdn};
+use crate::{
+    charge::{CarrierName, Reference},
+    msisdn::Msisdn,
+};
+
+/// Pages of 200 refunds that one list may take.
+const PAGES_MAX: usize = 500;
 
 /// `smsbusd charge …`
 #[derive(Clone, Debug, Args)]
@@ -46,6 +52,13 @@ enum ChargeCommand {
     /// The decision is final and is kept with your words. Ask the carrier first: money that was taken and is resolved as
     /// not-charged is a passenger robbed.
     Resolve(ResolveArgs),
+    /// List the refunds that have not reached the passenger, those of the oldest purchases first
+    Refunds(RefundsArgs),
+    /// Settle a refund that is in doubt or owed, on what you know from the carrier or the bank
+    ///
+    /// What is in doubt is refunded or not-refunded; what is owed is refunded or paid-otherwise. The decision is final and is kept with
+    /// your words. Ask the carrier first: what it gives back after all and was paid otherwise is paid twice.
+    ResolveRefund(ResolveRefundArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -79,6 +92,53 @@ struct ResolveArgs {
     because: String,
 }
 
+#[derive(Clone, Debug, Args)]
+struct RefundsArgs {
+    /// Only those that stand here
+    #[arg(long)]
+    state: Option<Standing>,
+    /// Only those asked for at least so many seconds ago
+    #[arg(long, value_name = "SECONDS")]
+    older_than: Option<u32>,
+    /// Only those of this carrier
+    #[arg(long, value_name = "NAME")]
+    carrier: Option<CarrierName>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Standing {
+    /// The carrier is being asked
+    Requested,
+    /// The carrier may have done it
+    InDoubt,
+    /// The carrier cannot or would not
+    Owed,
+}
+
+#[derive(Clone, Debug, Args)]
+struct ResolveRefundArgs {
+    /// The charge's reference
+    reference: Reference,
+    /// The refund's id
+    refund: Reference,
+    /// What became of it
+    #[arg(long = "as", value_name = "OUTCOME")]
+    outcome: RefundResolved,
+    /// How you know; for the audit
+    #[arg(long, value_name = "TEXT")]
+    because: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RefundResolved {
+    /// The carrier gave the money back
+    Refunded,
+    /// The carrier did not: it is owed
+    NotRefunded,
+    /// What was owed was paid back by bank or in cash
+    PaidOtherwise,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Resolved {
     /// The money was taken
@@ -95,6 +155,8 @@ pub async fn charge(args: &ChargeArgs) -> Outcome {
         ChargeCommand::Show { reference, json: true, .. } => show(&client, *reference).await?,
         ChargeCommand::Show { reference, json: false, zone } => return tell(&client, *reference, zone.clone()).await,
         ChargeCommand::Resolve(args) => resolve(&client, args).await?,
+        ChargeCommand::Refunds(args) => refunds(&client, args).await?,
+        ChargeCommand::ResolveRefund(args) => resolve_refund(&client, args).await?,
     };
     print_json(&answer)?;
     Ok(Exit::Done)
@@ -147,6 +209,42 @@ async fn resolve(client: &Client, args: &ResolveArgs) -> Result<Value, Failure> 
         Resolved::NotCharged => "not_charged",
     };
     let path = format!("/v1/charges/{}/resolution", args.reference);
+    let body = Some(json!({ "as": outcome, "because": args.because }));
+    client.ask(Request { body, ..Request::new(Method::POST, &path) }).await
+}
+
+/// All of them, page after page.
+async fn refunds(client: &Client, args: &RefundsArgs) -> Result<Value, Failure> {
+    let mut query = vec!["limit=200".to_owned()];
+    query.extend(args.state.map(|state| match state {
+        Standing::Requested => "state=requested".to_owned(),
+        Standing::InDoubt => "state=in_doubt".to_owned(),
+        Standing::Owed => "state=owed".to_owned(),
+    }));
+    query.extend(args.older_than.map(|seconds| format!("older_than={seconds}")));
+    query.extend(args.carrier.as_ref().map(|carrier| format!("carrier={carrier}")));
+    let first = format!("/v1/refunds?{}", query.join("&"));
+    let (mut all, mut path) = (Vec::new(), first.clone());
+    for _ in 0..PAGES_MAX {
+        let mut page = client.ask(Request::new(Method::GET, &path)).await?;
+        if let Some(Value::Array(refunds)) = page.get_mut("refunds").map(Value::take) {
+            all.extend(refunds);
+        }
+        match page.get("next_cursor").and_then(Value::as_str) {
+            Some(cursor) => path = format!("{first}&cursor={cursor}"),
+            None => return Ok(json!({ "refunds": all })),
+        }
+    }
+    Err(Failure::new(format!("there are more than {} refunds; narrow it with --carrier or --older-than", all.len())))
+}
+
+async fn resolve_refund(client: &Client, args: &ResolveRefundArgs) -> Result<Value, Failure> {
+    let outcome = match args.outcome {
+        RefundResolved::Refunded => "refunded",
+        RefundResolved::NotRefunded => "not_refunded",
+        RefundResolved::PaidOtherwise => "paid_otherwise",
+    };
+    let path = format!("/v1/charges/{}/refunds/{}/resolution", args.reference, args.refund);
     let body = Some(json!({ "as": outcome, "because": args.because }));
     client.ask(Request { body, ..Request::new(Method::POST, &path) }).await
 }

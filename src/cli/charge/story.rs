@@ -4,7 +4,7 @@ use jiff::{Zoned, tz::TimeZone};
 use serde::Deserialize;
 
 use crate::{
-    charge::{Event, EvidenceSource, Finding, Reason, Reference},
+    charge::{Event, Evidence, EvidenceSource, Finding, Reason, Reference},
     clock::Timestamp,
 };
 
@@ -152,6 +152,13 @@ fn of_event(event: &Event) -> String {
         Event::SubmitOtp => "the passenger's password is passed on".into(),
         Event::Evidence(evidence) => {
             format!("{}: {} (attempt {})", source(&evidence.source), finding(&evidence.finding), evidence.attempt)
+        }
+        Event::EvidenceWithoutTicket(evidence) => {
+            let Evidence { source: by, finding: said, attempt, .. } = evidence;
+            format!("{}: {} (attempt {attempt}); no ticket can be made", source(by), finding(said))
+        }
+        Event::PayOut { refund, by, because } => {
+            format!("{by} has paid refund {refund} back, not by the carrier: \"{because}\"")
         }
         Event::Tick => "time has passed".into(),
         Event::Supersede { by } => format!("purchase {by} takes its place, because this one came too late"),

@@ -40,7 +40,7 @@ pub(super) async fn trace(args: &TraceArgs) -> Outcome {
     }
     let client = Client::new(&args.api)?;
     client
-        .follow(&path, Duration::from_secs(args.seconds), |line| {
+        .follow(&path, "application/x-ndjson", Duration::from_secs(args.seconds), |line| {
             print_on(if args.json { line.to_owned() } else { readable(line)? })
         })
         .await?;

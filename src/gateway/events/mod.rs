@@ -11,6 +11,8 @@ mod fiscal;
 mod kind;
 mod reading;
 mod telling;
+#[cfg(test)]
+mod tests;
 
 pub use derive::events_of;
 pub use event::{Event, EventAmount, EventBreak, EventCharge, EventData, EventRefund, EventTicket};

@@ -6,6 +6,8 @@ mod callbacks_weighed;
 mod crashes;
 #[cfg(feature = "failpoints")]
 mod crashes_over_http;
+mod doubt;
+mod event_webhooks;
 mod evidence;
 mod facts;
 mod http_faults;
@@ -31,6 +33,7 @@ mod slots;
 mod stopping;
 mod ticket_service;
 mod token_faults;
+mod unowned;
 mod webhook;
 pub(crate) mod world;
 mod zones;

@@ -18,12 +18,14 @@ use tokio::{
 };
 
 use super::world::WEBHOOK_KEYS;
-use crate::gateway::MoWebhookConfig;
+use crate::gateway::{MoWebhookConfig, WebhookConfig};
 
 /// What it does with a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Answer {
     Status(u16),
+    /// 429, and so many seconds to wait.
+    TooMany(u64),
     /// A redirect to itself.
     Redirect,
     /// A body without an end, after a status that says yes.
@@ -50,12 +52,17 @@ pub(super) struct Request {
 impl Request {
     /// By the words of the specification: every key has signed.
     pub(super) fn is_signed(&self) -> bool {
-        WEBHOOK_KEYS.into_iter().zip(&self.signatures).all(|(key, signature)| {
+        self.is_signed_with(WEBHOOK_KEYS)
+    }
+
+    /// Each of these keys has signed, and no other.
+    pub(super) fn is_signed_with<const N: usize>(&self, keys: [&str; N]) -> bool {
+        keys.into_iter().zip(&self.signatures).all(|(key, signature)| {
             let key = BASE64.decode(key.trim_start_matches("whsec_").as_bytes()).expect("base64");
             let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
             mac.update(format!("{}.{}.{}", self.id, self.timestamp, self.raw_body).as_bytes());
             *signature == format!("v1,{}", BASE64.encode(&mac.finalize().into_bytes()))
-        }) && self.signatures.len() == WEBHOOK_KEYS.len()
+        }) && self.signatures.len() == N
     }
 }
 
@@ -63,6 +70,8 @@ impl Request {
 struct State {
     requests: Vec<Request>,
     script: VecDeque<Answer>,
+    /// What it does with events of a type, whatever the script says.
+    dislikes: Option<(&'static str, Answer)>,
 }
 
 pub(super) struct TicketService {
@@ -114,6 +123,27 @@ impl TicketService {
         }
     }
 
+    /// How the gateway tells it of events, with short pauses.
+    pub(super) fn events_config(&self) -> WebhookConfig {
+        WebhookConfig {
+            url: format!("http://{}/events", self.address),
+            timeout_ms: 300,
+            retry_seconds: 1,
+            retry_seconds_max: 1,
+            ..WebhookConfig::default()
+        }
+    }
+
+    /// Answers events of this type so, whatever the script says.
+    pub(super) fn dislike(&self, kind: &'static str, answer: Answer) {
+        lock(&self.state).dislikes = Some((kind, answer));
+    }
+
+    /// Answers by the script again.
+    pub(super) fn like_all(&self) {
+        lock(&self.state).dislikes = None;
+    }
+
     pub(super) fn requests(&self) -> Vec<Request> {
         lock(&self.state).requests.clone()
     }
@@ -132,11 +162,16 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, address: SocketA
     while let Some(request) = read(&mut stream).await {
         let answer = {
             let mut state = lock(&state);
+            let kind = request.body["type"].as_str().unwrap_or_default().to_owned();
             state.requests.push(request);
-            state.script.pop_front().unwrap_or(Answer::Status(204))
+            let disliked = state.dislikes.filter(|(disliked, _)| *disliked == kind).map(|(_, answer)| answer);
+            disliked.or_else(|| state.script.pop_front()).unwrap_or(Answer::Status(204))
         };
         let text = match answer {
             Answer::Status(status) => format!("HTTP/1.1 {status} as told\r\ncontent-length: 0\r\n\r\n"),
+            Answer::TooMany(seconds) => {
+                format!("HTTP/1.1 429 slowly\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\r\n")
+            }
             Answer::Redirect => {
                 format!("HTTP/1.1 307 there\r\nlocation: http://{address}/elsewhere\r\ncontent-length: 0\r\n\r\n")
             }

@@ -26,7 +26,7 @@ use crate::{
     eligibility::Rules,
     gateway::{
         Books, Gateway, GatewayConfig, MoWebhook, MoWebhookConfig, Parts, Purchase, PurchaseError, Purchased,
-        Resolution, Secrets, TicketingConfig,
+        Resolution, Secrets, TicketingConfig, Webhook, WebhookConfig,
     },
     ledger::{DatedFee, VatConfig},
     msisdn::Msisdn,
@@ -44,6 +44,7 @@ pub(crate) const CARRIER: &str = "beeline";
 /// The other carrier, where a test wants two.
 pub(crate) const OTHER_CARRIER: &str = "kcell";
 pub(crate) const SHORT_NUMBER: &str = "2505";
+const KEYS_END: Timestamp = Timestamp::from_unix_seconds(4_000_000_000);
 /// Nothing takes as long, on a busy machine either, or something is wrong.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -68,6 +69,8 @@ pub(crate) struct Setting {
     pub(crate) sqlite: bool,
     /// What time the gateway believes it is.
     pub(crate) clock: Clock,
+    /// When the last key that signs tickets ends.
+    pub(crate) keys_end: Timestamp,
     /// A wire that can be cut, and on which a test can put messages of its own.
     pub(crate) relayed: bool,
     /// Where the ticket service listens; the carrier hands its messages over then.
@@ -75,6 +78,8 @@ pub(crate) struct Setting {
     pub(crate) vat: VatConfig,
     /// What each carrier keeps.
     pub(crate) fees: Vec<DatedFee>,
+    /// Those who are told of events.
+    pub(crate) webhooks: Vec<(&'static str, WebhookConfig)>,
 }
 
 /// How subscribers are charged. Over HTTP, texts go over SMPP all the same.
@@ -116,10 +121,12 @@ impl Default for Setting {
             profile: String::new(),
             sqlite: false,
             clock: Clock::System,
+            keys_end: KEYS_END,
             relayed: false,
             mo_webhook: MoWebhookConfig::default(),
             vat: VatConfig::default(),
             fees: Vec::new(),
+            webhooks: Vec::new(),
         }
     }
 }
@@ -218,10 +225,11 @@ impl World {
             subscribers,
             routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
-            keyring: keyring(),
+            keyring: keyring_until(self.setting.keys_end),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: self.webhook(),
             vat: self.setting.vat.clone(),
+            webhooks: self.webhooks(WEBHOOK_KEYS),
         };
         Gateway::start(parts, events).await.expect("a gateway")
     }
@@ -245,11 +253,17 @@ impl World {
 
     fn webhook(&self) -> Option<MoWebhook> {
         let config = self.setting.mo_webhook.clone();
-        let timeout = Duration::from_millis(config.timeout_ms);
-        let name = "ticket-service".parse().expect("a name");
-        let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
-        let keys = WEBHOOK_KEYS.map(|key| key.parse().expect("a key"));
-        MoWebhook::new(config, keys.into(), WebClient::new(client, None).expect("a client"))
+        let client = webhook_client(config.timeout_ms);
+        MoWebhook::new(config, WEBHOOK_KEYS.map(|key| key.parse().expect("a key")).into(), client)
+    }
+
+    /// Those of the setting, with these keys.
+    pub(crate) fn webhooks<const N: usize>(&self, keys: [&str; N]) -> Vec<Webhook> {
+        let webhook = |(name, config): &(&str, WebhookConfig)| {
+            let keys = keys.map(|key| key.parse().expect("a key"));
+            Webhook::new(*name, config.clone(), keys.into(), webhook_client(config.timeout_ms)).expect("a sound URL")
+        };
+        self.setting.webhooks.iter().map(webhook).collect()
     }
 
     fn carrier_config(&self, name: &str, over: Over, carrier: &Simulator, prefixes: &str) -> CarrierConfig {
@@ -613,6 +627,12 @@ impl Drop for World {
     }
 }
 
+fn webhook_client(timeout_ms: u64) -> WebClient {
+    let (name, timeout) = ("ticket-service".parse().expect("a name"), Duration::from_millis(timeout_ms));
+    let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
+    WebClient::new(client, None).expect("a client")
+}
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
@@ -622,7 +642,11 @@ pub(crate) fn msisdn(number: &str) -> Msisdn {
 }
 
 pub(crate) fn keyring() -> Keyring {
-    let (from, until) = (Timestamp::from_unix_seconds(1_700_000_000), Timestamp::from_unix_seconds(4_000_000_000));
+    keyring_until(KEYS_END)
+}
+
+fn keyring_until(until: Timestamp) -> Keyring {
+    let from = Timestamp::from_unix_seconds(1_700_000_000);
     Keyring::new(vec![SigningKey::new(&[7; 32], from, until).expect("a window")]).expect("a keyring")
 }
 

@@ -10,6 +10,7 @@ mod parts;
 mod questions;
 mod random;
 mod settlements;
+mod webhooks;
 
 use tempfile::TempDir;
 
@@ -132,6 +133,12 @@ on_every_backend! {
         m14_what_is_sold_is_what_is_taken_open_or_in_doubt,
         m14_what_is_sold_is_summed_by_the_quarter_in_which_it_was_asked_for,
         m14_a_doubt_past_its_deadline_and_lag_is_told_apart;
+    webhooks:
+        the_settled_journal_is_all_journals_in_the_order_of_their_commits,
+        a_batch_settles_each_charge_in_its_order,
+        those_who_follow_hear_of_commits_and_of_no_others,
+        a_webhook_stands_where_it_was_left,
+        failed_deliveries_are_kept_until_they_are_removed;
     batches:
         each_write_of_a_batch_gets_its_own_answer,
         two_writes_of_one_charge_cannot_share_a_batch,
