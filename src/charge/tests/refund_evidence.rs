@@ -108,8 +108,11 @@ fn m14_a_refund_that_waits_is_not_put_off_by_hearing_again_that_it_was_not_sent(
 #[test]
 fn m14_a_refund_that_was_refused_is_owed_where_it_was_asked_for_once() {
     for charge in [asked_back(able()), lost(able())] {
-        let (refused, _) = run(charge, [(12, answered(rejected(Retry::Never)))]);
-        assert_eq!((refused.state, state(&refused), refused.due_at()), (State::RefundOwed, RefundState::Owed, None));
+        for no in [rejected(Retry::Never), rejected(Retry::OtherCarrier), Finding::Cancelled] {
+            let (refused, _) = run(charge.clone(), [(12, answered(no))]);
+            let stands = (refused.state, state(&refused), refused.due_at());
+            assert_eq!(stands, (State::RefundOwed, RefundState::Owed, None));
+        }
     }
 }
 
