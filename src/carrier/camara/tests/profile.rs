@@ -21,7 +21,7 @@ fn what_cannot_work_is_named() {
         concurrency = 0
         idle_timeout_ms = 1
         reservation_ms = 1
-        in_flight_delay_ms = 9_999
+        in_flight_delay_ms = 1
         description = " "
         breaker = { failures_max = 0, pause_ms = 1, pause_ms_max = 1 }
         list = { per_page = 0, pages_max = 0 }
