@@ -14,7 +14,7 @@ use crate::{
         camara::{ListProfile, MerchantProfile, TokenProfile},
     },
     eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
-    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig},
+    gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig, WebhookConfig},
     ledger::{DatedFee, DatedVat, VatConfig},
     subscriber::{
         AskingSettings, CamaraFactsSettings, FactSourceSettings, FactsSettings, NumberListSettings, NumberListsSettings,
@@ -193,6 +193,7 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("vat.rates", &shown["vat"]["rates"][0], fields_of::<DatedVat>());
     look("carriers.NAME.fees", &shown["carriers"]["kcell"]["fees"][0], fields_of::<DatedFee>());
     look("mo_webhook", &shown["mo_webhook"], fields_of::<MoWebhookConfig>());
+    look("webhooks.NAME", &shown["webhooks"]["ticket-service"], fields_of::<WebhookConfig>());
     look("numbers", &shown["numbers"], fields_of::<NumberListsSettings>());
     look("numbers.lists", &shown["numbers"]["lists"][0], fields_of::<NumberListSettings>());
     look("eligibility", &shown["eligibility"], fields_of::<Rules>());
@@ -408,6 +409,42 @@ fn the_way_to_the_ticket_service_is_checked_whole_and_no_key_is_shown() {
     let sound = load(&folder.sources(&["more.toml"], &[]), NOW).expect("a sound configuration");
     assert!(sound.materials.mo_webhook.is_some());
     assert!(!format!("{:?}", sound.materials.mo_webhook).contains("C2FVsBQ"));
+}
+
+#[test]
+fn those_who_are_told_of_events_are_checked_whole_and_no_key_is_shown() {
+    let folder = Folder::new();
+    fs::write(folder.path().join("good"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").expect("written");
+    fs::write(folder.path().join("bad"), "hunter2\n").expect("written");
+    let problems = folder.problems(
+        r#"
+        [webhooks.tickets]
+        url = "https://tickets.example/events"
+        secret_files = ["good", "bad"]
+        [webhooks.books]
+        url = "ftp://books.example/"
+        secret_files = ["good"]
+        retry_seconds = 0
+        "#,
+    );
+    assert_eq!(
+        problems,
+        [
+            "more.toml: webhooks.books.retry_seconds: 0 is not between 1 and 3600",
+            "more.toml: webhooks.books.url: \"ftp://books.example/\" is neither https:// nor http:// and a host",
+            "more.toml: webhooks.tickets.secret_files[1]: bad: a webhook key begins with whsec_",
+        ]
+    );
+    let unknown =
+        folder.problems("[webhooks.tickets]\nurl = \"https://x/\"\ntypes = [\"charge.paid\"]\nsecret = \"x\"");
+    assert!(unknown.iter().any(|problem| problem.contains("webhooks.tickets.secret: unknown key")), "{unknown:?}");
+    assert!(unknown.iter().any(|problem| problem.contains("\"charge.paid\" is no type of events")), "{unknown:?}");
+    let sound = "[webhooks.tickets]\nurl = \"https://tickets.example/events\"\nsecret_files = [\"good\"]\ntypes = [\"ticket.*\"]";
+    fs::write(folder.path().join("more.toml"), sound).expect("written");
+    let configuration = load(&folder.sources(&["more.toml"], &[]), NOW).expect("sound");
+    let [webhook] = &configuration.materials.webhooks[..] else { panic!("{:?}", configuration.materials.webhooks) };
+    assert_eq!(webhook.name(), "tickets");
+    assert!(!format!("{webhook:?}").contains("MfKQ9r8GK"));
 }
 
 #[test]

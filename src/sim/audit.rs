@@ -76,7 +76,7 @@ async fn unfinished(world: &World) -> Option<String> {
             return Some(format!("{name} has deliveries, messages and callbacks on their way: {pending:?}"));
         }
     }
-    None
+    world.follower.missing(world).await.map(|event| format!("event {event} was not told yet"))
 }
 
 /// Looks at everything. What is wrong is noted as a violation.
@@ -102,6 +102,7 @@ pub(super) async fn audit(world: &World, promises: &Promises) {
     if held != receivable {
         world.violated(format!("carriers owe {held} by the ledger, and {receivable} by the charges"));
     }
+    world.follower.audit(world, &charges).await;
     one_ticket_at_a_time(world, &charges);
     phones(world, &charges).await;
     for (key, reference) in &promises.keys {

@@ -11,6 +11,7 @@ use rand::{RngExt, rngs::StdRng};
 use tokio::{io::DuplexStream, time::sleep};
 
 use super::{
+    follower,
     plan::{NetworkPlan, Role, dice},
     world::World,
 };
@@ -91,9 +92,13 @@ impl Network for Wires {
         let refused = || Outcome::NotSent(NotSent::Connect("nobody is there".into()));
         let Some(world) = self.world.upgrade() else { return Box::pin(async move { refused() }) };
         let way = self.way(world.is_spoilt());
+        let is_for_follower = request.url.port() == Some(follower::PORT);
         let door = request.url.port().and_then(|port| world.door(port));
         if way != Way::Through {
             world.note(format_args!("network: {} {way:?}", request.operation));
+        }
+        if is_for_follower && way != Way::Refused {
+            return Box::pin(told(world, request, way, delay));
         }
         let Some(door) = door.filter(|_| way != Way::Refused) else { return Box::pin(async move { refused() }) };
         Box::pin(async move {
@@ -111,6 +116,22 @@ impl Network for Wires {
             }
         })
     }
+}
+
+/// An event on its way to who follows.
+async fn told(world: Arc<World>, request: WebRequest, way: Way, delay: Duration) -> Outcome {
+    let reset = || Outcome::Lost(Lost::Reset("the wire was cut".into()));
+    if way == Way::LostBefore {
+        sleep(delay).await;
+        return reset();
+    }
+    let on_the_way = if let Way::Late(late) = way { late } else { delay };
+    let arriving = tokio::spawn(async move {
+        sleep(on_the_way).await;
+        world.follower.hear(&world, &request)
+    });
+    let outcome = arriving.await.unwrap_or_else(|_| reset());
+    if way == Way::LostAfter { reset() } else { outcome }
 }
 
 /// Once it is on its way, it arrives, whatever becomes of the one who sent it.

@@ -86,6 +86,7 @@ pub(super) enum Role {
     Passenger(u64),
     Staff(u64),
     Weather(u64),
+    Follower,
 }
 
 /// The dice of one role.
@@ -105,6 +106,7 @@ pub(super) fn sub_seed(seed: u64, role: Role) -> u64 {
         Role::Passenger(number) => (7, number),
         Role::Staff(number) => (8, number),
         Role::Weather(number) => (9, number),
+        Role::Follower => (10, 0),
     };
     seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (kind << 56) ^ number
 }

@@ -16,6 +16,7 @@ use tokio::{sync::mpsc, time::sleep};
 
 use super::{
     carriers::{self, SimulatedCarrier},
+    follower::Follower,
     network::Wires,
     office::Office,
     plan::{Plan, Role, dice, sub_seed},
@@ -51,6 +52,8 @@ pub(super) struct World {
     pub(super) clock: SimulatedClock,
     pub(super) store: Store,
     pub(super) carriers: Vec<SimulatedCarrier>,
+    /// Who is told of events.
+    pub(super) follower: Follower,
     memory: Memory,
     network: Arc<dyn Network>,
     spoilt: AtomicBool,
@@ -81,6 +84,7 @@ impl World {
                 clock: SimulatedClock::new(START, crate::process::now),
                 store: Store::Memory(memory.clone()),
                 carriers: carriers::open(&plan, &steady, &callbacks),
+                follower: Follower::new(plan.seed),
                 network: Wires::new(world, plan.seed, plan.network),
                 memory,
                 spoilt: AtomicBool::new(true),
@@ -154,7 +158,7 @@ impl World {
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: None,
             vat: crate::ledger::VatConfig::default(),
-            webhooks: Vec::new(),
+            webhooks: vec![Follower::webhook()],
         };
         Gateway::start(parts, events).await.map_err(|error| error.to_string())
     }

@@ -244,11 +244,24 @@ fn codes_and_plates_are_unique_across_all_cities() {
 }
 
 #[test]
+fn an_agency_may_have_a_tax_number() {
+    let agencies = "agency,name,tax_id\npark-1,Парк,010140000123\npark-2,Парк,\n";
+    let catalogue = Catalogue::read(&CatalogueText { agencies, ..SMALL }).expect("sound");
+    let tax_id = |id: &str| catalogue.agency(id).and_then(|agency| agency.tax_id.clone());
+    assert_eq!((tax_id("park-1").as_deref(), tax_id("park-2")), (Some("010140000123"), None));
+    for wrong in ["0101 4000", "bin", "010140000123010140000123"] {
+        let agencies = format!("agency,name,tax_id\npark-1,Парк,{wrong}\n");
+        let found = faults(CatalogueText { agencies: &agencies, ..SMALL });
+        assert!(found.len() == 1 && found[0].starts_with("agencies.csv, line 2, tax_id: "), "{found:?}");
+    }
+}
+
+#[test]
 fn wrong_columns_are_named_and_hide_no_other_files_columns() {
     let found = faults(CatalogueText { cities: "", agencies: "agency,name,nmae\n", fares: "from,from", ..SMALL });
     let expected = [
         "cities.csv, line 1: the file is empty; its first line names the columns",
-        "agencies.csv, line 1, nmae: unknown column; known are agency, name",
+        "agencies.csv, line 1, nmae: unknown column; known are agency, name, tax_id",
         "fares.csv, line 1, from: this column is named twice",
         "fares.csv, line 1, city: there is no such column",
         "fares.csv, line 1, fare_class: there is no such column",

@@ -62,6 +62,24 @@ fn every_command_explains_itself() {
 }
 
 #[test]
+fn the_commands_about_events_explain_themselves() {
+    for command in [&["events"][..], &["webhook"], &["webhook", "show"], &["webhook", "replay"], &["webhook", "resume"]]
+    {
+        let help = run_well(&[command, &["--help"]].concat());
+        assert!(help.contains(&format!("Usage: smsbusd {}", command.join(" "))), "{command:?}: {help}");
+    }
+    for nonsense in [
+        &["events", "--after", "x"][..],
+        &["events", "--types", "charge.paid"],
+        &["webhook", "replay", "tickets"],
+        &["webhook", "replay", "tickets", "--given-up", "--after", "0"],
+        &["webhook", "show", "a/b"],
+    ] {
+        assert_eq!(run(nonsense).status.code(), Some(2), "{nonsense:?}");
+    }
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_ends_with_2() {
     let usages: [&[&str]; 7] = [
         &["fly"],

@@ -202,6 +202,16 @@ async fn an_operator_buys_a_ticket_looks_at_it_and_pauses_the_carrier() {
     assert!(stderr(&resolved).contains("docs/errors/conflict.md"), "{}", stderr(&resolved));
     assert_eq!(simulator.ledger().entries().len(), 1);
 
+    let printed = stdout(&ask(&daemon, &["events", "--types", "charge.*,ticket.issued"]));
+    let events: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let types: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(types, ["charge.processing", "charge.charged", "ticket.issued"]);
+    assert!(events.iter().all(|event| event["data"]["reference"] == charge["reference"]), "{printed}");
+    let last = events[2]["cursor"].as_str().expect("a cursor");
+    assert_eq!(stdout(&ask(&daemon, &["events", "--after", last])), "");
+    assert_eq!(answered(&daemon, &["webhook", "list"]), serde_json::json!({ "webhooks": [] }));
+    assert_eq!(ask(&daemon, &["webhook", "replay", "nobody", "--after", "0"]).status.code(), Some(1));
+
     assert_eq!(ask(&daemon, &["carrier", "pause", "kcell"]).status.code(), Some(0));
     let carriers = answered(&daemon, &["carrier", "list"]).to_string();
     assert!(carriers.contains("\"paused\":true"), "{carriers}");

@@ -202,13 +202,13 @@ fn a_purchase_tells_what_a_fiscal_receipt_needs() {
         "passengers": 2,
         "previous_state": "processing",
         "received_at": "2026-03-01T07:30:00.000Z",
-        "reference": "019ca858-d0c0-7707-8707-070707070707",
+        "reference": "019ca84d-d8c0-7707-8707-070707070707",
         "route": "92",
         "state": "charged",
         "vehicle": "1234",
         "version": 3
       },
-      "id": "019ca858-d0c0-8c2c-9c1f-1d6ff3a5d7a7",
+      "id": "019ca84d-d8c0-8d39-b9fa-82bf8f9f79e3",
       "timestamp": "2026-03-01T07:30:01.000Z",
       "type": "charge.charged"
     }
@@ -218,7 +218,7 @@ fn a_purchase_tells_what_a_fiscal_receipt_needs() {
     {
       "expires_at": "2026-03-01T09:00:01.000Z",
       "issued_at": "2026-03-01T07:30:01.000Z",
-      "link": "/v1/tickets/019ca858-d0c0-7707-8707-070707070707",
+      "link": "/v1/tickets/019ca84d-d8c0-7707-8707-070707070707",
       "short_code": "7K3M9QXA"
     }
     "#);

@@ -11,11 +11,11 @@ impl Memory {
     ) -> Result<Vec<SettledEntry>, StoreError> {
         let state = self.state();
         let skipped = usize::try_from(after).unwrap_or(usize::MAX);
-        let entries =
-            (after + 1..).zip(state.settled.iter().skip(skipped)).filter_map(|(place, (reference, index))| {
-                let entry = state.journal.get(reference)?.get(*index)?.clone();
-                Some(SettledEntry { place, entry, order: state.charges.get(reference)?.order.clone() })
-            });
+        let settled = state.settled.get(skipped..).unwrap_or_default().iter().zip(after.saturating_add(1)..);
+        let entries = settled.filter_map(|((reference, index), place)| {
+            let entry = state.journal.get(reference)?.get(*index)?.clone();
+            Some(SettledEntry { place, entry, order: state.charges.get(reference)?.order.clone() })
+        });
         Ok(entries.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
     }
 
