@@ -44,7 +44,9 @@ impl EventPage {
         filter: &EventFilter,
         events_max: usize,
     ) -> Result<EventPage, StoreError> {
-        EventPage::bounded(store, after, filter, ENTRIES_MAX, events_max).await
+        // A purchase has about as many events as entries: what is not sent is not read either.
+        let entries_max = u32::try_from(events_max).unwrap_or(u32::MAX).saturating_mul(4).clamp(64, ENTRIES_MAX);
+        EventPage::bounded(store, after, filter, entries_max, events_max).await
     }
 
     /// The events that `filter` wants of the entries after `after`, at most `entries_max` of them: each entry whole.
