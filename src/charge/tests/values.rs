@@ -208,3 +208,15 @@ fn each_reason_for_which_money_is_owed_has_the_code_that_is_stored() {
         assert_eq!(serde_json::to_value(&owed).expect("plain data")["why"], owed.code());
     }
 }
+
+#[test]
+fn a_contract_reads_back_from_what_an_older_version_wrote() {
+    let mut json = serde_json::to_value(contract()).expect("plain data");
+    let object = json.as_object_mut().expect("an object");
+    for new in ["queries_by_carrier_id", "queries_refunds", "replays_keys", "reservation_ms"] {
+        object.remove(new).expect("a key");
+    }
+    let old: Contract = serde_json::from_value(json).expect("as it was");
+    assert!(old.queries_refunds, "they were asked, and answered or not");
+    assert!(!old.queries_by_carrier_id && !old.replays_keys && old.reservation_ms.is_none());
+}
