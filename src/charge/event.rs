@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CarrierName, Contract, Evidence, EvidenceSource, Finding, Reason, Reference};
-use crate::money::Money;
+use crate::{money::Money, msisdn::Msisdn};
 
 /// What can happen to a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,20 @@ impl Event {
             Event::Evidence(evidence) => Event::EvidenceWithoutTicket(evidence),
             other => other,
         }
+    }
+
+    /// The same without this number in the carrier's words, which become a part of the journal and stay there for ever.
+    #[must_use]
+    pub fn masked(mut self, msisdn: Msisdn) -> Event {
+        let finding = match &mut self {
+            Event::Evidence(evidence) | Event::EvidenceWithoutTicket(evidence) => Some(&mut evidence.finding),
+            Event::RefundEvidence { finding, .. } => Some(finding),
+            _ => None,
+        };
+        if let Some(Finding::Rejected { detail, .. }) = finding {
+            *detail = msisdn.masked_in(detail);
+        }
+        self
     }
 
     /// Names the piece of evidence that this is, if it is one: it is counted once (M9).

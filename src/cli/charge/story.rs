@@ -40,6 +40,7 @@ struct Ticket {
 
 #[derive(Debug, Deserialize)]
 struct Refund {
+    #[serde(rename = "id")]
     reference: Reference,
     state: String,
     amount: Amount,
@@ -76,7 +77,7 @@ pub(super) fn tell(charge: &Told, journal: &Journal, zone: &TimeZone) -> Vec<Str
     let mut steps: Vec<(Timestamp, Vec<String>)> = Vec::new();
     for line in &journal.entries {
         let mut said = vec![sentence(line, charge)];
-        said.extend(line.words.iter().flat_map(|words| words.lines()).map(|words| format!("| {words}")));
+        said.extend(line.words.iter().flat_map(|words| words.lines()).map(|words| format!("| {}", printable(words))));
         steps.push((line.at, said));
     }
     for message in &journal.messages {
@@ -91,7 +92,7 @@ pub(super) fn tell(charge: &Told, journal: &Journal, zone: &TimeZone) -> Vec<Str
             told.push(format!("{} ({})", local.date(), zone.iana_name().unwrap_or("local time")));
         }
         let (first, rest) = said.split_first().expect("each step has a sentence");
-        told.push(format!("  {}  {first}", clock_of(&local)));
+        told.push(format!("  {}  {}", clock_of(&local), printable(first)));
         told.extend(rest.iter().map(|line| format!("  {:12}  {line}", "")));
     }
     told.extend(ticket(charge, zone));
@@ -99,6 +100,11 @@ pub(super) fn tell(charge: &Told, journal: &Journal, zone: &TimeZone) -> Vec<Str
         format!("refund {} of {}: {}", refund.reference, shown(&refund.amount), refund.state.replace('_', " "))
     }));
     told
+}
+
+/// A carrier's words must not command the terminal that they are read on.
+fn printable(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn headline(charge: &Told) -> String {
@@ -227,6 +233,7 @@ mod tests {
             "reference": reference, "state": "charged", "amount": { "minor": 8000, "currency": "KZT" }, "passengers": 1,
             "vehicle": "1234", "route": "92", "agency": "green-bus", "channel": "sms",
             "ticket": { "short_code": "7K3M9QXA", "expires_at": "2026-03-01T04:30:00Z", "revoked_at": null },
+            "refunds": [{ "id": reference, "state": "in_doubt", "amount": { "minor": 3000, "currency": "KZT" } }],
         });
         let open = json!({ "event": "open_attempt", "carrier": "beeline", "wire_reference": "7",
             "contract": { "in_flight_delay_ms": 0, "queries": null, "can_refund": false } });
@@ -240,7 +247,7 @@ mod tests {
                 { "version": 2, "at": "2026-03-01T03:00:00.010Z", "from": "processing", "to": "processing", "event": open },
                 { "version": 3, "at": "2026-03-01T03:00:02Z", "from": "processing", "to": "in_doubt", "event": doubt },
                 { "version": 4, "at": "2026-03-01T03:00:09Z", "from": "in_doubt", "to": "charged", "event": paid,
-                  "words": "deliver_sm: id:77 stat:DELIVRD\nerr:000" },
+                  "words": "deliver_sm: id:77 stat:DELIVRD\nerr:\u{1b}000" },
             ],
             "messages": [{ "at": "2026-03-01T03:00:09.001Z", "carrier": "beeline", "text": "Билет 7K3M9QXA", "state": "delivered" }],
         });
@@ -254,9 +261,10 @@ mod tests {
              \x20 08:00:02.000  our link says: it may have happened (timeout) (attempt 1): now in doubt\n\
              \x20 08:00:09.000  a delivery receipt says: the money was taken, as 77 (attempt 1): now charged\n\
              \x20               | deliver_sm: id:77 stat:DELIVRD\n\
-             \x20               | err:000\n\
+             \x20               | err:\u{fffd}000\n\
              \x20 08:00:09.001  text to the passenger over beeline (delivered): Билет 7K3M9QXA\n\
-             Ticket 7K3M9QXA: valid until 2026-03-01 09:30."
+             Ticket 7K3M9QXA: valid until 2026-03-01 09:30.\n\
+             refund 019a2b3c-0000-7000-8000-000000000001 of 30 KZT: in doubt"
         );
     }
 }

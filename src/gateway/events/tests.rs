@@ -195,6 +195,14 @@ fn a_purchase_tells_what_a_fiscal_receipt_needs() {
             "currency": "KZT",
             "decimal": "160.00",
             "minor": 16000
+          },
+          "vat": {
+            "amount": {
+              "currency": "KZT",
+              "decimal": "22.07",
+              "minor": 2207
+            },
+            "percent": "16"
           }
         },
         "language": "ru",
@@ -357,6 +365,9 @@ fn anything() -> impl Strategy<Value = crate::charge::Event> {
         1 => Just(crate::charge::Event::Decline { reason: Reason::DailyLimit }),
         1 => Just(crate::charge::Event::Supersede { by: Reference::from_bytes([3; 16]) }),
         2 => (0..3_u8, 1..17_000_i64).prop_map(|(n, minor)| refund(n, minor)),
+        1 => (0..3_u8).prop_map(|n| crate::charge::Event::PayOut {
+            refund: Reference::from_bytes([n; 16]), by: "aigul".into(), because: "in cash".into(),
+        }),
         3 => (0..3_u8, any::<u32>(), findings).prop_map(|(n, id, finding)| refund_evidence(n, &id.to_string(), finding)),
     ]
 }
@@ -406,7 +417,7 @@ proptest! {
         prop_assert!(sold.len() <= 1);
         prop_assert!(back.iter().sum::<i64>() <= sold.iter().sum::<i64>());
         let done: i64 = story.charge.refunds.iter()
-            .filter(|refund| refund.state == RefundState::Done && !sold.is_empty() && refund.attempt.is_none())
+            .filter(|refund| matches!(refund.state, RefundState::Done | RefundState::PaidOut) && !sold.is_empty() && refund.attempt.is_none())
             .map(|refund| refund.amount.minor).sum();
         prop_assert_eq!(back.iter().sum::<i64>(), done);
         let issued = events.iter().filter(|event| event.kind == EventType::TicketIssued).count();

@@ -139,7 +139,10 @@ mod tests {
         let read = |text: &str| toml::from_str::<WebhookConfig>(text).map_err(|error| error.to_string());
         let config = read(r#"types = ["refund.*", "charge.charged"]"#).expect("sound");
         let named: Vec<String> = config.types.into();
-        assert_eq!(named, ["charge.charged", "refund.processing", "refund.in_doubt", "refund.owed", "refund.done"]);
+        assert_eq!(
+            named,
+            ["charge.charged", "refund.processing", "refund.in_doubt", "refund.owed", "refund.done", "refund.paid_out"]
+        );
         assert!(
             read(r#"types = ["charge.paid"]"#).expect_err("unknown").contains("\"charge.paid\" is no type of events")
         );
