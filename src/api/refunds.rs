@@ -29,7 +29,8 @@ pub(super) struct RefundsQuery {
     #[param(inline)]
     state: Option<StandingCode>,
     /// Asked for at least so many seconds ago.
-    older_than: Option<u32>,
+    #[param(value_type = Option<u32>)]
+    older_than: Option<Seconds>,
     /// Of this carrier.
     #[param(value_type = Option<String>, pattern = r"^[a-z0-9_-]{1,32}$")]
     carrier: Option<CarrierName>,
@@ -40,6 +41,19 @@ pub(super) struct RefundsQuery {
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: PageLimit,
+}
+
+/// A number of seconds, as a query has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Seconds(u32);
+
+impl TryFrom<String> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Seconds, &'static str> {
+        text.parse().map(Seconds).map_err(|_| "a number of seconds")
+    }
 }
 
 /// Where a refund stands that has not reached the passenger.
@@ -164,7 +178,7 @@ pub(super) async fn list_refunds(
     QueryOf(query): QueryOf<RefundsQuery>,
 ) -> Result<Json<RefundsAnswer>, Problem> {
     let now = gateway.now();
-    let older_than = |seconds: u32| now.minus(std::time::Duration::from_secs(seconds.into()));
+    let older_than = |Seconds(seconds)| now.minus(std::time::Duration::from_secs(seconds.into()));
     let filter = RefundFilter {
         standing: query.state.map(RefundStanding::from),
         carrier: query.carrier,
