@@ -235,3 +235,4 @@ fn m14_what_was_paid_out_is_owed_to_nobody_and_the_carrier_still_owes_it_to_us()
 }
 
 mod auditing;
+mod bounds;
