@@ -16,7 +16,10 @@ SELECT unhex(refund.value->>'reference', '-'), charges.reference,
            (SELECT carrier FROM attempts
             WHERE attempts.reference = charges.reference AND attempts.number = refund.value->>'attempt'),
            (SELECT carrier FROM attempts WHERE attempts.reference = charges.reference ORDER BY number DESC LIMIT 1)),
-       refund.value->>'state', refund.value->>'$.amount.minor', charges.currency, refund.value->>'opened_at'
+       refund.value->>'state', refund.value->>'$.amount.minor', charges.currency,
+       -- Written in RFC 3339 with milliseconds.
+       CAST(strftime('%s', refund.value->>'opened_at') AS INTEGER) * 1000
+           + CAST(substr(refund.value->>'opened_at', 21, 3) AS INTEGER)
 FROM charges, json_each(charges.body, '$.refunds') AS refund;
 -- The refund list: an entry leaves with the refund, so it stays small.
 CREATE INDEX refunds_unsettled ON refunds (id, state, carrier, currency, opened_at, minor)
@@ -25,6 +28,7 @@ CREATE INDEX refunds_unsettled ON refunds (id, state, carrier, currency, opened_
 -- When it was reported as a break that nobody owns it.
 ALTER TABLE parked ADD COLUMN reported_at INTEGER;
 CREATE INDEX parked_by_age ON parked (received_at, id);
+CREATE INDEX parked_by_carrier ON parked (carrier, received_at);
 
 -- A break can be about what no charge owns: then it names the piece.
 CREATE TABLE breaks_anew (

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use jiff::{civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     charge::{Attempt, CarrierName, Evidence, EvidenceSource, Finding},
@@ -59,12 +61,14 @@ impl CarrierReceipt {
         msisdn == self.msisdn && since <= received_at.plus(CLOCK_TOLERANCE)
     }
 
-    /// Names the receipt while its owner is not known.
+    /// Names the receipt while its owner is not known. In logs and in breaks too, so the phone is not readable in it.
     pub fn parked_id(&self) -> String {
-        let owner = match (&self.carrier_id, self.user_message_reference) {
-            (Some(id), _) => id.clone(),
-            (None, Some(number)) => format!("{}#{number}", self.msisdn.e164()),
-            (None, None) => self.msisdn.e164().to_string(),
+        let owner = match &self.carrier_id {
+            Some(id) => id.clone(),
+            None => {
+                let told = format!("{}#{:?}#{:?}", self.msisdn.e164(), self.user_message_reference, self.key);
+                format!("?{}", HEXLOWER.encode(&Sha256::digest(told)[..12]))
+            }
         };
         format!("{}:{owner}:{}", self.carrier, self.key)
     }

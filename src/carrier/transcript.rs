@@ -42,6 +42,21 @@ pub(super) fn note_http(operation: &str, status: u16, body: &[u8], hide: impl Fn
     note(|| format!("{operation}: HTTP {status}\n{}", of_body(body, hide)));
 }
 
+/// Of a list over HTTP only the element with this id: a list has other subscribers' payments too.
+pub(super) fn note_element(operation: &str, body: &[u8], id: Option<&str>) {
+    note(|| {
+        let list: Vec<serde_json::Value> = serde_json::from_slice(body).unwrap_or_default();
+        let is_it = |element: &&serde_json::Value| {
+            let mut values = element.as_object().into_iter().flat_map(|members| members.values());
+            values.any(|value| id.is_some() && value.as_str() == id)
+        };
+        match list.iter().find(is_it) {
+            Some(element) => format!("{operation}, of {}: {element}", list.len()),
+            None => format!("{operation}: {}, ours not among them", list.len()),
+        }
+    });
+}
+
 /// The body of an answer or a callback, without what `hide` takes out of it.
 pub(super) fn of_body(body: &[u8], hide: impl FnOnce(String) -> String) -> String {
     let mut words = hide(String::from_utf8_lossy(body).into_owned());
@@ -49,9 +64,38 @@ pub(super) fn of_body(body: &[u8], hide: impl FnOnce(String) -> String) -> Strin
     words
 }
 
-/// `text` without a secret, wherever it stands in it.
+/// `text` without a secret, wherever it stands in it, in whatever form bodies have it: as it is, or as forms, JSON and XML write it.
 pub(super) fn without(text: String, secret: &str) -> String {
-    if secret.is_empty() || !text.contains(secret) { text } else { text.replace(secret, "***") }
+    if secret.is_empty() {
+        return text;
+    }
+    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let json = serde_json::Value::from(secret).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let xml = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let forms = [
+        form.replace('+', "%20"),
+        lower_case_escapes(&form),
+        form,
+        json.replace('/', "\\/"),
+        json,
+        xml,
+        secret.to_owned(),
+    ];
+    forms.iter().fold(text, |text, form| if text.contains(form.as_str()) { text.replace(form, "***") } else { text })
+}
+
+/// `%2b` where `%2B` stands.
+fn lower_case_escapes(form: &str) -> String {
+    let mut parts = form.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut written, part| {
+        let (escape, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        written.push('%');
+        written.push_str(&escape.to_ascii_lowercase());
+        written.push_str(rest);
+        written
+    })
 }
 
 /// At most so many bytes, with a sign that there were more.
@@ -110,5 +154,28 @@ mod tests {
         let (_, words) = record(async { note_http("charge", 201, br#"{"token":"s3cr3t","id":"s3"}"#, hide) }).await;
         assert_eq!(words.as_deref(), Some("charge: HTTP 201\n{\"token\":\"***\",\"id\":\"s3\"}"));
         assert_eq!(without("abc".into(), ""), "abc");
+        let secret = "aB+/9x&=\"";
+        for written in [
+            secret,
+            "aB%2B%2F9x%26%3D%22",
+            "aB%2b%2f9x%26%3d%22",
+            "aB+/9x&=\\\"",
+            "aB+\\/9x&=\\\"",
+            "aB+/9x&amp;=&quot;",
+        ] {
+            assert_eq!(without(format!("token={written};"), secret), "token=***;");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_list_only_ours_is_written_down() {
+        let body = br#"[{"paymentId":"1","phone":"+77011111111"},{"paymentId":"2","phone":"+77022222222"}]"#;
+        let (_, words) = record(async { note_element("list", body, Some("2")) }).await;
+        assert_eq!(words.as_deref(), Some(r#"list, of 2: {"paymentId":"2","phone":"+77022222222"}"#));
+        for (body, id) in [(&body[..], Some("3")), (body, None), (b"<html>", Some("2"))] {
+            let (_, words) = record(async { note_element("list", body, id) }).await;
+            let words = words.expect("words");
+            assert!(words.ends_with("ours not among them") && !words.contains("+77"), "{words}");
+        }
     }
 }

@@ -25,6 +25,8 @@ impl Change {
         let whole = amount == left;
         if whole {
             self.effects.push(Effect::RevokeTicket);
+            // Who has no ticket any more may buy one.
+            self.effects.push(Effect::ReleaseSlot);
             self.settle_refund_state();
         }
         self.effects.push(Effect::Tell(Notice::Refund { amount, whole }));
@@ -106,6 +108,11 @@ impl Change {
     fn contradict_settled(&mut self, index: usize, finding: &Finding) {
         let raised = match (self.charge.refunds[index].state, finding) {
             (RefundState::PaidOut, Finding::Charged { .. }) => Break::RefundedTwice,
+            (RefundState::Done, Finding::Charged { carrier_id: Some(id), .. })
+                if self.charge.refunds[index].carrier_id.as_ref().is_some_and(|known| known != id) =>
+            {
+                Break::RefundedTwice
+            }
             (RefundState::Done, Finding::Rejected { .. } | Finding::NotSent | Finding::Cancelled) => {
                 Break::RefusedAfterRefund
             }

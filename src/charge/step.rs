@@ -267,7 +267,12 @@ impl Change {
             if !bought_nothing {
                 self.effects.push(Effect::RaiseBreak(Break::NoTicket));
             }
-            let refund = self.add_refund(self.charge.late_refund(), self.charge.order.amount, None);
+            let amount = self.charge.order.amount;
+            // A test number has paid nothing, so nothing goes back.
+            let refund = match amount.is_positive() {
+                true => self.add_refund(self.charge.late_refund(), amount, None),
+                false => RefundState::Done,
+            };
             self.settle_refund_state();
             self.effects.push(Effect::ReleaseSlot);
             self.tell_of_unasked(refund);

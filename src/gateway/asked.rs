@@ -115,12 +115,18 @@ impl Gateway {
             }
             let left = charge.order.amount.checked_sub(charge.refunded_amount());
             let left = left.map_err(|error| ApplyError::Illegal(Illegal::Money(error)))?;
-            let event = Event::RequestRefund { refund: name, amount: amount.unwrap_or(left) };
+            let asked = amount.unwrap_or(left);
+            let event = Event::RequestRefund { refund: name, amount: asked };
             let applied = inner.apply(reference, Some(charge), event).await?;
             info!(charge = %reference, refund = %name, caller, "a refund is asked for");
             inner.follow(&applied);
             let refund = applied.charge.refunds.iter().find(|refund| refund.reference == name).cloned();
-            refund.map(|refund| (applied.charge, refund)).ok_or(ApplyError::UnknownCharge(reference).into())
+            match refund {
+                // The same key at the same moment, for another amount: that one was faster.
+                Some(refund) if refund.amount != asked => Err(RefundError::KeyConflict(refund.amount)),
+                Some(refund) => Ok((applied.charge, refund)),
+                None => Err(ApplyError::UnknownCharge(reference).into()),
+            }
         });
         work.await.unwrap_or(Err(ApplyError::from(StoreError::Closed).into()))
     }

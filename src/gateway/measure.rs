@@ -121,7 +121,12 @@ fn show(what: Outstanding, carrier: &CarrierName, currency: &'static str, count:
     };
     gauge!(counts, "carrier" => carrier.clone(), "currency" => currency).set(float(count));
     gauge!(ages, "carrier" => carrier.clone(), "currency" => currency).set(age.as_secs_f64());
-    gauge!(values, "carrier" => carrier, "currency" => currency).set(float(u64::try_from(minor).unwrap_or(0)));
+    gauge!(values, "carrier" => carrier, "currency" => currency).set(money(minor));
+}
+
+/// Gauges are floats, exact up to 90 million million minor units. By way of the text, because a cast says nothing of what it loses.
+fn money(minor: i64) -> f64 {
+    minor.to_string().parse().unwrap_or(f64::MAX)
 }
 
 /// Gauges are floats; counts are far below where those lose digits.

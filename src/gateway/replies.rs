@@ -140,7 +140,7 @@ impl Inner {
         zone: Option<Zone>,
     ) -> Result<MoAnswer, StoreError> {
         let vehicle = charge.order.vehicle.as_str();
-        if charge.state != State::Charged {
+        if charge.state.is_open() {
             return self.answer_with(sms, &[Message::Processing { vehicle }]).await;
         }
         let references = self.paid_together(charge).await?;
@@ -169,6 +169,7 @@ impl Inner {
         for reference in references {
             if let (Some(charge), Some(ticket)) =
                 (self.store.charge(*reference).await?, self.store.ticket(*reference).await?)
+                && ticket.revoked_at.is_none()
             {
                 found.push((charge, ticket));
             }

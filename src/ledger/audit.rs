@@ -100,6 +100,11 @@ pub enum Flaw {
         /// What the charge stands for.
         stands: i64,
     },
+    /// The journal tells of a charge that is not there.
+    NoCharge {
+        /// The charge.
+        reference: Reference,
+    },
     /// The charge is not where its journal leads.
     Journal {
         /// The charge.
@@ -223,6 +228,17 @@ impl Audit {
         self.flaw(Flaw::Ticket { reference, why });
     }
 
+    /// A charge that the journal tells of, and that is not there.
+    pub fn missing(&mut self, reference: Reference) {
+        self.flaw(Flaw::NoCharge { reference });
+    }
+
+    /// What a charge is looked up by is not what it is.
+    pub fn misplaced(&mut self, reference: Reference, column: &str) {
+        let why = format!("its column {column} is not what the charge says");
+        self.flaw(Flaw::Journal { reference, why });
+    }
+
     /// A row that cannot be read.
     pub fn unreadable(&mut self, what: String) {
         self.flaw(Flaw::Unreadable { what });
@@ -319,6 +335,9 @@ impl fmt::Display for Flaw {
             }
             Flaw::Position { reference, account, booked, stands } => {
                 write!(f, "charge {reference}: {account} has {booked}, and the charge stands for {stands}")
+            }
+            Flaw::NoCharge { reference } => {
+                write!(f, "charge {reference} is in the journal, and not among the charges")
             }
             Flaw::Journal { reference, why } => write!(f, "charge {reference}: {why}"),
             Flaw::Ticket { reference, why } => write!(f, "charge {reference}: {why}"),

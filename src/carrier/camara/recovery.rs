@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     carrier::{
-        Urgency,
+        Urgency, transcript,
         web::{Answer, Outcome, WebRequest},
     },
     charge::{Attempt, Charge, Finding},
@@ -79,7 +79,10 @@ impl CamaraCarrier {
                 _ => return Finding::Nothing,
             };
             let total = answer.header("x-total-count").and_then(|text| text.trim().parse().ok());
-            match listing.take(payments, total) {
+            let progress = listing.take(payments, total);
+            let found = if let Progress::Found(payment) = &progress { Some(payment.payment_id.as_str()) } else { None };
+            transcript::note_element("list", &answer.body, found);
+            match progress {
                 Progress::Found(payment) => return self.of_found(&payment, charge, attempt),
                 Progress::Lacking => return Finding::NotFound { complete: true },
                 Progress::Incomplete(why) => {

@@ -327,3 +327,38 @@ fn m08_another_amount_than_was_asked_back_is_a_break_beside_the_outcome() {
     let (_, effects) = run(refunding().0, [(11, refund_evidence(same))]);
     assert_eq!(breaks(&effects), []);
 }
+
+#[test]
+fn m13_who_got_everything_back_may_buy_again_at_once() {
+    let (_, effects) = refunding();
+    assert!(effects.contains(&Effect::ReleaseSlot));
+    let able = Contract { can_refund: true, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able };
+    let (charge, _) = run(opened(), [(1, open), (2, evidence(1, charged()))]);
+    let part = Event::RequestRefund { refund: reference(10), amount: Money::kzt(FARE.minor - 1) };
+    let (_, effects) = run(charge, [(10, part)]);
+    assert!(!effects.contains(&Effect::ReleaseSlot), "who has a ticket has the slot");
+}
+
+#[test]
+fn m09_a_refund_that_the_carrier_made_twice_is_a_break() {
+    let named = |id: &str| refund_evidence(Finding::Charged { carrier_id: Some(id.into()), amount: None });
+    let (charge, _) = refunding();
+    let (charge, _) = run(charge, [(11, named("r1"))]);
+    let (charge, effects) = run(charge, [(12, named("r1"))]);
+    assert_eq!(effects, [], "the same one again");
+    let (charge, effects) = run(charge, [(13, named("r2"))]);
+    assert_eq!((charge.state, effects), (State::Refunded, vec![Effect::RaiseBreak(Break::RefundedTwice)]));
+}
+
+#[test]
+fn what_was_free_and_came_too_late_leaves_nothing_to_give_back() {
+    let mut free = opened();
+    free.order.amount = Money::kzt(0);
+    let able = Contract { can_refund: true, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able };
+    let (charge, effects) =
+        run(free, [(1, open), (61, evidence(1, Finding::Charged { carrier_id: None, amount: None }))]);
+    assert_eq!((charge.state, charge.refunds.len()), (State::Refunded, 0));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Refund { .. } | Effect::IssueTicket)));
+}

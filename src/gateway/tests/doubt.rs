@@ -412,3 +412,27 @@ fn m02_a_second_charge_of_one_who_has_no_more_is_told_apart_from_a_doubt() {
     assert_eq!(waited, refused);
     assert!(refund(&world, refused.reference, None, "k").is_err(), "nothing was taken");
 }
+
+#[test]
+fn m13_who_was_given_everything_back_buys_again_in_the_same_vehicle_and_gets_no_revoked_ticket() {
+    let world = World::new(Setting { sqlite: true, ..Setting::default() });
+    world.sms(ANNA, "1234");
+    let first = world.until_state(ANNA, "charged");
+    let sent = world.until_texts(ANNA, 1);
+    refund(&world, first.reference, None, "all").expect("asked for");
+    world.sms(ANNA, "1234");
+    let second = world.until("a second charge", |world| {
+        let charges = world.charges(ANNA);
+        charges.into_iter().find(|charge| charge.reference != first.reference && charge.state == State::Charged)
+    });
+    world.sms(ANNA, "1234");
+    let ticket = world.run(world.gateway().store().ticket(second.reference)).expect("the store").expect("a ticket");
+    let old = world.run(world.gateway().store().ticket(first.reference)).expect("the store").expect("a ticket");
+    assert!(sent.iter().any(|text| text.contains(&old.short_code)));
+    let again = |texts: &[String]| texts.iter().filter(|text| text.contains(&ticket.short_code)).count();
+    world.until("the ticket again", |world| (again(&world.texts(ANNA)) == 2).then_some(()));
+    let texts = world.texts(ANNA);
+    assert_eq!(texts.iter().filter(|text| text.contains(&old.short_code)).count(), 1, "{texts:?}");
+    assert_eq!(world.charges(ANNA).len(), 2);
+    world.audit();
+}

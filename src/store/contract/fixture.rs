@@ -147,6 +147,11 @@ pub(in crate::store) fn turned_down(id: &str) -> Event {
     evidence(id, finding)
 }
 
+/// A charge after events that are kept nowhere.
+pub(in crate::store) fn step_through(charge: Charge, events: impl IntoIterator<Item = (u64, Event)>) -> Charge {
+    events.into_iter().fold(charge, |charge, (second, event)| settlement(&charge, event, second).charge)
+}
+
 /// The settlement that a gateway would make of `event` at `second`.
 pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -> Settlement {
     let done = step(charge, event.clone(), at(second)).unwrap_or_else(|illegal| panic!("{event:?}: {illegal}"));

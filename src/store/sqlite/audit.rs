@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::{civil::Date, tz::TimeZone};
 use serde::Deserialize;
-use sqlx::{ConnectOptions, Connection, Row, sqlite::SqliteConnection};
+use sqlx::{
+    ConnectOptions, Connection, Row,
+    sqlite::{SqliteConnection, SqliteRow},
+};
 
 use super::{MIGRATIONS, SqliteConfig, decode, options, writer::select_set};
 use crate::{
@@ -24,21 +27,28 @@ pub(in crate::store) async fn audit(config: &SqliteConfig, noted: &[DailyRoot]) 
     let mut db = open(config).await?;
     let mut audit = Audit::default();
     sqlx::query("BEGIN").execute(&mut db).await?;
-    chain(&mut db, &mut audit).await?;
+    let days = chain(&mut db, &mut audit).await?;
     charges(&mut db, &mut audit).await?;
-    for noted in noted {
-        audit.root(root_of(&mut db, noted.day).await?, &noted.root);
-    }
+    let kept = kept_roots(&mut db, u32::MAX).await?;
     db.close().await?;
+    for noted in noted.iter().chain(&kept) {
+        let heads = days.range(..=noted.day).next_back().map_or(&[][..], |(_, heads)| heads.as_slice());
+        audit.root(DailyRoot::over(noted.day, heads), &noted.root);
+    }
     Ok(audit.end())
 }
 
 /// The roots of the last `limit` days with a commit that have ended, the newest first.
 pub(in crate::store) async fn roots(config: &SqliteConfig, limit: u32) -> Result<Vec<DailyRoot>, StoreError> {
     let mut db = open(config).await?;
-    let query = sqlx::query("SELECT day, root FROM roots ORDER BY day DESC LIMIT ?1").bind(limit);
-    let rows = query.fetch_all(&mut db).await?;
+    let roots = kept_roots(&mut db, limit).await?;
     db.close().await?;
+    Ok(roots)
+}
+
+async fn kept_roots(db: &mut SqliteConnection, limit: u32) -> Result<Vec<DailyRoot>, StoreError> {
+    let query = sqlx::query("SELECT day, root FROM roots ORDER BY day DESC LIMIT ?1").bind(limit);
+    let rows = query.fetch_all(db).await?;
     let root = |row| Ok(DailyRoot { day: decode::word(row, 0, "roots")?, root: decode::hash(row, 1, "roots")? });
     rows.iter().map(root).collect()
 }
@@ -61,8 +71,13 @@ async fn open(config: &SqliteConfig) -> Result<SqliteConnection, StoreError> {
 }
 
 /// The blocks, each with what it covers, and what none covers.
-async fn chain(db: &mut SqliteConnection, audit: &mut Audit) -> Result<(), StoreError> {
+/// Returns the ends of the chains on each day that has a block.
+async fn chain(
+    db: &mut SqliteConnection,
+    audit: &mut Audit,
+) -> Result<BTreeMap<Date, Vec<(Writer, Head)>>, StoreError> {
     let (mut after, mut covered) = (0_i64, 0_i64);
+    let (mut heads, mut days) = (BTreeMap::new(), BTreeMap::new());
     loop {
         let page = sqlx::query(
             "SELECT writer, number, at, entries, lines, last_seq, digest, hash FROM chain WHERE number > ?1
@@ -86,6 +101,11 @@ async fn chain(db: &mut SqliteConnection, audit: &mut Audit) -> Result<(), Store
             let most = block.entries.saturating_add(1);
             let rows = journal_rows(db, (covered, last_seq), most).await?;
             audit.block(&block, &rows);
+            heads.insert(block.writer, block.head());
+            days.insert(
+                block.at.date_in(&TimeZone::UTC),
+                heads.iter().map(|(writer, head)| (*writer, *head)).collect(),
+            );
             covered = last_seq.max(covered);
         }
     }
@@ -97,7 +117,7 @@ async fn chain(db: &mut SqliteConnection, audit: &mut Audit) -> Result<(), Store
     }
     let lines = sqlx::query("SELECT count(*) FROM ledger").fetch_one(db).await?;
     audit.lines_in_all(decode::small(&lines, 0, "ledger")?);
-    Ok(())
+    Ok(days)
 }
 
 /// At most `limit` entries of the journal after the first and up to the second place, each with its ledger lines.
@@ -131,8 +151,8 @@ pub(super) async fn journal_rows(
     );
     for line in lines.await? {
         let place: usize = decode::small(&line, 0, "ledger")?;
-        let entry = entry(&line, 1)?;
-        if let Some(row) = rows.get_mut(place) {
+        // Without a line that cannot be read, the digest differs.
+        if let (Ok(entry), Some(row)) = (entry(&line, 1), rows.get_mut(place)) {
             row.lines.push(entry);
         }
     }
@@ -143,14 +163,18 @@ pub(super) async fn journal_rows(
 async fn charges(db: &mut SqliteConnection, audit: &mut Audit) -> Result<(), StoreError> {
     let mut after: Vec<u8> = Vec::new();
     loop {
-        let query = "SELECT reference, body FROM charges WHERE reference > ?1 ORDER BY reference LIMIT ?2";
+        let query = "SELECT reference, body, version, state, due_at, in_doubt_since, amount_minor, msisdn FROM charges
+             WHERE reference > ?1 ORDER BY reference LIMIT ?2";
         let page = sqlx::query(query).bind(&after).bind(PAGE).fetch_all(&mut *db).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { return without_charge(db, audit).await };
         after = last.try_get(0)?;
         let mut records: BTreeMap<Reference, ChargeRecords> = BTreeMap::new();
         for row in &page {
             match decode::body::<Charge>(row, 1, "charges") {
                 Ok(charge) => {
+                    if let Some(column) = misplaced(row, &charge)? {
+                        audit.misplaced(charge.reference, column);
+                    }
                     let empty = ChargeRecords {
                         charge,
                         journal: Vec::new(),
@@ -166,6 +190,31 @@ async fn charges(db: &mut SqliteConnection, audit: &mut Audit) -> Result<(), Sto
         gather(db, audit, &mut records).await?;
         records.values().for_each(|records| audit.charge(records));
     }
+}
+
+/// The first column that a charge is looked up by, and that is not what the charge says.
+fn misplaced(row: &SqliteRow, charge: &Charge) -> Result<Option<&'static str>, StoreError> {
+    let moment = |at: Option<Timestamp>| at.map(Timestamp::unix_ms);
+    let found: [(&str, bool); 7] = [
+        ("reference", decode::reference(row, 0)? == charge.reference),
+        ("version", row.try_get::<i64, _>(2)? == i64::from(charge.version)),
+        ("state", row.try_get::<&str, _>(3)? == charge.state.code()),
+        ("due_at", row.try_get::<Option<i64>, _>(4)? == moment(charge.due_at())),
+        ("in_doubt_since", row.try_get::<Option<i64>, _>(5)? == moment(charge.in_doubt_since)),
+        ("amount_minor", row.try_get::<i64, _>(6)? == charge.order.amount.minor),
+        ("msisdn", u64::try_from(row.try_get::<i64, _>(7)?) == Ok(charge.order.msisdn.e164())),
+    ];
+    Ok(found.into_iter().find(|(_, same)| !same).map(|(column, _)| column))
+}
+
+/// What the journal tells of and is not there.
+async fn without_charge(db: &mut SqliteConnection, audit: &mut Audit) -> Result<(), StoreError> {
+    let query = "SELECT DISTINCT reference FROM journal INDEXED BY journal_by_reference
+         WHERE NOT EXISTS (SELECT 1 FROM charges WHERE charges.reference = journal.reference) LIMIT ?1";
+    for row in sqlx::query(query).bind(PAGE).fetch_all(db).await? {
+        audit.missing(decode::reference(&row, 0)?);
+    }
+    Ok(())
 }
 
 async fn gather(
@@ -192,8 +241,10 @@ async fn gather(
     let lines = "SELECT ledger.reference, version, account, minor, currency, posted_at FROM jsonb_each(?1) AS wanted
          CROSS JOIN ledger ON ledger.reference = unhex(wanted.value, '-')";
     for row in select_set(db, lines, &references).await? {
-        let line = entry(&row, 0)?;
-        records.get_mut(&line.reference).into_iter().for_each(|of| of.lines.push(line.clone()));
+        match entry(&row, 0) {
+            Ok(line) => records.get_mut(&line.reference).into_iter().for_each(|of| of.lines.push(line.clone())),
+            Err(error) => audit.unreadable(error.to_string()),
+        }
     }
     let tickets = "SELECT tickets.reference, revoked_at IS NOT NULL FROM jsonb_each(?1) AS wanted
          CROSS JOIN tickets ON tickets.reference = unhex(wanted.value, '-')";
@@ -213,25 +264,8 @@ async fn gather(
     Ok(())
 }
 
-/// What the books lead to at the end of a day.
-async fn root_of(db: &mut SqliteConnection, day: Date) -> Result<DailyRoot, StoreError> {
-    let end = day.saturating_add(jiff::ToSpan::day(1)).to_zoned(TimeZone::UTC).map(|end| end.timestamp());
-    let end = end.map_or(Timestamp::MAX, |end| Timestamp::from_unix_ms(end.as_millisecond()));
-    let rows = sqlx::query("SELECT writer, max(number), at, hash FROM chain WHERE at < ?1 GROUP BY writer");
-    let mut heads = Vec::new();
-    for row in rows.bind(end.unix_ms()).fetch_all(db).await? {
-        let head = Head {
-            number: decode::small(&row, 1, "chain")?,
-            at: decode::moment(&row, 2)?,
-            hash: decode::hash(&row, 3, "chain")?,
-        };
-        heads.push((Writer(decode::small(&row, 0, "chain")?), head));
-    }
-    Ok(DailyRoot::over(day, &heads))
-}
-
 /// reference, version, account, minor, currency, posted_at.
-fn entry(row: &sqlx::sqlite::SqliteRow, from: usize) -> Result<Entry, StoreError> {
+fn entry(row: &SqliteRow, from: usize) -> Result<Entry, StoreError> {
     Ok(Entry {
         reference: decode::reference(row, from)?,
         version: decode::small(row, from + 1, "ledger")?,

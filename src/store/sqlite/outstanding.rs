@@ -36,7 +36,8 @@ SELECT carrier, currency, count(*), min(opened_at), sum(minor)
 FROM refunds INDEXED BY refunds_unsettled
 WHERE state NOT IN ('done', 'paid_out') AND state = ?1 GROUP BY 1, 2 ORDER BY 1, 2";
 
-const PARKED: &str = "SELECT carrier, NULL, count(*), min(received_at), 0 FROM parked GROUP BY 1 ORDER BY 1";
+const PARKED: &str = "SELECT carrier, NULL, count(*), min(received_at), 0 FROM parked INDEXED BY parked_by_carrier
+GROUP BY 1 ORDER BY 1";
 
 const UNOWNED_OF_AGE: &str = "
 SELECT id, carrier, carrier_id, msisdn, received_at, body, reported_at FROM parked INDEXED BY parked_by_age

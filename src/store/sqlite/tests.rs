@@ -12,7 +12,7 @@ use crate::{
         Outcome, Store, StoreError, Write,
         contract::fixture::{
             accepted, advance, charge_at, commit, evidence, mo, msisdn, open, open_attempt, opening_with_slot, paid,
-            receipt, reference, run, settlement, vehicle,
+            receipt, reference, run, settlement, step_through, turned_down, vehicle,
         },
     },
 };
@@ -242,6 +242,35 @@ async fn messages_that_a_program_of_before_kept_are_read_as_whole_and_prompt() {
     .await
     .unwrap();
     assert_eq!(store.unanswered_mos(9).await.unwrap(), [kept]);
+}
+
+#[tokio::test]
+async fn m14_refunds_of_before_are_on_the_refund_list_once_the_schema_is_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut raw = raw(&folder).await;
+    let migrations = super::MIGRATIONS.iter().filter(|migration| !migration.migration_type.is_down_migration());
+    let migrations: Vec<_> = migrations.collect();
+    for migration in migrations.iter().filter(|migration| migration.version < 8) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&mut raw).await.unwrap();
+    }
+    // As a charge of before stands in the table: refused, though the money was taken; owed.
+    let charge = step_through(charge_at(1, 0), [(1, open_attempt()), (2, turned_down("e1")), (3, paid("e2"))]);
+    let refund = &charge.refunds[0];
+    let insert = "INSERT INTO charges (reference, version, state, msisdn, vehicle, received_at, ticket_deadline, amount_minor, currency, body)
+         VALUES (?1, 3, 'rejected', 77051111111, '1234', 0, 0, 8000, 'KZT', ?2)";
+    let reference = charge.reference;
+    let body = serde_json::to_string(&charge).unwrap();
+    sqlx::query(insert).bind(reference.as_bytes().as_slice()).bind(body).execute(&mut raw).await.unwrap();
+    let attempt = "INSERT INTO attempts (reference, number, carrier, wire_reference, state, opened_at) VALUES (?1, 1, 'beeline', '7', 'rejected', 0)";
+    sqlx::query(attempt).bind(reference.as_bytes().as_slice()).execute(&mut raw).await.unwrap();
+    for migration in migrations.iter().filter(|migration| migration.version >= 8) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&mut raw).await.unwrap();
+    }
+    let listed =
+        sqlx::query("SELECT id, carrier, state, minor, opened_at FROM refunds").fetch_one(&mut raw).await.unwrap();
+    assert_eq!(listed.get::<&[u8], _>(0), refund.reference.as_bytes());
+    assert_eq!((listed.get::<&str, _>(1), listed.get::<&str, _>(2)), ("beeline", "owed"));
+    assert_eq!((listed.get::<i64, _>(3), listed.get::<i64, _>(4)), (8_000, refund.opened_at.unix_ms()));
 }
 
 #[tokio::test]
