@@ -155,6 +155,8 @@ impl Tickets {
             let made: Value = serde_json::from_str(&made).expect("JSON");
             assert_eq!(made["purpose"], purpose);
         }
+        // Now, that there are keys to sign with.
+        let tickets = Tickets { contents: contents(), ..tickets };
         let keyring = keyfile::load_keyring(tickets.path("keys").as_ref()).expect("a keyring");
         let text = qr::to_text(&keyring.sign(&tickets.contents).expect("signed").cose);
         Tickets { text, ..tickets }

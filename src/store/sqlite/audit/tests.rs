@@ -105,11 +105,11 @@ async fn a_refused_batch_leaves_no_block() {
 #[tokio::test]
 async fn a_changed_byte_of_an_old_entry_is_found_with_its_place() {
     let books = Books::written().await;
-    let flaws = books.flaws_after("UPDATE journal SET body = replace(body, 'e2', 'e3') WHERE seq = 4").await;
-    assert_eq!(flaws, [Flaw::Changed { writer: Writer(1), number: 4, seqs: Some((4, 4)) }]);
+    let flaws = books.flaws_after("UPDATE journal SET body = replace(body, 'e1', 'e3') WHERE seq = 7").await;
+    assert_eq!(flaws, [Flaw::Changed { writer: Writer(1), number: 7, seqs: Some((7, 7)) }]);
     assert_eq!(
         flaws[0].to_string(),
-        "journal entries 4 to 4, or their ledger lines, are not what was written: block 4 of writer 1"
+        "journal entries 7 to 7, or their ledger lines, are not what was written: block 7 of writer 1"
     );
 }
 
