@@ -220,3 +220,18 @@ fn a_contract_reads_back_from_what_an_older_version_wrote() {
     assert!(old.queries_refunds, "they were asked, and answered or not");
     assert!(!old.queries_by_carrier_id && !old.replays_keys && old.reservation_ms.is_none());
 }
+
+#[test]
+fn a_refund_is_the_matter_of_the_carrier_that_took_the_money() {
+    let other: CarrierName = "kcell".parse().expect("a name");
+    let elsewhere = Event::OpenAttempt { carrier: other.clone(), wire_reference: "8".into(), contract: contract() };
+    let first_no = evidence(1, rejected(Retry::OtherCarrier));
+    // Both carriers took it: the first one in spite of what it said.
+    let (charge, _) =
+        run(sent(), [(2, first_no), (3, elsewhere), (4, evidence(2, charged())), (5, evidence(1, charged()))]);
+    let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+    let (charge, _) = run(charge, [(6, ask)]);
+    assert_eq!(charge.refunds.iter().map(|refund| refund.attempt).collect::<Vec<_>>(), [Some(1), None]);
+    let carriers: Vec<_> = charge.refunds.iter().map(|refund| charge.carrier_of(refund)).collect();
+    assert_eq!(carriers, [Some(&carrier()), Some(&other)]);
+}
