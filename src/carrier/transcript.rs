@@ -14,14 +14,14 @@ tokio::task_local! {
 pub const WORDS_BYTES_MAX: usize = 4_096;
 
 /// Runs `exchange`, and gives back with its result what the carrier said meanwhile; `None` if it said nothing.
-pub async fn record<T>(exchange: impl Future<Output = T>) -> (T, Option<String>) {
-    TRANSCRIPT
-        .scope(RefCell::default(), async {
-            let result = exchange.await;
-            let words = TRANSCRIPT.with(RefCell::take);
-            (result, Some(words).filter(|words| !words.is_empty()))
-        })
-        .await
+pub fn record<T>(exchange: impl Future<Output = T>) -> impl Future<Output = (T, Option<String>)> {
+    // An exchange with all its retries is large, and would be moved about.
+    let exchange = Box::pin(exchange);
+    TRANSCRIPT.scope(RefCell::default(), async {
+        let result = exchange.await;
+        let words = TRANSCRIPT.with(RefCell::take);
+        (result, Some(words).filter(|words| !words.is_empty()))
+    })
 }
 
 /// An answer that came in. `said` is not called if nobody records.

@@ -108,7 +108,7 @@ impl Daemon {
             if calls_back { Some(listen("callbacks.listen", settings.callbacks.listen).await?) } else { None };
         let store = Store::open(&settings.store.url).await.map_err(store_failure)?;
         let writer = GroupCommit::start(store.clone(), settings.store.group_commit());
-        let gateway = start_gateway(&settings, materials, store.clone(), writer.clone()).await?;
+        let gateway = Box::pin(start_gateway(&settings, materials, store.clone(), writer.clone())).await?;
         tokio::spawn(systemd::feed_watchdog(store.clone()));
         tokio::spawn(keep_up(metrics.clone()));
         let operations = Listener::spawn("operations", operations_listener, |listener, stop| {

@@ -8,7 +8,7 @@ use metrics::counter;
 use super::{Inner, RefundTexts};
 use crate::{
     carrier::Carrier,
-    charge::{CarrierName, Charge, Effect, Notice, Reference, State},
+    charge::{CarrierName, Charge, Effect, Notice, Reference},
     clock::Timestamp,
     passenger::{Language, Message, TicketText},
     process,
