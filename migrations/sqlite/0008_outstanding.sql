@@ -16,7 +16,9 @@ SELECT unhex(refund.value->>'reference', '-'), charges.reference,
            (SELECT carrier FROM attempts
             WHERE attempts.reference = charges.reference AND attempts.number = refund.value->>'attempt'),
            (SELECT carrier FROM attempts WHERE attempts.reference = charges.reference ORDER BY number DESC LIMIT 1)),
-       refund.value->>'state', refund.value->>'$.amount.minor', charges.currency, refund.value->>'opened_at'
+       refund.value->>'state', refund.value->>'$.amount.minor', charges.currency,
+       -- Moments are text in a body.
+       CAST(round((julianday(refund.value->>'opened_at') - 2440587.5) * 86400000) AS INTEGER)
 FROM charges, json_each(charges.body, '$.refunds') AS refund;
 -- The refund list: an entry leaves with the refund, so it stays small.
 CREATE INDEX refunds_unsettled ON refunds (id, state, carrier, currency, opened_at, minor)

@@ -12,7 +12,7 @@ use crate::{
         Outcome, Store, StoreError, Write,
         contract::fixture::{
             accepted, advance, charge_at, commit, evidence, mo, msisdn, open, open_attempt, opening_with_slot, paid,
-            receipt, reference, run, settlement, vehicle,
+            receipt, reference, run, settlement, turned_down, vehicle,
         },
     },
 };
@@ -242,6 +242,37 @@ async fn messages_that_a_program_of_before_kept_are_read_as_whole_and_prompt() {
     .await
     .unwrap();
     assert_eq!(store.unanswered_mos(9).await.unwrap(), [kept]);
+}
+
+#[tokio::test]
+async fn m14_refunds_that_a_program_of_before_kept_are_on_the_list_as_if_they_were_new() {
+    let (_folder, store, mut raw) = opened().await;
+    let ask = |n, minor| crate::charge::Event::RequestRefund {
+        refund: reference(n),
+        amount: crate::money::Money::kzt(minor),
+    };
+    run(&store, charge_at(1, 0), [(1, open_attempt()), (2, paid("e1")), (3, ask(11, 3_000)), (4, ask(12, 5_000))])
+        .await;
+    run(&store, charge_at(2, 0), [(1, open_attempt()), (2, paid("e1"))]).await;
+    // Decided as not happened, and paid after all: its refund names the attempt.
+    run(&store, charge_at(3, 0), [(1, open_attempt()), (2, turned_down("e1")), (3, paid("e2"))]).await;
+    let rows = async |raw: &mut SqliteConnection| {
+        let sql = "SELECT hex(id), hex(reference), carrier, state, minor, currency, opened_at FROM refunds ORDER BY id";
+        let rows = sqlx::query(sql).fetch_all(raw).await.unwrap();
+        let row = |row: &sqlx::sqlite::SqliteRow| {
+            let texts = [0, 1, 2, 3, 5].map(|column| row.get::<String, _>(column));
+            (texts, row.get::<i64, _>(4), row.get::<i64, _>(6))
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    let written = rows(&mut raw).await;
+    assert_eq!(written.len(), 3);
+    sqlx::query("DELETE FROM refunds").execute(&mut raw).await.unwrap();
+    let migration = include_str!("../../../migrations/sqlite/0008_outstanding.sql");
+    let (_, from_here) = migration.split_once("INSERT INTO refunds").unwrap();
+    let (columns, _) = from_here.split_once(';').unwrap();
+    sqlx::query(AssertSqlSafe(format!("INSERT INTO refunds{columns}"))).execute(&mut raw).await.unwrap();
+    assert_eq!(rows(&mut raw).await, written);
 }
 
 #[tokio::test]
