@@ -235,3 +235,30 @@ fn a_refund_is_the_matter_of_the_carrier_that_took_the_money() {
     let carriers: Vec<_> = charge.refunds.iter().map(|refund| charge.carrier_of(refund)).collect();
     assert_eq!(carriers, [Some(&carrier()), Some(&other)]);
 }
+
+#[test]
+fn the_subscribers_number_is_masked_wherever_a_carrier_says_no() {
+    let order = samples::order(T0);
+    let no = Finding::Rejected {
+        reason: Reason::Barred,
+        retry: Retry::Never,
+        detail: format!("+{} is barred", order.msisdn.e164()),
+    };
+    let piece = || Evidence { id: "e".into(), attempt: 1, source: EvidenceSource::Response, finding: no.clone() };
+    let (refund, id, source) = (reference(10), String::from("r"), EvidenceSource::Response);
+    let events = [
+        Event::Evidence(piece()),
+        Event::EvidenceWithoutTicket(piece()),
+        Event::RefundEvidence { refund, id, source, finding: no.clone() },
+    ];
+    for event in events {
+        let (Event::Evidence(Evidence { finding, .. })
+        | Event::EvidenceWithoutTicket(Evidence { finding, .. })
+        | Event::RefundEvidence { finding, .. }) = event.masked(order.msisdn)
+        else {
+            panic!("another event");
+        };
+        let Finding::Rejected { detail, .. } = finding else { panic!("another finding") };
+        assert_eq!(detail, format!("{} is barred", order.msisdn.masked()));
+    }
+}

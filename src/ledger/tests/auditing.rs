@@ -257,19 +257,26 @@ fn a_charge_must_be_where_its_journal_leads_and_no_version_may_be_missing() {
 }
 
 #[test]
-fn words_that_were_changed_rows_that_cannot_be_read_and_another_root_are_told_one_by_one() {
+fn changed_words_missing_and_misplaced_charges_unreadable_rows_and_another_root_are_told_one_by_one() {
     let Story { mut records, .. } = paid_after_a_doubt();
     records.changed_words = vec!["response-1".into(), "receipt-2".into()];
     let root = DailyRoot::over(jiff::civil::date(2026, 3, 1), &[(WRITER, Head::NONE)]);
+    let other = Reference::new(T0, [2; 10]);
     let found = flaws(|audit| {
         audit.charge(&records);
+        audit.missing(other);
+        audit.misplaced(other, "state");
         audit.unreadable("row 7 of the journal: no JSON".into());
         audit.root(root, &[7; 32]);
     });
     let reference = records.charge.reference;
     let words = |evidence: &str| Flaw::Words { reference, evidence: evidence.into() };
     let unreadable = Flaw::Unreadable { what: "row 7 of the journal: no JSON".into() };
-    assert_eq!(found, [words("response-1"), words("receipt-2"), unreadable, Flaw::Root { found: root }]);
+    let gone = Flaw::NoCharge { reference: other };
+    let why = "its column state is not what the charge says".into();
+    let misplaced = Flaw::Journal { reference: other, why };
+    let root_differs = Flaw::Root { found: root };
+    assert_eq!(found, [words("response-1"), words("receipt-2"), gone, misplaced, unreadable, root_differs]);
     assert_eq!(flaws(|audit| audit.root(root, &root.root)), []);
 }
 
@@ -295,6 +302,7 @@ fn each_flaw_says_what_is_wrong_and_where() {
         Flaw::StrayLines { count: 2 },
         Flaw::Unbalanced { reference, version: 6 },
         Flaw::Position { reference, account: Account::RefundsOwed, booked: 1, stands: 2 },
+        Flaw::NoCharge { reference },
         Flaw::Journal { reference, why: "version 2 is not in the journal".into() },
         Flaw::Ticket { reference, why: "charged, and there is no ticket" },
         Flaw::Words { reference, evidence: "receipt-2".into() },
@@ -311,6 +319,7 @@ fn each_flaw_says_what_is_wrong_and_where() {
         "2 ledger lines belong to no journal entry, or are gone",
         "charge 00000000-0000-0000-0000-000000000000: the ledger lines of version 6 do not add up to zero",
         "charge 00000000-0000-0000-0000-000000000000: refunds_owed has 1, and the charge stands for 2",
+        "charge 00000000-0000-0000-0000-000000000000 is in the journal, and not among the charges",
         "charge 00000000-0000-0000-0000-000000000000: version 2 is not in the journal",
         "charge 00000000-0000-0000-0000-000000000000: charged, and there is no ticket",
         "charge 00000000-0000-0000-0000-000000000000: the words of evidence \"receipt-2\" are not what was written",
