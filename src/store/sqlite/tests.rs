@@ -247,7 +247,8 @@ async fn messages_that_a_program_of_before_kept_are_read_as_whole_and_prompt() {
 #[tokio::test]
 async fn m14_refunds_of_before_are_on_the_refund_list_once_the_schema_is_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
-    let mut raw = raw(&folder).await;
+    let config = SqliteConfig::new(folder.path().join("store.db"));
+    let mut raw = SqliteConnection::connect_with(&options(&config).create_if_missing(true)).await.unwrap();
     let migrations = super::MIGRATIONS.iter().filter(|migration| !migration.migration_type.is_down_migration());
     let migrations: Vec<_> = migrations.collect();
     for migration in migrations.iter().filter(|migration| migration.version < 8) {
