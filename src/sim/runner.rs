@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::{audit, people, staff, weather, world::World};
 
 /// Seeds where nothing else is asked for.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 /// The last lines of a journal that a failure shows.
 const LINES_SHOWN: usize = 60;
 /// Failures that are looked for before the rest is left alone.
