@@ -11,6 +11,7 @@ use smsbusd::{
         check_config::check_config,
         events::{EventsArgs, events},
         keys::{KeysArgs, keys},
+        ledger::{LedgerArgs, ledger},
         serve::serve,
         smpp::{SmppArgs, smpp},
         ticket::{TicketArgs, ticket},
@@ -59,8 +60,10 @@ enum Command {
     Keys(KeysArgs),
     /// Verify or show a ticket, without a daemon and without a network
     Ticket(TicketArgs),
-    /// Ask a running daemon to charge, show a charge, or settle one that is in doubt
+    /// Ask a running daemon to charge, show a charge, list refunds, or settle what is in doubt or owed
     Charge(ChargeArgs),
+    /// Check the books: that nothing was changed, that they add up, and that they agree with the charges
+    Ledger(LedgerArgs),
     /// List, pause and resume the carriers of a running daemon; try the profile of an HTTP carrier
     Carrier(CarrierArgs),
     /// Print what became of charges, a line of JSON for each event of a running daemon
@@ -75,7 +78,27 @@ fn main() -> ExitCode {
     // Kill points by name, from the environment variable FAILPOINTS; only in builds for crash tests.
     #[cfg(feature = "failpoints")]
     let _kill_points = fail::FailScenario::setup();
+    #[cfg(feature = "failpoints")]
+    arm_kill_point();
     cli::finish(run(CommandLine::parse().command))
+}
+
+/// `KILL_POINT=gateway-after-open:7` ends the process, as `kill -9` would, when it comes to this kill point for the seventh time. A
+/// panic, the most that `FAILPOINTS` can do, ends a task only.
+#[cfg(feature = "failpoints")]
+fn arm_kill_point() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    let Ok(wanted) = std::env::var("KILL_POINT") else { return };
+    let (point, times) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+    let times: u64 = times.parse().expect("KILL_POINT=NAME:TIMES");
+    let passed = AtomicU64::new(0);
+    let end_in_time = move || {
+        if passed.fetch_add(1, Ordering::Relaxed) + 1 == times {
+            std::process::abort();
+        }
+    };
+    fail::cfg_callback(point, end_in_time).expect("any name can be a kill point");
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
@@ -88,6 +111,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Keys(args) => keys(&args),
         Command::Ticket(args) => ticket(&args),
         Command::Charge(args) => cli::run(charge(&args)),
+        Command::Ledger(args) => cli::run(ledger(&args)),
         Command::Carrier(args) => cli::run(carrier(&args)),
         Command::Events(args) => cli::run(events(&args)),
         Command::Webhook(args) => cli::run(webhook(&args)),

@@ -55,6 +55,13 @@ impl Msisdn {
     pub fn masked(self) -> String {
         format!("+7{}***{:04}", self.prefix(), self.last_four())
     }
+
+    /// `text` with this number masked wherever it stands, with whatever before its ten digits.
+    pub fn masked_in(self, text: &str) -> String {
+        let digits = self.e164().to_string();
+        let national = digits.get(digits.len().saturating_sub(10)..).unwrap_or(&digits);
+        text.replace(national, &format!("{}***{:04}", self.prefix(), self.last_four()))
+    }
 }
 
 impl FromStr for Msisdn {
@@ -120,6 +127,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_number_is_masked_in_a_text_however_it_is_written_there() {
+        let text = "tel:+77071234567, 87071234567, 7071234567; not 77071234568";
+        let masked = "tel:+7707***4567, 8707***4567, 707***4567; not 77071234568";
+        assert_eq!(Msisdn(77_071_234_567).masked_in(text), masked);
+    }
 
     #[test]
     fn the_four_ways_of_writing_a_number_are_one_number() {

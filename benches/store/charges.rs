@@ -14,9 +14,12 @@ use smsbusd::{
     passenger::Language,
     store::{
         JournalEntry, KeyGuard, NewCarrierId, Opening, OutgoingSms, Settlement, SlotChange, SlotClaim, StoredTicket,
-        Told, ToldSeller, Write,
+        Told, ToldSeller, Verbatim, Write,
     },
 };
+
+/// An answer over HTTP of the usual length.
+const WORDS: &str = "charge: HTTP 201\n{\"paymentId\":\"5e0d3f2a-7b1c-4f7e-9a67-3f2b8c1d9e4a\",\"paymentStatus\":\"succeeded\",\"paymentDate\":\"2026-03-01T07:30:00Z\",\"amountTransaction\":{\"paymentAmount\":{\"chargingInformation\":{\"amount\":80,\"currency\":\"KZT\"}}}}";
 
 const T0: Timestamp = Timestamp::from_unix_seconds(1_772_350_200);
 
@@ -30,7 +33,7 @@ fn writes(n: u64) -> [Write; 2] {
     let charge = Charge::new(
         reference(n, asked_at),
         order(n, asked_at),
-        Terms { ticket_deadline: asked_at.plus(Duration::from_secs(60)), late_success: LateSuccess::Refund },
+        Terms::new(asked_at.plus(Duration::from_secs(60)), LateSuccess::Refund),
     );
     let contract = Contract {
         in_flight_delay_ms: 30_000,
@@ -38,6 +41,9 @@ fn writes(n: u64) -> [Write; 2] {
         can_refund: true,
         replays_keys: false,
         reservation_ms: None,
+        fee: None,
+        queries_by_carrier_id: true,
+        queries_refunds: false,
     };
     let attempt = Event::OpenAttempt {
         carrier: "beeline".parse().unwrap(),
@@ -71,6 +77,7 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
     let at = sent.order.received_at.plus(Duration::from_millis(400));
     let next = step(sent, paid.clone(), at).unwrap().next;
     let expires_at = at.plus(Duration::from_secs(5_400));
+    let verbatim = Verbatim::new(WORDS, [7; 16]);
     let ticket = StoredTicket {
         reference: next.reference,
         msisdn: next.order.msisdn,
@@ -85,11 +92,13 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
         name: "№ 1 Алматы автобус паркі".into(),
         tax_id: Some("010140000123".into()),
         time_zone: Some("Asia/Almaty".into()),
+        fare_vat: "16".parse().unwrap(),
     };
     let told = Told { seller: Some(seller), ..Told::of(sent, &next, &[], Some(&ticket)) };
     Settlement {
         from_version: sent.version,
-        journal: journal(Some(sent), &next, Some(paid), told),
+        journal: JournalEntry { verbatim: Some(verbatim.digest()), ..journal(Some(sent), &next, Some(paid), told) },
+        verbatim: Some(verbatim),
         carrier_id: Some(NewCarrierId { carrier: "beeline".parse().unwrap(), id, attempt: 1 }),
         entries: ledger::entries(Some(sent), &next),
         ticket: Some(ticket),
@@ -137,6 +146,7 @@ fn journal(before: Option<&Charge>, after: &Charge, event: Option<Event>, told: 
         event,
         from: before.map(|charge| charge.state),
         to: after.state,
+        verbatim: None,
         told,
     }
 }

@@ -166,8 +166,14 @@ async fn settle(db: &mut SqliteConnection, settlements: &[&Settlement]) -> Durat
                FROM jsonb_each(?1) AS new
                WHERE charges.reference = unhex(new.value->>'$[0][0]', '-') AND charges.version = new.value->>'$[0][1]'";
     set_with_bodies(db, sql, charges).await;
-    let evidence = settlements.iter().map(|settlement| (settlement.charge.reference, settlement.journal.evidence_id()));
-    let sql = "INSERT INTO evidence SELECT unhex(value->>0, '-'), value->>1 FROM jsonb_each(?1)";
+    let evidence = settlements.iter().map(|settlement| {
+        let verbatim = settlement.verbatim.as_ref();
+        let words = verbatim.map(|verbatim| verbatim.words.as_str());
+        let salt = verbatim.map(|verbatim| data_encoding::HEXLOWER.encode(&verbatim.salt));
+        (settlement.charge.reference, settlement.journal.evidence_id(), words, salt)
+    });
+    let sql =
+        "INSERT INTO evidence SELECT unhex(value->>0, '-'), value->>1, value->>2, unhex(value->>3) FROM jsonb_each(?1)";
     set(db, sql, evidence).await;
     let attempts = settlements.iter().flat_map(|settlement| {
         let reference = settlement.charge.reference;

@@ -181,8 +181,10 @@ enum RefundStateCode {
     InDoubt,
     /// The carrier cannot or would not: it is on the refund list.
     Owed,
-    /// The money went back.
+    /// The carrier gave the money back.
     Done,
+    /// What was owed was paid back in another way.
+    PaidOut,
 }
 
 impl From<&Refund> for RefundAnswer {
@@ -195,6 +197,7 @@ impl From<&Refund> for RefundAnswer {
                 RefundState::InDoubt => RefundStateCode::InDoubt,
                 RefundState::Owed => RefundStateCode::Owed,
                 RefundState::Done => RefundStateCode::Done,
+                RefundState::PaidOut => RefundStateCode::PaidOut,
             },
             opened_at: refund.opened_at,
         }

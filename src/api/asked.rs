@@ -91,7 +91,7 @@ pub(super) struct NewRefund {
 /// Gives money back
 ///
 /// All that is left, or a part. A refund of everything revokes the ticket in the same moment. The same key for the same charge is
-/// the same refund.
+/// the same refund. The passenger is told by SMS, as `gateway.refund_texts` says.
 #[utoipa::path(
     post, path = "/v1/charges/{reference}/refunds", tag = "charges",
     params(

@@ -1,5 +1,7 @@
 //! Reading charges, and settling what is in doubt.
 
+use std::collections::HashMap;
+
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,7 +18,7 @@ use crate::{
     clock::Timestamp,
     gateway::{Gateway, Resolution},
     msisdn::Msisdn,
-    store::{ChargeFilter, JournalEntry},
+    store::{ChargeFilter, JournalEntry, QueuedSms, Verbatim},
     transit::VehicleCode,
 };
 
@@ -119,6 +121,24 @@ pub(super) async fn list_charges(
 pub(super) struct JournalAnswer {
     /// The first entry is the opening.
     entries: Vec<JournalLine>,
+    /// What the passenger was told by SMS, the oldest first.
+    messages: Vec<MessageLine>,
+}
+
+/// A text to the passenger.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JournalMessage)]
+pub(super) struct MessageLine {
+    /// When it was written.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Through which carrier.
+    carrier: String,
+    /// What it says.
+    text: String,
+    /// Where it stands: `pending`, `submitted`, `delivered`, `failed` or `expired`.
+    #[schema(example = "delivered")]
+    state: &'static str,
 }
 
 /// One step of a charge.
@@ -146,6 +166,9 @@ pub(super) struct JournalLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     event: Option<Event>,
+    /// What the carrier said, word for word, if that is how we know; without our secrets, and with the subscriber's number masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
 }
 
 /// Reads what happened to a charge
@@ -158,19 +181,28 @@ pub(super) async fn read_journal(
     State(gateway): State<Gateway>,
     ReferenceInPath(reference): ReferenceInPath,
 ) -> Result<Json<JournalAnswer>, Problem> {
-    let entries = gateway.store().journal(reference).await?;
-    if entries.is_empty() {
-        return Err(unknown(reference));
-    }
-    let line = |JournalEntry { version, at, event, from, to, .. }| JournalLine {
-        version,
-        at,
-        from: from.map(ChargeState::code),
-        to: to.code(),
-        reason: to.reason(),
-        event,
+    let store = gateway.store();
+    let msisdn = charge(&gateway, reference).await?.order.msisdn;
+    let entries = store.journal(reference).await?;
+    let mut said: HashMap<String, Verbatim> = store.words(reference).await?.into_iter().collect();
+    let line = |entry: JournalEntry| JournalLine {
+        words: entry.evidence_id().and_then(|id| said.remove(id)).map(|said| msisdn.masked_in(&said.words)),
+        version: entry.version,
+        at: entry.at,
+        from: entry.from.map(ChargeState::code),
+        to: entry.to.code(),
+        reason: entry.to.reason(),
+        event: entry.event,
     };
-    Ok(Json(JournalAnswer { entries: entries.into_iter().map(line).collect() }))
+    let entries = entries.into_iter().map(line).collect();
+    let messages =
+        store.messages_of(reference).await?.into_iter().map(|QueuedSms { message, state, .. }| MessageLine {
+            at: message.created_at,
+            carrier: message.carrier.to_string(),
+            text: message.text,
+            state: state.code(),
+        });
+    Ok(Json(JournalAnswer { entries, messages: messages.collect() }))
 }
 
 /// What a person found out about a charge in doubt.
@@ -214,17 +246,18 @@ pub(super) async fn resolve_charge(
     ReferenceInPath(reference): ReferenceInPath,
     JsonBody(body): JsonBody<NewResolution>,
 ) -> Result<Json<ChargeAnswer>, Problem> {
-    let because = body.because.trim();
-    if !(1..=BECAUSE_CHARS_MAX).contains(&because.chars().count()) {
-        return Err(Problem::field("/because", format!("from 1 to {BECAUSE_CHARS_MAX} characters")));
-    }
-    let resolution = Resolution {
-        charged: body.outcome == ResolvedAs::Charged,
-        by: caller.name().to_owned(),
-        because: because.to_owned(),
-    };
+    let because = because(&body.because)?;
+    let resolution = Resolution { charged: body.outcome == ResolvedAs::Charged, by: caller.name().to_owned(), because };
     let charge = gateway.resolve(reference, resolution).await?;
     with_ticket(&gateway, charge).await.map(Json)
+}
+
+/// The reason that a person gives for a decision. Errors: none, or too long a one.
+pub(super) fn because(text: &str) -> Result<String, Problem> {
+    match text.trim() {
+        text if (1..=BECAUSE_CHARS_MAX).contains(&text.chars().count()) => Ok(text.to_owned()),
+        _ => Err(Problem::field("/because", format!("from 1 to {BECAUSE_CHARS_MAX} characters"))),
+    }
 }
 
 /// The charge with its ticket, if it can have one.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    charge::Reason,
+    charge::{Illegal, Reason},
     gateway::{ApplyError, PurchaseError},
     store::StoreError,
 };
@@ -298,9 +298,11 @@ impl From<ApplyError> for Problem {
     fn from(error: ApplyError) -> Problem {
         match error {
             ApplyError::UnknownCharge(_) => Problem::new(Code::NotFound, error.to_string()),
+            ApplyError::Illegal(Illegal::UnknownRefund(_)) => Problem::new(Code::NotFound, error.to_string()),
             ApplyError::Illegal(_) => Problem::new(Code::Conflict, error.to_string()),
             ApplyError::Contended(_) => Problem::later(Code::Overloaded).logging(error.to_string()),
-            ApplyError::Store(_) | ApplyError::Ticketing(_) => Problem::internal(error.to_string()),
+            ApplyError::Store(error) => error.into(),
+            ApplyError::Ticketing(_) => Problem::internal(error.to_string()),
         }
     }
 }

@@ -24,6 +24,7 @@ mod openapi;
 mod operations;
 mod purchase;
 mod reading;
+mod refunds;
 mod routes;
 mod serve;
 mod tickets;

@@ -15,7 +15,7 @@ use super::{
     auth::Access,
     carriers, charges, eligibility,
     error::{PROBLEM_JSON, ProblemDocument},
-    events, keys, purchase,
+    events, keys, purchase, refunds,
     routes::{self, Api, Route, typed},
     tickets, trace, webhooks,
 };
@@ -46,6 +46,8 @@ const BEARER: &str = "bearer";
         charges::resolve_charge,
         asked::submit_otp,
         asked::refund_charge,
+        refunds::list_refunds,
+        refunds::resolve_refund,
         eligibility::read_eligibility,
         tickets::list_tickets,
         tickets::read_ticket,

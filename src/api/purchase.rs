@@ -24,7 +24,7 @@ use super::{
 use crate::{
     charge::{Channel, Charge, Reason, Trip},
     clock::Timestamp,
-    gateway::{Gateway, Purchase, Purchased},
+    gateway::{Gateway, Purchase, PurchaseError, Purchased},
     msisdn::Msisdn,
     passenger::Language,
     store::KeyGuard,
@@ -160,37 +160,56 @@ pub(super) async fn open_charge(
     caller.count_charge()?;
     let received_at = gateway.now();
     body.check()?;
-    let purchased = gateway
-        .purchase(Purchase {
-            msisdn: body.msisdn,
-            vehicle: body.vehicle_code(&gateway)?,
-            passengers: body.passengers,
-            guard: KeyGuard { caller: caller.name().to_owned(), key, body_sha256: body.sha256()? },
-            zone: body.zone,
-            fare_class: body.fare_class,
-            trip: body.trip.map(|trip| Trip {
-                id: trip.id,
-                arrives_at: trip.arrives_at,
-                next_arrives_at: trip.next_arrives_at,
-            }),
-            channel: Channel::Api { caller: caller.name().to_owned() },
-            language: body.language,
-            mo: None,
-            received_at,
-        })
-        .await?;
+    let purchase = Purchase {
+        msisdn: body.msisdn,
+        vehicle: body.vehicle_code(&gateway)?,
+        passengers: body.passengers,
+        guard: KeyGuard { caller: caller.name().to_owned(), key, body_sha256: body.sha256()? },
+        zone: body.zone,
+        fare_class: body.fare_class,
+        trip: body.trip.map(|trip| Trip {
+            id: trip.id,
+            arrives_at: trip.arrives_at,
+            next_arrives_at: trip.next_arrives_at,
+        }),
+        channel: Channel::Api { caller: caller.name().to_owned() },
+        language: body.language,
+        mo: None,
+        received_at,
+    };
     let wait = preferred_wait(&headers).map(|wait| api.bounded(wait));
+    let (purchased, charge) = buy(&gateway, purchase, wait).await?;
     let (is_new, is_repeat) = match &purchased {
         Purchased::New(_) => (true, false),
         Purchased::Replayed { repeat, .. } => (false, *repeat),
         Purchased::Repeat(_) => (false, true),
     };
-    let charge = outcome(&gateway, purchased.charge(), wait).await?;
     let mut response = respond(&gateway, charge, is_new, is_repeat).await?;
     if let Some(wait) = wait {
         response.headers_mut().insert(PREFERENCE_APPLIED, visible(&format!("wait={}", wait.as_secs())));
     }
     Ok(response)
+}
+
+/// Buys, and waits for the outcome.
+async fn buy(gateway: &Gateway, purchase: Purchase, wait: Option<Duration>) -> Result<(Purchased, Charge), Problem> {
+    let purchased = gateway.purchase(purchase.clone()).await?;
+    let charge = outcome(gateway, purchased.charge(), wait).await?;
+    let found_open = matches!(&purchased, Purchased::Repeat(holder) if holder.state.is_open());
+    if !found_open || charge.state.is_open() {
+        return Ok((purchased, charge));
+    }
+    // The key of a repeat stands for nothing while what it repeats is open. What is answered as final must be what it is answered
+    // with for ever (M15), so the purchase is made once more, now that there is an outcome.
+    match gateway.purchase(purchase).await {
+        Ok(purchased) => {
+            let charge = purchased.charge().clone();
+            Ok((purchased, charge))
+        }
+        // The key of a message that has its answer buys nothing any more.
+        Err(PurchaseError::MoAnswered) => Ok((purchased, charge)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The charge after at most `wait`.

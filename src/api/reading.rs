@@ -127,6 +127,26 @@ impl<S: Send + Sync> FromRequestParts<S> for ReferenceInPath {
     }
 }
 
+/// A charge and one of its refunds, both named in the path.
+pub(super) struct RefundInPath {
+    pub(super) reference: Reference,
+    pub(super) refund: Reference,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RefundInPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<RefundInPath, Problem> {
+        let unknown = || Problem::new(Code::NotFound, "a reference is a UUID");
+        let names = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((reference, refund)) = names.map_err(|_| unknown())?;
+        match (reference.parse(), refund.parse()) {
+            (Ok(reference), Ok(refund)) => Ok(RefundInPath { reference, refund }),
+            _ => Err(unknown()),
+        }
+    }
+}
+
 /// How many to list: 1 to 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -19,7 +19,7 @@ use super::{
     auth::{Access, Callers, authorise},
     carriers, charges, eligibility,
     error::{Code, Problem},
-    events, keys, openapi, purchase, tickets,
+    events, keys, openapi, purchase, refunds, tickets,
     to_the_end::to_the_end,
     trace, webhooks,
 };
@@ -95,6 +95,9 @@ pub(super) struct Route {
 const CHARGES: Access = Access::OneOf(&[Role::Ticketing, Role::Support, Role::Finance, Role::Operations]);
 const TICKETING: Access = Access::OneOf(&[Role::Ticketing]);
 const REFUNDS: Access = Access::OneOf(&[Role::Ticketing, Role::Support, Role::Finance]);
+const REFUND_LIST: Access = Access::OneOf(&[Role::Finance, Role::Support, Role::Operations]);
+/// Whoever has seen the carrier's books, and whoever pays.
+const REFUND_RESOLUTIONS: Access = Access::OneOf(&[Role::Operations, Role::Finance]);
 const PASSENGERS: Access = Access::OneOf(&[Role::Ticketing, Role::Support]);
 /// Those who react to what was sold, and those who book it.
 const EVENTS: Access = Access::OneOf(&[Role::Ticketing, Role::Finance]);
@@ -110,6 +113,13 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(Method::GET, "/v1/charges/{reference}/journal", AUDIT, get(charges::read_journal)),
         Route::new(Method::POST, "/v1/charges/{reference}/otp", TICKETING, post(asked::submit_otp)),
         Route::new(Method::POST, "/v1/charges/{reference}/refunds", REFUNDS, post(asked::refund_charge)),
+        Route::new(
+            Method::POST,
+            "/v1/charges/{reference}/refunds/{refund}/resolution",
+            REFUND_RESOLUTIONS,
+            post(refunds::resolve_refund),
+        ),
+        Route::new(Method::GET, "/v1/refunds", REFUND_LIST, get(refunds::list_refunds)),
         Route::new(Method::POST, "/v1/charges/{reference}/resolution", OPERATIONS, post(charges::resolve_charge)),
         Route::new(Method::GET, "/v1/eligibility", PASSENGERS, get(eligibility::read_eligibility)),
         Route::new(Method::GET, "/v1/tickets", PASSENGERS, get(tickets::list_tickets)),

@@ -84,6 +84,9 @@ pub struct Notice {
     pub about: About,
     /// What it says. `None` says only that it is time to ask.
     pub finding: Option<Finding>,
+    /// Word for word: the body of the request.
+    #[serde(default)]
+    pub words: String,
 }
 
 /// What a callback is about.

@@ -78,6 +78,8 @@ pub enum CarrierEvent {
         reference: Reference,
         /// What the answer says.
         evidence: Evidence,
+        /// Word for word.
+        words: Option<String>,
     },
 }
 

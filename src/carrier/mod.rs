@@ -19,6 +19,7 @@ mod smpp;
 mod standing;
 mod tariff;
 mod trace;
+pub mod transcript;
 pub mod web;
 
 pub use callback::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal};

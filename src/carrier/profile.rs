@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     charge::{Contract, QuerySchedule, Reason},
+    ledger::DatedFee,
     money::{Currency, Money},
     msisdn::Msisdn,
     passenger::Language,
@@ -43,6 +44,9 @@ pub struct CarrierConfig {
     /// Beyond the ticket deadline, how much longer what is in doubt counts as spent (M14), in seconds.
     #[serde(default = "defaults::settlement_lag_seconds")]
     pub settlement_lag_seconds: u64,
+    /// What it keeps of what it takes, by the day from which on; nothing before the first.
+    #[serde(default)]
+    pub fees: Vec<DatedFee>,
     /// Who decides about the purchases of its passengers' messages.
     #[serde(default)]
     pub purchase: PurchaseMode,
@@ -188,9 +192,12 @@ pub struct SmppProfile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LongMessages {
-    /// In parts, each with a user data header: every SMSC passes it on, every phone puts it together.
+    /// In parts, each with a user data header: every SMSC passes it on, every phone puts it together. Its number has sixteen bits.
     #[default]
     Udh,
+    /// The same with the older header, whose number has eight bits: for an SMSC that does not pass the other on. Of 256 texts to one
+    /// phone, two share a number, and the phone may mix their parts.
+    Udh8,
     /// In parts, told by the SAR parameters (SMPP 3.4, 5.3.2.22 to 24): for an SMSC that writes the headers itself.
     Sar,
     /// Whole, in `message_payload` (SMPP 3.4, 5.3.2.32): for an SMSC that splits by itself.
@@ -242,9 +249,12 @@ impl SmppProfile {
         Contract {
             in_flight_delay_ms: self.in_flight_delay_ms,
             queries: self.query,
+            queries_by_carrier_id: true,
+            queries_refunds: false,
             can_refund: false,
             replays_keys: false,
             reservation_ms: None,
+            fee: None,
         }
     }
 

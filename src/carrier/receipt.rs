@@ -33,6 +33,9 @@ pub struct CarrierReceipt {
     pub submitted_at: Option<DateTime>,
     /// Our number for the message, where the carrier echoes it.
     pub user_message_reference: Option<u16>,
+    /// Word for word.
+    #[serde(default)]
+    pub words: String,
 }
 
 impl CarrierReceipt {

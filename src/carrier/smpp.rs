@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Ack, BindStanding, CarrierConfig, CarrierEvent, CarrierReceipt, LinkSecrets, Meanings, Mode, NoSlot, SmppProfile,
-    Standing, Trace, TraceFilter, Urgency, links, tariff,
+    Standing, Trace, TraceFilter, Urgency, links, tariff, transcript,
 };
 use crate::{
     charge::{Attempt, CarrierName, Charge, Contract, Evidence, EvidenceSource, Finding, Reference},
@@ -245,6 +245,9 @@ impl SmppCarrier {
         if !matches!(outcome, SubmitOutcome::InDoubt { .. }) {
             self.unanswered().remove(token);
         }
+        if let Some(words) = words_of(&outcome) {
+            transcript::note(|| words);
+        }
         let evidence = self.evidence(number, &outcome);
         counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => evidence.finding.code())
             .increment(1);
@@ -276,7 +279,10 @@ impl SmppCarrier {
         };
         let outcome = self.0.pool.query(query, deadline).await;
         Some(match outcome {
-            QueryOutcome::State(state) => self.0.meanings.of_queried_state(state.message_state),
+            QueryOutcome::State(state) => {
+                transcript::note(|| format!("query_sm_resp: {state:?}"));
+                self.0.meanings.of_queried_state(state.message_state)
+            }
             // An error of the query says nothing of the message (M8).
             QueryOutcome::Refused { .. } | QueryOutcome::NotWritten { .. } | QueryOutcome::Unanswered { .. } => {
                 Finding::Nothing
@@ -336,7 +342,22 @@ impl SmppCarrier {
     fn late(&self, token: u64, outcome: SubmitOutcome) -> Option<CarrierEvent> {
         let (reference, attempt) = self.unanswered().remove(token)?;
         counter!("carrier_late_answers_total", "carrier" => self.0.name.to_string()).increment(1);
-        Some(CarrierEvent::Late { reference, evidence: self.evidence(attempt, &outcome) })
+        let evidence = self.evidence(attempt, &outcome);
+        Some(CarrierEvent::Late { reference, evidence, words: words_of(&outcome) })
+    }
+}
+
+/// What the SMSC answered, if it did.
+fn words_of(outcome: &SubmitOutcome) -> Option<String> {
+    match outcome {
+        SubmitOutcome::NotWritten { .. } | SubmitOutcome::InDoubt { .. } => None,
+        SubmitOutcome::Nack { status } => Some(format!("generic_nack: command_status {status}")),
+        SubmitOutcome::Response { status, message_id: None } => {
+            Some(format!("submit_sm_resp: command_status {status}"))
+        }
+        SubmitOutcome::Response { status, message_id: Some(id) } => {
+            Some(format!("submit_sm_resp: command_status {status}, message_id {id:?}"))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CarrierName, Doubt, Reason, Retry, Validation};
+use super::{CarrierName, Doubt, Fee, Reason, Retry, Validation};
 use crate::clock::Timestamp;
 
 /// When to ask a carrier for the status of an attempt that it has left unanswered.
@@ -20,6 +20,12 @@ pub struct Contract {
     pub in_flight_delay_ms: u64,
     /// When to query; `None` where the carrier has no status query.
     pub queries: Option<QuerySchedule>,
+    /// Whether it can be asked about a charge only by the id that it gave.
+    #[serde(default)]
+    pub queries_by_carrier_id: bool,
+    /// Whether it can be asked what became of a refund.
+    #[serde(default = "Contract::refunds_can_be_asked_about")]
+    pub queries_refunds: bool,
     /// Whether the carrier can be asked to give money back.
     pub can_refund: bool,
     /// Whether the same request again, with the same key and the same bytes, is answered and not charged again (M4).
@@ -28,6 +34,16 @@ pub struct Contract {
     /// How long the carrier holds a reservation, in milliseconds. `None` where a request takes the money at once.
     #[serde(default)]
     pub reservation_ms: Option<u64>,
+    /// What the carrier keeps of what it takes. `None` where it keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<Fee>,
+}
+
+impl Contract {
+    /// What contracts of before did not say: they are asked, and answer or not.
+    const fn refunds_can_be_asked_about() -> bool {
+        true
+    }
 }
 
 /// What the carrier said when it refused.
@@ -187,11 +203,20 @@ impl Attempt {
         may_have_arrived && self.carrier_id.is_none()
     }
 
-    /// The delay before query number `self.queries + 1`, in milliseconds: doubling, bounded.
+    /// Whether there is a way to ask the carrier what became of it.
+    pub fn can_be_asked_about(&self) -> bool {
+        let has_question = self.contract.queries.is_some() || self.has_two_steps();
+        has_question && (self.carrier_id.is_some() || !self.contract.queries_by_carrier_id)
+    }
+
+    /// The delay before query number `self.queries + 1`, in milliseconds: doubling, bounded. `None` where nothing could come of it.
     pub(super) fn query_interval_ms(&self) -> Option<u64> {
         // A reservation that nobody looks after would be neither taken nor given up; and what can be sent again is, in time.
         let otherwise = QuerySchedule { first_after_ms: 2_000, interval_ms_max: 60_000 };
         let is_looked_after = self.has_two_steps() || self.contract.replays_keys;
+        if !self.can_be_asked_about() && !self.contract.replays_keys {
+            return None;
+        }
         let schedule = self.contract.queries.or(is_looked_after.then_some(otherwise))?;
         let doubled = schedule.first_after_ms.saturating_mul(1_u64.checked_shl(self.queries).unwrap_or(u64::MAX));
         Some(doubled.min(schedule.interval_ms_max).max(1))

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Reason, Reference};
+use crate::money::Money;
 
 /// What the gateway has to do. What a carrier is asked for is done after the commit; everything else is committed with the charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub enum Effect {
 pub enum Notice {
     /// Here is the ticket.
     Ticket,
+    /// Here is the ticket, past its deadline: the money came late, and it was to buy the ticket all the same (M11).
+    LateTicket,
     /// Nothing was taken, and why.
     NotTaken {
         /// Why.
@@ -79,6 +82,22 @@ pub enum Notice {
     },
     /// The money came too late for the ride and goes back.
     LateRefund,
+    /// The money came too late for the ride, and the carrier cannot give it back: it is owed.
+    LateOwed,
+    /// Somebody gives money back, over the carrier or in another way.
+    Refund {
+        /// How much.
+        amount: Money,
+        /// Whether nothing of the purchase is left: then the ticket is no longer valid.
+        whole: bool,
+    },
+    /// What the carrier was asked to give back does not come from it: it is owed.
+    RefundOwed {
+        /// How much.
+        amount: Money,
+        /// Whether it was to go back of our own accord: it came too late, or for what had been decided as not happened.
+        unasked: bool,
+    },
 }
 
 /// A difference between what should be and what is.
@@ -97,6 +116,14 @@ pub enum Break {
     CarrierIdDiffers,
     /// Evidence for an attempt that this charge never had.
     UnknownAttempt,
+    /// Proof that money went back for a refund that had been refused, found absent, or decided by a person as not made.
+    RefundedAfterRefusal,
+    /// Proof that the carrier gave back what had been paid back in another way.
+    RefundedTwice,
+    /// A definite no for a refund that had been proved as made.
+    RefusedAfterRefund,
+    /// No ticket can be made for a purchase that was paid; its money goes back.
+    NoTicket,
 }
 
 impl Break {
@@ -109,6 +136,10 @@ impl Break {
             Break::AmountDiffers => "amount_differs",
             Break::CarrierIdDiffers => "carrier_id_differs",
             Break::UnknownAttempt => "unknown_attempt",
+            Break::RefundedAfterRefusal => "refunded_after_refusal",
+            Break::RefundedTwice => "refunded_twice",
+            Break::RefusedAfterRefund => "refused_after_refund",
+            Break::NoTicket => "no_ticket",
         }
     }
 }

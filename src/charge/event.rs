@@ -27,6 +27,8 @@ pub enum Event {
     SubmitOtp,
     /// A message about the outcome of an attempt.
     Evidence(Evidence),
+    /// The same, where no ticket can be made: what turns out to be taken goes back.
+    EvidenceWithoutTicket(Evidence),
     /// Time passed. Due at [`Charge::due_at`](super::Charge::due_at); harmless at any other moment.
     Tick,
     /// A newer purchase took the place of this one, which was past its deadline and still undecided (M12).
@@ -53,13 +55,30 @@ pub enum Event {
         /// What it says; `Charged` means that the money went back.
         finding: Finding,
     },
+    /// A person has paid back what was owed in another way than by the carrier: by bank or in cash.
+    PayOut {
+        /// Which refund.
+        refund: Reference,
+        /// The caller's name.
+        by: String,
+        /// How it was paid, in the caller's words.
+        because: String,
+    },
 }
 
 impl Event {
+    /// The same where no ticket can be made: what is paid by it goes back.
+    pub fn without_ticket(self) -> Event {
+        match self {
+            Event::Evidence(evidence) => Event::EvidenceWithoutTicket(evidence),
+            other => other,
+        }
+    }
+
     /// Names the piece of evidence that this is, if it is one: it is counted once (M9).
     pub fn evidence_id(&self) -> Option<&str> {
         match self {
-            Event::Evidence(evidence) => Some(&evidence.id),
+            Event::Evidence(evidence) | Event::EvidenceWithoutTicket(evidence) => Some(&evidence.id),
             Event::RefundEvidence { id, .. } if !id.is_empty() => Some(id),
             _ => None,
         }

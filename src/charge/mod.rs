@@ -10,7 +10,9 @@ mod attempt;
 mod effect;
 mod event;
 mod evidence;
+mod fee;
 mod home;
+mod illegal;
 mod order;
 mod reason;
 mod refund;
@@ -28,11 +30,13 @@ pub use attempt::{Asked, Attempt, AttemptState, Contract, QuerySchedule, Rejecti
 pub use effect::{Break, Effect, Notice};
 pub use event::Event;
 pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry, Validation};
+pub use fee::Fee;
 pub use home::{Home, HomeSource};
+pub use illegal::Illegal;
 pub use order::{CarrierName, CarrierNameError, Channel, Extends, LateSuccess, Order, Reference, Terms, Trip};
 pub use reason::Reason;
-pub use refund::{REFUND_TRIES_MAX, Refund, RefundState};
-pub use step::{Illegal, Step, step};
+pub use refund::{OwedBecause, REFUND_TRIES_MAX, Refund, RefundState};
+pub use step::{Step, step};
 
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +172,12 @@ impl Charge {
     /// Whether it waits for a send slot: open, and no attempt that might still take the money.
     pub fn wants_attempt(&self) -> bool {
         self.state == State::Processing && self.undecided_attempt().is_none()
+    }
+
+    /// The carrier that took the money of this refund.
+    pub fn carrier_of(&self, refund: &Refund) -> Option<&CarrierName> {
+        let attempt = refund.attempt.map_or(self.last_attempt(), |number| self.attempt(number));
+        attempt.map(|attempt| &attempt.carrier)
     }
 
     /// The name of the refund of a success that came too late: then nothing was sold (M11, M12).

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     clock::Timestamp,
     language::Language,
-    money::Money,
+    money::{Money, Percentage},
     msisdn::Msisdn,
     transit::{VehicleCode, Zone},
 };
@@ -244,4 +244,14 @@ pub struct Terms {
     pub ticket_deadline: Timestamp,
     /// What happens to money that was taken later.
     pub late_success: LateSuccess,
+    /// The value-added tax that the fare includes.
+    #[serde(default, skip_serializing_if = "Percentage::is_zero")]
+    pub fare_vat: Percentage,
+}
+
+impl Terms {
+    /// Terms without tax.
+    pub const fn new(ticket_deadline: Timestamp, late_success: LateSuccess) -> Terms {
+        Terms { ticket_deadline, late_success, fare_vat: Percentage::ZERO }
+    }
 }

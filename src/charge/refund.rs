@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contract, Reference};
+use super::{Contract, Reason, Reference};
 use crate::{clock::Timestamp, money::Money};
 
 /// A refund that the carrier lost is asked for again, so often in all.
 pub const REFUND_TRIES_MAX: u16 = 3;
-/// From a request that was not sent to the next try, and from a request to the first question about it, where the contract
-/// names no other time.
+/// From a request that was not sent to the next try, and from a request to the doubt about it. Its answer is on its way meanwhile.
 const PAUSE: Duration = Duration::from_secs(30);
+/// So long after it first heard a key, a carrier that replays keys is taken to know it still. None of them tells how long it does,
+/// and a forgotten key would give the money back twice.
+const KEYS_ARE_KNOWN_FOR: Duration = Duration::from_secs(3_600);
 /// The pause doubles up to this.
 const PAUSE_MAX: Duration = Duration::from_secs(3_600);
 
@@ -27,8 +29,77 @@ pub enum RefundState {
     InDoubt,
     /// Owed: the carrier cannot or would not, so it stands on the refund list.
     Owed,
-    /// The money went back.
+    /// The carrier gave the money back.
     Done,
+    /// What was owed was paid back in another way: the passenger has it, and the carrier has what it took.
+    PaidOut,
+}
+
+impl RefundState {
+    /// Every state, in the order in which a refund can go through them.
+    pub const ALL: [RefundState; 7] = [
+        RefundState::Requested,
+        RefundState::Waiting,
+        RefundState::Accepted,
+        RefundState::InDoubt,
+        RefundState::Owed,
+        RefundState::Done,
+        RefundState::PaidOut,
+    ];
+
+    /// The stable code, as in the store and the logs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            RefundState::Requested => "requested",
+            RefundState::Waiting => "waiting",
+            RefundState::Accepted => "accepted",
+            RefundState::InDoubt => "in_doubt",
+            RefundState::Owed => "owed",
+            RefundState::Done => "done",
+            RefundState::PaidOut => "paid_out",
+        }
+    }
+
+    /// Whether the passenger has the money.
+    pub const fn is_settled(self) -> bool {
+        matches!(self, RefundState::Done | RefundState::PaidOut)
+    }
+}
+
+/// Why the carrier does not give money back, so that it is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum OwedBecause {
+    /// By its contract the carrier gives nothing back.
+    NotRefundable,
+    /// The carrier refused.
+    Refused {
+        /// In our words.
+        reason: Reason,
+        /// In the carrier's words.
+        detail: String,
+    },
+    /// The carrier lost every request, by complete listings (M5).
+    Lost,
+    /// A person found out that it was not made.
+    Resolved {
+        /// The caller's name.
+        name: String,
+        /// The reason given.
+        because: String,
+    },
+}
+
+impl OwedBecause {
+    /// The stable code, as in the API.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            OwedBecause::NotRefundable => "not_refundable",
+            OwedBecause::Refused { .. } => "refused",
+            OwedBecause::Lost => "lost",
+            OwedBecause::Resolved { .. } => "resolved",
+        }
+    }
 }
 
 impl RefundState {
@@ -39,6 +110,7 @@ impl RefundState {
             RefundState::InDoubt => "in_doubt",
             RefundState::Owed => "owed",
             RefundState::Done => "done",
+            RefundState::PaidOut => "paid_out",
         }
     }
 }
@@ -78,9 +150,12 @@ pub struct Refund {
     /// Pauses so far: each is longer than the one before.
     #[serde(default)]
     pub pauses: u32,
-    /// When the next request or question is due. `None` once nothing is left to do.
+    /// When the next request or question is due. `None` once nothing is left to do, or nothing can be asked.
     #[serde(default)]
     pub next_at: Option<Timestamp>,
+    /// Why it was ever owed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<OwedBecause>,
 }
 
 impl Refund {
@@ -106,9 +181,11 @@ impl Refund {
             not_found_at: None,
             pauses: 0,
             next_at: None,
+            owed: None,
         };
-        if let Some(contract) = contract.filter(|contract| contract.can_refund) {
-            refund.request(contract, now);
+        match contract.filter(|contract| contract.can_refund) {
+            Some(contract) => refund.request(contract, now),
+            None => refund.owed = Some(OwedBecause::NotRefundable),
         }
         refund
     }
@@ -126,14 +203,56 @@ impl Refund {
         self.sent_again = false;
         self.in_doubt_since = None;
         self.not_found_at = None;
+        self.pauses = 0;
         self.pause(contract, now);
     }
 
-    /// The next look at it, later each time.
+    /// The next look at it, later each time: a question as soon as the contract's schedule has the first one, anything else after
+    /// [`PAUSE`]. None where nothing could come of it.
     pub(super) fn pause(&mut self, contract: &Contract, now: Timestamp) {
-        let first = contract.queries.map_or(PAUSE, |queries| Duration::from_millis(queries.first_after_ms).max(PAUSE));
-        let doubled = first.saturating_mul(1_u32.checked_shl(self.pauses).unwrap_or(u32::MAX));
+        let is_asked_about = matches!(self.state, RefundState::Accepted | RefundState::InDoubt);
+        if is_asked_about && !contract.queries_refunds && !self.may_be_resent(contract, now) {
+            self.next_at = None;
+            return;
+        }
+        let schedule = contract.queries.filter(|_| is_asked_about);
+        let first = schedule.map_or(PAUSE, |queries| Duration::from_millis(queries.first_after_ms));
+        let doubled = first.saturating_mul(1_u32.checked_shl(self.pauses.saturating_sub(1)).unwrap_or(u32::MAX));
         self.pauses = self.pauses.saturating_add(1);
         self.next_at = Some(now.plus(doubled.min(PAUSE_MAX)));
+    }
+
+    /// Nobody knows whether the last request was done.
+    pub(super) fn doubt(&mut self, contract: &Contract, now: Timestamp) {
+        self.state = RefundState::InDoubt;
+        self.in_doubt_since = Some(now);
+        self.ask_from_now_on(contract, now);
+    }
+
+    /// The carrier took the last request, and tells the outcome later.
+    pub(super) fn accepted(&mut self, carrier_id: Option<String>, contract: &Contract, now: Timestamp) {
+        self.carrier_id = carrier_id.or(self.carrier_id.take());
+        self.state = RefundState::Accepted;
+        self.in_doubt_since = None;
+        self.ask_from_now_on(contract, now);
+    }
+
+    /// Questions have pauses of their own; the first look is a question, where there are any.
+    fn ask_from_now_on(&mut self, contract: &Contract, now: Timestamp) {
+        self.pauses = 1;
+        self.pause(contract, now);
+    }
+
+    /// Whether its last request may still be sent once more (M4).
+    pub(super) fn may_be_resent(&self, contract: &Contract, now: Timestamp) -> bool {
+        let is_known = self.named_at.is_some_and(|named| now < named.plus(KEYS_ARE_KNOWN_FOR));
+        self.state == RefundState::InDoubt && contract.replays_keys && is_known
+    }
+
+    /// The passenger has the money, or somebody owes it.
+    pub(super) fn end(&mut self, state: RefundState) {
+        self.state = state;
+        self.in_doubt_since = None;
+        self.next_at = None;
     }
 }

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    Break, Contract, Effect, EvidenceSource, Finding, Illegal, REFUND_TRIES_MAX, REFUNDS_MAX, Reference, Refund,
-    RefundState, Retry, State, step::Change,
+    Break, Contract, Effect, EvidenceSource, Finding, Illegal, Notice, OwedBecause, REFUND_TRIES_MAX, REFUNDS_MAX,
+    Reason, Reference, Refund, RefundState, Retry, State, step::Change,
 };
 use crate::{clock::Timestamp, money::Money};
-
-/// So long after it first heard a key, a carrier that replays keys is taken to know it still. None of them tells how long it does,
-/// and a forgotten key would give the money back twice.
-const KEYS_ARE_KNOWN_FOR: Duration = Duration::from_secs(3_600);
 
 impl Change {
     pub(super) fn request_refund(&mut self, reference: Reference, amount: Money) -> Result<(), Illegal> {
@@ -26,20 +22,25 @@ impl Change {
             return Err(Illegal::RefundAmount(left));
         }
         self.add_refund(reference, amount, None);
-        if amount == left {
+        let whole = amount == left;
+        if whole {
             self.effects.push(Effect::RevokeTicket);
             self.settle_refund_state();
         }
+        self.effects.push(Effect::Tell(Notice::Refund { amount, whole }));
         Ok(())
     }
 
-    pub(super) fn add_refund(&mut self, reference: Reference, amount: Money, attempt: Option<u16>) {
+    /// Where the new refund stands: asked for, or owed.
+    pub(super) fn add_refund(&mut self, reference: Reference, amount: Money, attempt: Option<u16>) -> RefundState {
         let contract = self.refund_contract(attempt);
         let refund = Refund::new(reference, amount, attempt, contract.as_ref(), self.now);
-        if refund.state == RefundState::Requested {
+        let state = refund.state;
+        if state == RefundState::Requested {
             self.effects.push(Effect::Refund { refund: reference });
         }
         self.charge.refunds.push(refund);
+        state
     }
 
     fn refund_contract(&self, attempt: Option<u16>) -> Option<Contract> {
@@ -53,25 +54,75 @@ impl Change {
         source: &EvidenceSource,
         finding: Finding,
     ) -> Result<(), Illegal> {
-        let Some(index) = self.charge.refunds.iter().position(|refund| refund.reference == reference) else {
-            return Err(Illegal::UnknownRefund(reference));
-        };
+        let index = self.refund_index(reference)?;
         let Some(contract) = self.refund_contract(self.charge.refunds[index].attempt) else { return Ok(()) };
+        let before = self.charge.refunds[index].state;
+        if let EvidenceSource::Operator { name, because } = source {
+            self.resolve_refund(index, &finding, name, because)?;
+        } else if before.is_settled() {
+            self.contradict_settled(index, &finding);
+        } else {
+            self.weigh_unsettled(index, &contract, source, finding);
+        }
+        self.refund_moved(index, before);
+        Ok(())
+    }
+
+    fn refund_index(&self, reference: Reference) -> Result<usize, Illegal> {
+        let found = self.charge.refunds.iter().position(|refund| refund.reference == reference);
+        found.ok_or(Illegal::UnknownRefund(reference))
+    }
+
+    /// A person's word, on proof from outside (M3). It settles what is in doubt or owed, once.
+    fn resolve_refund(&mut self, index: usize, finding: &Finding, name: &str, because: &str) -> Result<(), Illegal> {
+        let refund = &mut self.charge.refunds[index];
+        let is_doubtful = matches!(refund.state, RefundState::InDoubt | RefundState::Accepted);
+        match finding {
+            Finding::Charged { .. } if is_doubtful || refund.state == RefundState::Owed => {
+                refund.end(RefundState::Done)
+            }
+            Finding::Rejected { .. } if is_doubtful => {
+                refund.owe(OwedBecause::Resolved { name: name.to_owned(), because: because.to_owned() });
+            }
+            _ => return Err(Illegal::RefundNotInDoubt { state: refund.state.code() }),
+        }
+        Ok(())
+    }
+
+    /// What was owed has reached the passenger in another way. The carrier still has what it took.
+    pub(super) fn pay_out(&mut self, reference: Reference) -> Result<(), Illegal> {
+        let index = self.refund_index(reference)?;
+        let refund = &mut self.charge.refunds[index];
+        // While the carrier may still give it back, it would be paid twice.
+        if refund.state != RefundState::Owed {
+            return Err(Illegal::RefundNotOwed { state: refund.state.code() });
+        }
+        refund.end(RefundState::PaidOut);
+        self.refund_moved(index, RefundState::Owed);
+        Ok(())
+    }
+
+    /// What has reached the passenger has reached her; what says otherwise, somebody must look at (M8).
+    fn contradict_settled(&mut self, index: usize, finding: &Finding) {
+        let raised = match (self.charge.refunds[index].state, finding) {
+            (RefundState::PaidOut, Finding::Charged { .. }) => Break::RefundedTwice,
+            (RefundState::Done, Finding::Rejected { .. } | Finding::NotSent | Finding::Cancelled) => {
+                Break::RefusedAfterRefund
+            }
+            _ => return,
+        };
+        self.effects.push(Effect::RaiseBreak(raised));
+    }
+
+    /// What the carrier says, or our end of the link.
+    fn weigh_unsettled(&mut self, index: usize, contract: &Contract, source: &EvidenceSource, finding: Finding) {
         let now = self.now;
         let is_answer = matches!(source, EvidenceSource::Response | EvidenceSource::Link);
         let refund = &mut self.charge.refunds[index];
         match (refund.state, finding) {
             // That the same bytes were not sent again, or were turned away, says nothing of those that were sent before.
             (_, Finding::Rejected { .. } | Finding::NotSent) if *source == EvidenceSource::Repeat => {}
-            // What went back has gone back; a later no is somebody's mistake, and somebody must look.
-            (RefundState::Done, Finding::Rejected { .. } | Finding::NotSent | Finding::Cancelled) => {
-                self.effects.push(Effect::RaiseBreak(Break::RejectedAfterCharge));
-            }
-            (RefundState::Done, _) => {}
-            (_, Finding::Charged { carrier_id, .. }) => {
-                refund.carrier_id = carrier_id.or(refund.carrier_id.take());
-                refund.end(RefundState::Done);
-            }
+            (_, Finding::Charged { carrier_id, amount }) => self.refunded(index, carrier_id, amount),
             // It is on the refund list now; only that the money went back changes it.
             (RefundState::Owed, _) => {}
             (state, Finding::NotSent | Finding::Rejected { retry: Retry::SameCarrier, .. })
@@ -80,29 +131,23 @@ impl Change {
             {
                 refund.state = RefundState::Waiting;
                 refund.in_doubt_since = None;
-                refund.pause(&contract, now);
+                refund.pause(contract, now);
             }
             // One before this one may have done it after all, which would be a reason to refuse this one.
             (RefundState::Requested, Finding::Rejected { .. }) if is_answer && refund.tries > 1 => {
-                refund.state = RefundState::InDoubt;
-                refund.in_doubt_since = Some(now);
-                refund.pause(&contract, now);
+                refund.doubt(contract, now);
             }
             (RefundState::InDoubt, Finding::Rejected { .. }) if is_answer && refund.tries > 1 => {}
-            (_, Finding::Rejected { retry: Retry::Never | Retry::OtherCarrier, .. } | Finding::Cancelled) => {
-                refund.end(RefundState::Owed);
+            (_, Finding::Rejected { retry: Retry::Never | Retry::OtherCarrier, reason, detail }) => {
+                refund.owe(OwedBecause::Refused { reason, detail });
+            }
+            (_, Finding::Cancelled) => {
+                refund.owe(OwedBecause::Refused { reason: Reason::CarrierRefused, detail: "cancelled".into() });
             }
             (RefundState::Requested | RefundState::InDoubt, Finding::Accepted { carrier_id }) => {
-                refund.carrier_id = carrier_id.or(refund.carrier_id.take());
-                refund.state = RefundState::Accepted;
-                refund.in_doubt_since = None;
-                refund.pause(&contract, now);
+                refund.accepted(carrier_id, contract, now);
             }
-            (RefundState::Requested | RefundState::Accepted, Finding::Doubtful { .. }) => {
-                refund.state = RefundState::InDoubt;
-                refund.in_doubt_since = Some(now);
-                refund.pause(&contract, now);
-            }
+            (RefundState::Requested | RefundState::Accepted, Finding::Doubtful { .. }) => refund.doubt(contract, now),
             (RefundState::InDoubt, Finding::Doubtful { .. }) if *source == EvidenceSource::Repeat => {
                 refund.in_doubt_since = Some(now);
                 refund.not_found_at = None;
@@ -110,22 +155,45 @@ impl Change {
             (RefundState::InDoubt, Finding::NotFound { complete }) => {
                 let delay = Duration::from_millis(contract.in_flight_delay_ms);
                 if refund.is_proved_absent(complete, delay, now) {
-                    self.request_again(index, &contract);
+                    self.request_again(index, contract);
                 }
             }
             _ => {}
         }
+    }
+
+    /// The carrier gave it back, by proof.
+    fn refunded(&mut self, index: usize, carrier_id: Option<String>, amount: Option<Money>) {
+        let refund = &mut self.charge.refunds[index];
+        let was_refused = refund.state == RefundState::Owed && refund.owed != Some(OwedBecause::NotRefundable);
+        let differs = amount.is_some_and(|amount| amount != refund.amount);
+        refund.carrier_id = carrier_id.or(refund.carrier_id.take());
+        refund.end(RefundState::Done);
+        if was_refused {
+            self.effects.push(Effect::RaiseBreak(Break::RefundedAfterRefusal));
+        }
+        if differs {
+            self.effects.push(Effect::RaiseBreak(Break::AmountDiffers));
+        }
+    }
+
+    /// What follows for the charge, and for the passenger.
+    fn refund_moved(&mut self, index: usize, before: RefundState) {
+        let refund = &self.charge.refunds[index];
+        if refund.state == RefundState::Owed && before != RefundState::Owed {
+            let unasked = refund.attempt.is_some() || refund.reference == self.charge.late_refund();
+            self.effects.push(Effect::Tell(Notice::RefundOwed { amount: refund.amount, unasked }));
+        }
         if matches!(self.charge.state, State::Refunding | State::RefundOwed | State::Refunded) {
             self.settle_refund_state();
         }
-        Ok(())
     }
 
     /// It did not arrive, by evidence (M5).
     fn request_again(&mut self, index: usize, contract: &Contract) {
         let refund = &mut self.charge.refunds[index];
         if refund.tries >= REFUND_TRIES_MAX {
-            refund.end(RefundState::Owed);
+            refund.owe(OwedBecause::Lost);
         } else {
             refund.request(contract, self.now);
             self.effects.push(Effect::Refund { refund: refund.reference });
@@ -147,12 +215,12 @@ impl Change {
                     self.effects.push(Effect::Refund { refund: reference });
                 }
                 RefundState::Requested => {
-                    refund.state = RefundState::InDoubt;
-                    refund.in_doubt_since = Some(self.now);
-                    refund.pause(&contract, self.now);
-                    self.effects.push(Effect::QueryRefund { refund: reference });
+                    refund.doubt(&contract, self.now);
+                    if contract.queries_refunds {
+                        self.effects.push(Effect::QueryRefund { refund: reference });
+                    }
                 }
-                RefundState::InDoubt if refund.may_be_resent(&contract, self.now) => {
+                RefundState::InDoubt if refund.is_to_be_resent(&contract, self.now) => {
                     // What is sent now may arrive as late as the first: absence counts from here (M5).
                     refund.in_doubt_since = Some(self.now);
                     refund.not_found_at = None;
@@ -160,11 +228,12 @@ impl Change {
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::ResendRefund { refund: reference });
                 }
-                RefundState::Accepted | RefundState::InDoubt => {
+                RefundState::Accepted | RefundState::InDoubt if contract.queries_refunds => {
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::QueryRefund { refund: reference });
                 }
-                RefundState::Owed | RefundState::Done => refund.next_at = None,
+                // Nothing can be asked, and it is too late to send it again: evidence comes by itself, or from a person.
+                _ => refund.next_at = None,
             }
         }
     }
@@ -175,7 +244,7 @@ impl Change {
         let states: Vec<RefundState> = own.map(|refund| refund.state).collect();
         self.charge.state = if states.contains(&RefundState::Owed) {
             State::RefundOwed
-        } else if states.iter().all(|state| *state == RefundState::Done) {
+        } else if states.iter().all(|state| state.is_settled()) {
             State::Refunded
         } else {
             State::Refunding
@@ -184,17 +253,15 @@ impl Change {
 }
 
 impl Refund {
-    fn end(&mut self, state: RefundState) {
-        self.state = state;
-        self.in_doubt_since = None;
-        self.next_at = None;
+    fn owe(&mut self, because: OwedBecause) {
+        self.end(RefundState::Owed);
+        self.owed = Some(because);
     }
 
     /// By turns with the questions, which not every carrier can answer (M4).
-    fn may_be_resent(&self, contract: &Contract, now: Timestamp) -> bool {
-        let its_turn = !self.pauses.is_multiple_of(2) || contract.queries.is_none();
-        let is_known = self.named_at.is_some_and(|named| now < named.plus(KEYS_ARE_KNOWN_FOR));
-        contract.replays_keys && its_turn && is_known
+    fn is_to_be_resent(&self, contract: &Contract, now: Timestamp) -> bool {
+        let its_turn = !self.pauses.is_multiple_of(2) || !contract.queries_refunds;
+        its_turn && self.may_be_resent(contract, now)
     }
 
     /// Two complete listings, far enough apart and far enough from the request, lack it (M5).

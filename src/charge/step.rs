@@ -1,13 +1,9 @@
-use thiserror::Error;
-
 use super::{
     ATTEMPTS_MAX, Asked, Attempt, AttemptState, Break, CarrierName, Charge, Contract, Doubt, Effect, Event, Evidence,
-    EvidenceSource, Finding, LateSuccess, Notice, REFUNDS_MAX, Reason, Reference, Rejection, Retry, State,
+    EvidenceSource, Finding, Illegal, LateSuccess, Notice, REFUNDS_MAX, Reason, Reference, RefundState, Rejection,
+    Retry, State,
 };
-use crate::{
-    clock::Timestamp,
-    money::{Money, MoneyError},
-};
+use crate::{clock::Timestamp, money::Money};
 
 /// What comes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,56 +14,6 @@ pub struct Step {
     pub effects: Vec<Effect>,
 }
 
-/// An event that must not happen to a charge that stands where this one does. Nothing changes.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Illegal {
-    /// A decline or an attempt needs a charge that waits to be sent.
-    #[error("the charge is {state} and does not wait to be sent")]
-    NotWaiting {
-        /// Where it stands.
-        state: &'static str,
-    },
-    /// The charge was turned away as often as is allowed.
-    #[error("the charge has had {ATTEMPTS_MAX} attempts, which is the most")]
-    TooManyAttempts,
-    /// The ticket deadline has passed, so nothing may be sent any more.
-    #[error("the ticket deadline has passed")]
-    DeadlinePassed,
-    /// A person may settle only what is in doubt.
-    #[error("the charge is {state}; only a charge in doubt can be resolved")]
-    NotInDoubt {
-        /// Where it stands.
-        state: &'static str,
-    },
-    /// Only a charge past its deadline gives way to a newer purchase.
-    #[error("the charge is not past its ticket deadline")]
-    NotPastDeadline,
-    /// A one-time password is wanted only while the carrier asks for it.
-    #[error("the charge is {state} and waits for no one-time password")]
-    NoOtpWanted {
-        /// Where it stands.
-        state: &'static str,
-    },
-    /// The subscriber agrees on a page of the carrier's, which tells the carrier.
-    #[error("the subscriber agrees on the carrier's page, so no one-time password can be passed on")]
-    AgreedOnPage,
-    /// Only money that was taken can go back.
-    #[error("the charge is {state}; only a charged one can be refunded")]
-    NotCharged {
-        /// Where it stands.
-        state: &'static str,
-    },
-    /// More would go back than was taken, or nothing, or too often.
-    #[error("the refund must be more than nothing, and at most the {0} that are left, in at most {REFUNDS_MAX} parts")]
-    RefundAmount(Money),
-    /// This charge has no such refund.
-    #[error("the charge has no refund {0}")]
-    UnknownRefund(Reference),
-    /// The amounts cannot be computed.
-    #[error(transparent)]
-    Money(#[from] MoneyError),
-}
-
 /// What becomes of `charge` when `event` happens at `now`.
 ///
 /// Evidence is never illegal, whatever it says: what cannot be true becomes a [`Break`]. A `now` before
@@ -75,7 +21,8 @@ pub enum Illegal {
 ///
 /// Errors: [`Illegal`], and then nothing has changed.
 pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illegal> {
-    let mut change = Change { charge: charge.clone(), effects: Vec::new(), now: now.max(charge.updated_at) };
+    let now = now.max(charge.updated_at);
+    let mut change = Change { charge: charge.clone(), effects: Vec::new(), now, can_ticket: true };
     match event {
         Event::Decline { reason } => change.decline(reason)?,
         Event::OpenAttempt { carrier, wire_reference, contract } => {
@@ -84,10 +31,15 @@ pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illeg
         Event::GiveUp => change.give_up()?,
         Event::SubmitOtp => change.submit_otp()?,
         Event::Evidence(evidence) => change.weigh(evidence)?,
+        Event::EvidenceWithoutTicket(evidence) => {
+            change.can_ticket = false;
+            change.weigh(evidence)?;
+        }
         Event::Tick => change.tick(),
         Event::Supersede { by } => change.supersede(by)?,
         Event::RequestRefund { refund, amount } => change.request_refund(refund, amount)?,
         Event::RefundEvidence { refund, source, finding, .. } => change.weigh_refund(refund, &source, finding)?,
+        Event::PayOut { refund, .. } => change.pay_out(refund)?,
     }
     Ok(change.finish(charge))
 }
@@ -97,6 +49,8 @@ pub(super) struct Change {
     pub(super) charge: Charge,
     pub(super) effects: Vec<Effect>,
     pub(super) now: Timestamp,
+    /// Whether a ticket can be made for what is paid.
+    can_ticket: bool,
 }
 
 impl Change {
@@ -303,20 +257,31 @@ impl Change {
         }
     }
 
-    /// In time: the ticket. Too late, or overtaken by a newer purchase: the money goes back (M11, M12).
+    /// In time: the ticket. Too late, or overtaken by a newer purchase, or where no ticket can be made: the money goes back
+    /// (M11, M12).
     fn end_charged(&mut self) {
-        let late = self.past_deadline() && self.charge.terms.late_success == LateSuccess::Refund;
-        if late || self.charge.superseded_by.is_some() {
-            let reference = self.charge.late_refund();
-            self.add_refund(reference, self.charge.order.amount, None);
+        let late = self.past_deadline();
+        let too_late = late && self.charge.terms.late_success == LateSuccess::Refund;
+        let bought_nothing = too_late || self.charge.superseded_by.is_some();
+        if bought_nothing || !self.can_ticket {
+            if !bought_nothing {
+                self.effects.push(Effect::RaiseBreak(Break::NoTicket));
+            }
+            let refund = self.add_refund(self.charge.late_refund(), self.charge.order.amount, None);
             self.settle_refund_state();
             self.effects.push(Effect::ReleaseSlot);
-            self.effects.push(Effect::Tell(Notice::LateRefund));
+            self.tell_of_unasked(refund);
         } else {
             self.charge.state = State::Charged;
             self.effects.push(Effect::IssueTicket);
-            self.effects.push(Effect::Tell(Notice::Ticket));
+            self.effects.push(Effect::Tell(if late { Notice::LateTicket } else { Notice::Ticket }));
         }
+    }
+
+    /// Money that bought nothing: it goes back, or is owed.
+    fn tell_of_unasked(&mut self, refund: RefundState) {
+        let notice = if refund == RefundState::Owed { Notice::LateOwed } else { Notice::LateRefund };
+        self.effects.push(Effect::Tell(notice));
     }
 
     /// Proof of payment for what was decided as not happened: the state stays, the money is owed (M8).
@@ -327,8 +292,8 @@ impl Change {
             return;
         }
         let reference = self.charge.reference.derive("refund of attempt", number);
-        self.add_refund(reference, self.charge.order.amount, Some(number));
-        self.effects.push(Effect::Tell(Notice::LateRefund));
+        let refund = self.add_refund(reference, self.charge.order.amount, Some(number));
+        self.tell_of_unasked(refund);
     }
 
     pub(super) fn doubtful(&mut self, index: usize, cause: Doubt) {

@@ -23,14 +23,17 @@ fn contract() -> Contract {
     Contract {
         in_flight_delay_ms: 30_000,
         queries: Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 }),
+        queries_by_carrier_id: false,
+        queries_refunds: true,
         can_refund: false,
         replays_keys: false,
         reservation_ms: None,
+        fee: None,
     }
 }
 
 fn opened_with(late_success: LateSuccess) -> Charge {
-    Charge::new(reference(1), samples::order(T0), Terms { ticket_deadline: at(60), late_success })
+    Charge::new(reference(1), samples::order(T0), Terms::new(at(60), late_success))
 }
 
 fn opened() -> Charge {
@@ -153,6 +156,64 @@ fn m03_only_a_charge_in_doubt_can_be_resolved_by_a_person() {
 }
 
 #[test]
+fn m03_two_people_who_decide_one_doubt_at_once_are_not_both_right() {
+    let resolve = |finding| {
+        Event::Evidence(Evidence {
+            id: "op".into(),
+            attempt: 1,
+            source: EvidenceSource::Operator { name: "aigul".into(), because: "the carrier's log".into() },
+            finding,
+        })
+    };
+    let (charge, _) = run(in_doubt(), [(20, resolve(rejected(Retry::Never)))]);
+    for finding in [charged(), rejected(Retry::Never), doubtful(Doubt::Timeout)] {
+        assert!(matches!(step(&charge, resolve(finding), at(21)), Err(Illegal::NotInDoubt { .. })));
+    }
+}
+
+#[test]
+fn m08_a_persons_word_stands_against_the_carriers_later_one_and_opens_a_break() {
+    let by_person = |finding| {
+        Event::Evidence(Evidence {
+            id: "op".into(),
+            attempt: 1,
+            source: EvidenceSource::Operator { name: "aigul".into(), because: "the carrier's log".into() },
+            finding,
+        })
+    };
+    let (not_taken, _) = run(in_doubt(), [(20, by_person(rejected(Retry::Never)))]);
+    let (owed, effects) = run(not_taken.clone(), [(30, evidence(1, charged()))]);
+    assert_eq!((owed.state, breaks(&effects)), (not_taken.state, vec![Break::ChargedAfterRejection]));
+    assert_eq!(owed.refunds[0].amount, FARE);
+    let (taken, _) = run(in_doubt(), [(20, by_person(charged()))]);
+    let (still, effects) = run(taken, [(30, evidence(1, rejected(Retry::Never)))]);
+    assert_eq!((still.state, breaks(&effects)), (State::Charged, vec![Break::RejectedAfterCharge]));
+}
+
+#[test]
+fn m03_what_nobody_can_be_asked_about_is_waited_for_and_makes_no_versions() {
+    let silent = [Contract { queries: None, ..contract() }, Contract { queries_by_carrier_id: true, ..contract() }];
+    for contract in silent {
+        let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract };
+        for first in [Finding::Accepted { carrier_id: None }, doubtful(Doubt::Timeout)] {
+            let (charge, _) = run(opened(), [(1, open.clone()), (11, evidence(1, first)), (61, Event::Tick)]);
+            assert_eq!((charge.state, charge.due_at()), (State::InDoubt, None));
+            let (later, effects) = run(charge.clone(), (1..=500).map(|n| (61 + 60 * n, Event::Tick)));
+            assert_eq!((later.version, effects), (charge.version, vec![]));
+        }
+        // With an id there is something to ask by.
+        let (charge, _) = run(opened(), [(1, open), (11, evidence(1, accepted()))]);
+        assert_eq!(charge.attempts[0].next_query_at.is_some(), contract.queries.is_some());
+    }
+    let by_id = Contract { queries_by_carrier_id: true, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: by_id };
+    let lost = evidence(1, doubtful(Doubt::Timeout));
+    let (charge, _) = run(opened(), [(1, open), (11, lost), (70, Event::Tick)]);
+    let (learned, _) = run(charge, [(80, evidence(1, accepted()))]);
+    assert_eq!(learned.due_at(), Some(at(90)), "the id has come, late: it is asked about");
+}
+
+#[test]
 fn m04_a_doubt_is_queried_with_a_growing_bounded_interval() {
     let charge = in_doubt();
     assert_eq!(charge.due_at(), Some(at(21)));
@@ -253,7 +314,8 @@ fn m11_money_that_comes_after_the_deadline_goes_back_and_the_passenger_is_told()
     let (charge, effects) = run(in_doubt(), [(61, evidence(1, charged()))]);
     assert_eq!(charge.state, State::RefundOwed);
     assert_eq!(charge.refunded_amount(), FARE);
-    assert_eq!(effects, [Effect::ReleaseSlot, Effect::Tell(Notice::LateRefund)]);
+    // This carrier gives nothing back.
+    assert_eq!(effects, [Effect::ReleaseSlot, Effect::Tell(Notice::LateOwed)]);
 }
 
 #[test]
@@ -264,8 +326,61 @@ fn m11_money_on_the_deadline_itself_is_in_time() {
 
 #[test]
 fn m11_late_money_buys_the_ticket_where_that_is_configured() {
-    let (charge, _) = run(opened_with(LateSuccess::Ticket), [(1, open_attempt()), (99, evidence(1, charged()))]);
+    let (charge, effects) = run(opened_with(LateSuccess::Ticket), [(1, open_attempt()), (99, evidence(1, charged()))]);
     assert_eq!(charge.state, State::Charged);
+    assert!(effects.ends_with(&[Effect::IssueTicket, Effect::Tell(Notice::LateTicket)]), "{effects:?}");
+}
+
+#[test]
+fn m11_money_for_which_no_ticket_can_be_made_goes_back_and_does_not_stay_in_doubt() {
+    let paid = Event::EvidenceWithoutTicket(Evidence {
+        id: "e".into(),
+        attempt: 1,
+        source: EvidenceSource::Receipt,
+        finding: charged(),
+    });
+    for late_success in [LateSuccess::Refund, LateSuccess::Ticket] {
+        for second in [20, 99] {
+            let (charge, effects) = run(opened_with(late_success), [(1, open_attempt()), (second, paid.clone())]);
+            assert_eq!((charge.state, charge.refunded_amount()), (State::RefundOwed, FARE));
+            assert!(!effects.contains(&Effect::IssueTicket) && effects.contains(&Effect::ReleaseSlot));
+            assert!(effects.contains(&Effect::Tell(Notice::LateOwed)), "{effects:?}");
+            // Where it would have gone back anyhow, the ticket is not the reason.
+            let for_the_ticket = late_success == LateSuccess::Ticket || second == 20;
+            assert_eq!(breaks(&effects) == [Break::NoTicket], for_the_ticket, "{effects:?}");
+        }
+    }
+    let (refused, effects) = run(
+        sent(),
+        [(
+            2,
+            Event::EvidenceWithoutTicket(Evidence {
+                id: "e".into(),
+                attempt: 1,
+                source: EvidenceSource::Response,
+                finding: rejected(Retry::Never),
+            }),
+        )],
+    );
+    assert_eq!((refused.state, breaks(&effects)), (State::Rejected(Reason::InsufficientBalance), vec![]));
+}
+
+#[test]
+fn m11_one_who_is_owed_what_came_late_is_told_so_once() {
+    let able = Contract { can_refund: true, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: able };
+    let (charge, effects) = run(opened(), [(1, open), (61, evidence(1, charged()))]);
+    assert_eq!(charge.state, State::Refunding);
+    assert!(effects.contains(&Effect::Tell(Notice::LateRefund)), "{effects:?}");
+    let refused = Event::RefundEvidence {
+        refund: charge.refunds[0].reference,
+        id: "r".into(),
+        source: EvidenceSource::Response,
+        finding: rejected(Retry::Never),
+    };
+    let (owed, effects) = run(charge, [(62, refused.clone()), (63, refused)]);
+    assert_eq!(owed.state, State::RefundOwed);
+    assert_eq!(effects, [Effect::Tell(Notice::RefundOwed { amount: FARE, unasked: true })]);
 }
 
 #[test]
@@ -294,13 +409,17 @@ fn m12_a_superseded_charge_can_only_end_as_not_taken_or_refunded() {
 fn m14_refunds_never_exceed_what_was_taken() {
     let (paid, _) = run(sent(), [(2, evidence(1, charged()))]);
     let refund = |n, minor| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor) };
+    let told = |minor, whole| Effect::Tell(Notice::Refund { amount: Money::kzt(minor), whole });
+    let other = Event::RequestRefund { refund: reference(9), amount: Money::new(100, crate::money::Currency::Usd) };
+    assert!(matches!(step(&paid, other, at(3)), Err(Illegal::Money(_))), "another currency");
     let (part, effects) = run(paid, [(3, refund(10, 3_000))]);
-    assert_eq!((part.state, part.refunded_amount(), effects), (State::Charged, Money::kzt(3_000), vec![]));
+    assert_eq!((part.state, part.refunded_amount()), (State::Charged, Money::kzt(3_000)));
+    assert_eq!(effects, [told(3_000, false)]);
     assert_eq!(step(&part, refund(11, 5_001), at(4)), Err(Illegal::RefundAmount(Money::kzt(5_000))));
     assert_eq!(step(&part, refund(11, 0), at(4)), Err(Illegal::RefundAmount(Money::kzt(5_000))));
     assert_eq!(step(&part, refund(11, -1), at(4)), Err(Illegal::RefundAmount(Money::kzt(5_000))));
     let (whole, effects) = run(part, [(4, refund(11, 5_000)), (5, refund(11, 5_000))]);
-    assert_eq!((whole.state, effects), (State::RefundOwed, vec![Effect::RevokeTicket]));
+    assert_eq!((whole.state, effects), (State::RefundOwed, vec![Effect::RevokeTicket, told(5_000, true)]));
     assert!(matches!(step(&whole, refund(12, 1), at(6)), Err(Illegal::NotCharged { .. })));
 }
 
@@ -323,10 +442,10 @@ fn m14_a_refund_has_a_doubt_of_its_own_that_only_evidence_ends() {
     assert_eq!((charge.state, charge.refunds[0].state), (State::Refunding, RefundState::InDoubt));
     let (refused, _) = run(charge.clone(), [(5, of(rejected(Retry::Never)))]);
     assert_eq!(refused.state, State::RefundOwed);
-    let (done, _) = run(refused, [(6, of(charged()))]);
-    assert_eq!(done.state, State::Refunded);
+    let (done, effects) = run(refused, [(6, of(charged()))]);
+    assert_eq!((done.state, breaks(&effects)), (State::Refunded, vec![Break::RefundedAfterRefusal]));
     let (still_done, effects) = run(done.clone(), [(7, of(rejected(Retry::Never)))]);
-    assert_eq!((still_done.state, breaks(&effects)), (done.state, vec![Break::RejectedAfterCharge]));
+    assert_eq!((still_done.state, breaks(&effects)), (done.state, vec![Break::RefusedAfterRefund]));
 }
 
 #[test]
@@ -402,6 +521,17 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => (10..14_u8, 1..9_000_i64).prop_map(|(n, minor)| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor) }),
         1 => (10..14_u8, any_finding()).prop_map(|(n, finding)| Event::RefundEvidence { refund: reference(n), id: String::new(), source: EvidenceSource::Response, finding }),
         1 => Just(Event::Decline { reason: Reason::CreditDebt }),
+        1 => any_finding().prop_map(|finding| match evidence(1, finding) {
+            Event::Evidence(evidence) => Event::EvidenceWithoutTicket(evidence),
+            other => other,
+        }),
+        1 => (10..14_u8, any_finding()).prop_map(|(n, finding)| Event::RefundEvidence {
+            refund: reference(n),
+            id: String::new(),
+            source: EvidenceSource::Operator { name: "aigul".into(), because: "the books".into() },
+            finding,
+        }),
+        1 => (10..14_u8).prop_map(|n| Event::PayOut { refund: reference(n), by: "aigul".into(), because: "cash".into() }),
     ]
 }
 
@@ -412,14 +542,19 @@ fn proved_as_paid(history: &[Event], charge: &Charge) -> usize {
         .iter()
         .filter(|attempt| {
             history.iter().any(|event| {
-                matches!(event, Event::Evidence(e) if e.attempt == attempt.number && matches!(e.finding, Finding::Charged { .. }))
+                let (Event::Evidence(e) | Event::EvidenceWithoutTicket(e)) = event else { return false };
+                e.attempt == attempt.number && matches!(e.finding, Finding::Charged { .. })
             })
         })
         .count()
 }
 
+mod refund_evidence;
 mod refunding;
 mod reserving;
+mod second_step;
+mod values;
+mod waiting;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
@@ -433,7 +568,14 @@ proptest! {
             now += pause;
             let Ok(done) = step(&charge, event.clone(), at(now)) else { continue };
             // Evidence for an attempt that is not open yet proves nothing of the one that gets its number later.
-            if matches!(&event, Event::Evidence(e) if charge.attempt(e.attempt).is_some()) { history.push(event) }
+            if let Event::Evidence(e) | Event::EvidenceWithoutTicket(e) = &event
+                && charge.attempt(e.attempt).is_some()
+            {
+                history.push(event.clone());
+            }
+            for (before, after) in charge.refunds.iter().zip(&done.next.refunds) {
+                prop_assert!(!before.state.is_settled() || before.state == after.state, "a settled refund was overwritten");
+            }
             tickets += done.effects.iter().filter(|e| **e == Effect::IssueTicket).count();
             if charge.state.is_not_taken() { prop_assert_eq!(done.next.state, charge.state) }
             let nothing = done.next == charge && done.effects.is_empty();

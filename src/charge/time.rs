@@ -42,8 +42,7 @@ impl Change {
         if !attempt.state.is_undecided() || attempt.next_query_at.is_none_or(|at| at > self.now) {
             return;
         }
-        let (number, contract) = (attempt.number, attempt.contract);
-        let can_query = contract.queries.is_some() || attempt.has_two_steps();
+        let (number, can_be_asked_about) = (attempt.number, attempt.can_be_asked_about());
         match attempt.state {
             // Its own answer should have come long ago.
             AttemptState::Open => return self.doubtful(index, Doubt::Timeout),
@@ -51,7 +50,7 @@ impl Change {
                 self.sent_again(index);
                 self.effects.push(Effect::Resend { attempt: number });
             }
-            _ if can_query => self.effects.push(Effect::Query { attempt: number }),
+            _ if can_be_asked_about => self.effects.push(Effect::Query { attempt: number }),
             // It could only be sent again, and for that it is too late.
             _ => {
                 self.charge.attempts[index].next_query_at = None;
@@ -70,7 +69,7 @@ impl Change {
             && matches!(attempt.state, AttemptState::InDoubt { .. })
             && attempt.asked == Asked::Take
             && !self.must_not_go_through()
-            && (attempt.queries > 0 || attempt.contract.queries.is_none())
+            && (attempt.queries > 0 || attempt.contract.queries.is_none() || !attempt.can_be_asked_about())
     }
 
     /// What is sent again may arrive as late as the first: absence counts from here (M5).

@@ -25,9 +25,15 @@ use MetricKind::{Counter, Gauge, Histogram};
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
     // What is in doubt comes first (M16).
-    ("in_doubt_charges", Gauge, "Charges in doubt: the request may have reached the carrier and nothing says what came of it"),
-    ("in_doubt_oldest_seconds", Gauge, "Age of the oldest charge in doubt"),
-    ("in_doubt_minor", Gauge, "What the charges in doubt are worth together, in minor units"),
+    ("in_doubt_charges", Gauge, "Charges in doubt, by carrier and currency: the request may have reached the carrier and nothing says what came of it"),
+    ("in_doubt_oldest_seconds", Gauge, "Age of the oldest charge in doubt, by carrier and currency"),
+    ("in_doubt_minor", Gauge, "What the charges in doubt are worth together, by carrier and currency, in minor units"),
+    ("refunds_in_doubt", Gauge, "Refunds in doubt, by carrier and currency: the carrier may have given the money back"),
+    ("refunds_in_doubt_oldest_seconds", Gauge, "Age of the oldest refund in doubt, by carrier and currency"),
+    ("refunds_in_doubt_minor", Gauge, "What the refunds in doubt are worth together, by carrier and currency, in minor units"),
+    ("refunds_owed", Gauge, "Refunds that are owed, by carrier and currency: the carrier cannot or would not, so somebody must pay them back"),
+    ("refunds_owed_oldest_seconds", Gauge, "Age of the oldest refund that is owed, by carrier and currency"),
+    ("refunds_owed_minor", Gauge, "What is owed to passengers, by carrier and currency, in minor units"),
     ("charge_opened_total", Counter, "Purchases decided or opened, by carrier, state and reason"),
     ("charge_transitions_total", Counter, "Changes of a charge's state, by carrier, new state and reason"),
     ("charge_repeats_total", Counter, "Purchases answered with the charge that was there already, by its state"),
@@ -60,7 +66,9 @@ pub const METRICS: &[Metric] = &[
     ("sms_replies_capped_total", Counter, "Replies not sent because the number had too many within the hour, by carrier"),
     ("messages_without_carrier_total", Counter, "Messages that were not made, because no carrier of the passenger can send texts"),
     ("sms_receipts_total", Counter, "Final receipts of texts, by carrier and whether they were delivered"),
-    ("receipts_parked", Gauge, "Receipts whose attempt is not known yet"),
+    ("receipts_parked", Gauge, "Receipts and callbacks that nobody owns yet, by carrier"),
+    ("receipts_parked_oldest_seconds", Gauge, "Age of the oldest receipt that nobody owns, by carrier"),
+    ("receipts_given_up_total", Counter, "Receipts and callbacks that never found an owner and were given up, by carrier"),
     ("receipts_parked_total", Counter, "Receipts that came before their attempt was known, by carrier"),
     // Carriers.
     ("carrier_up", Gauge, "1 while a bind that sends is up"),

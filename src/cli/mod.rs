@@ -2,8 +2,8 @@
 //! and nothing in here ends the process by itself.
 //!
 //! `serve` is the daemon; around it stand `metering` (what is measured), `logging`, `systemd` (what the service manager is
-//! told) and `reload`. `charge`, `carrier`, `events` and `webhook` ask a running daemon over its API. `keys` and `ticket` need neither a daemon
-//! nor a network. `smpp` talks to an SMSC, or shows what a running daemon says to one.
+//! told) and `reload`. `charge`, `carrier`, `events` and `webhook` ask a running daemon over its API. `keys` and `ticket` need
+//! neither a daemon nor a network; `ledger` reads the store. `smpp` talks to an SMSC, or shows what a running daemon says to one.
 
 pub mod carrier;
 mod carrier_try;
@@ -13,6 +13,7 @@ mod client;
 pub mod events;
 mod exit;
 pub mod keys;
+pub mod ledger;
 mod logging;
 mod metering;
 mod migrate;

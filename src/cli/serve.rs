@@ -271,6 +271,7 @@ async fn start_gateway(
         keyring: materials.keyring,
         secrets: materials.secrets,
         mo_webhook: materials.mo_webhook,
+        vat: settings.vat.clone(),
         webhooks: materials.webhooks,
     };
     Gateway::start(parts, events).await.map_err(|error| match error {

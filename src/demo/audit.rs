@@ -16,9 +16,9 @@ use super::{
 use crate::{
     charge::Reference,
     clock::{Clock, Timestamp},
-    ledger::Account,
+    ledger::Audited,
     simulator::{Ledger, LedgerEntry, RefundEntry, Simulator},
-    store::{Balance, Store},
+    store::Store,
     ticket::{KeySet, Verdict as TicketVerdict, Verifier},
 };
 
@@ -43,7 +43,7 @@ pub struct Verdict {
     pub tickets_verified: usize,
     /// What the carriers took by their own books, less what they gave back, in tiyn.
     pub carrier_ledger: i64,
-    /// What the carriers owe by our ledger, in tiyn.
+    /// The same by our ledger, in tiyn: what the carriers owe, and the fees that they keep.
     pub gateway_ledger: i64,
     /// The same for each carrier.
     pub carriers: BTreeMap<String, BothLedgers>,
@@ -61,6 +61,9 @@ pub struct Verdict {
     /// PDUs and requests of the gateway that the carriers found malformed.
     #[serde(skip)]
     pub malformed: u64,
+    /// What `ledger check` finds wrong in the books.
+    #[serde(skip)]
+    pub flaws: u64,
 }
 
 /// What one carrier took, in tiyn.
@@ -80,6 +83,7 @@ impl Verdict {
             && self.undecided == 0
             && self.groundless == 0
             && self.malformed == 0
+            && self.flaws == 0
             && self.tickets == self.charged
             && self.tickets_verified == self.charged
     }
@@ -129,18 +133,15 @@ impl Told {
     }
 }
 
-/// Our ledger's balances, read from the database of a daemon that has stopped.
-pub(super) async fn our_balances(database: &Path) -> Result<Vec<Balance>, DemoError> {
-    let store = Store::open(&format!("sqlite://{}", database.display())).await?;
-    let balances = store.balances().await;
-    store.close().await;
-    Ok(balances?)
+/// Our books, checked as `ledger check` does it.
+pub(super) async fn our_books(database: &Path) -> Result<Audited, DemoError> {
+    Ok(Store::audit(&format!("sqlite://{}", database.display()), &[]).await?)
 }
 
 /// What one carrier took, by both books.
-fn both_ledgers(carriers: &Carriers, carrier: CarrierId, balances: &[Balance]) -> BothLedgers {
-    let account = Account::CarrierReceivable(carrier.name().into());
-    let owed = balances.iter().filter(|balance| balance.account == account).map(|balance| balance.minor);
+fn both_ledgers(carriers: &Carriers, carrier: CarrierId, books: &Audited) -> BothLedgers {
+    let of_it = books.balances.iter().filter(|((account, _), _)| account.carrier() == Some(carrier.name()));
+    let owed = of_it.map(|(_, minor)| i64::try_from(*minor).unwrap_or(i64::MAX));
     let theirs = carriers.of(carrier).ledger();
     BothLedgers { carrier: theirs.total().minor - theirs.refunded().minor, gateway: owed.sum() }
 }
@@ -149,12 +150,12 @@ fn both_ledgers(carriers: &Carriers, carrier: CarrierId, balances: &[Balance]) -
 pub(super) fn audit(
     told: &Told,
     carriers: &Carriers,
-    balances: &[Balance],
+    books: &Audited,
     sources: BTreeMap<String, BTreeSet<String>>,
 ) -> Verdict {
     let simulators = carriers.all();
     let ledgers: Vec<Ledger> = simulators.iter().map(|simulator| simulator.ledger()).collect();
-    let each = CarrierId::ALL.map(|carrier| (carrier.name().to_owned(), both_ledgers(carriers, carrier, balances)));
+    let each = CarrierId::ALL.map(|carrier| (carrier.name().to_owned(), both_ledgers(carriers, carrier, books)));
     let now = Clock::System.now();
     let charged: Vec<&ApiCharge> = told.charges.iter().filter(|charge| charge.state == CHARGED).collect();
     let mut verdict = Verdict {
@@ -167,6 +168,7 @@ pub(super) fn audit(
         sources,
         undecided: told.charges.iter().filter(|charge| !charge.is_final()).count(),
         malformed: simulators.iter().map(|simulator| malformed(simulator)).sum(),
+        flaws: books.flaws_total,
         ..Verdict::default()
     };
     for charge in &told.charges {
@@ -181,7 +183,7 @@ pub(super) fn audit(
         verdict.groundless += usize::from(good && charge.state != CHARGED);
     }
     verdict.balanced = verdict.carriers.values().all(|both| both.carrier == both.gateway)
-        && balances.iter().map(|balance| balance.minor).sum::<i64>() == 0
+        && books.balances.values().sum::<i128>() == 0
         && ledgers.iter().all(|ledger| ledger.charged_twice().is_empty())
         && told.charges.iter().all(|charge| taken_for(charge, &ledgers) == owed_for(charge));
     verdict
@@ -242,6 +244,7 @@ mod tests {
             Verdict { in_doubt: 1, ..clean() },
             Verdict { undecided: 1, ..clean() },
             Verdict { malformed: 1, ..clean() },
+            Verdict { flaws: 1, ..clean() },
             Verdict { groundless: 1, ..clean() },
             Verdict { tickets: 2, ..clean() },
             Verdict { tickets: 4, ..clean() },

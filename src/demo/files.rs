@@ -112,6 +112,10 @@ format = "human"
 mo_repeat_seconds = 0
 retry_pause_ms = 50
 
+[vat]
+rates = [{{ from = "2009-01-01", percent = "12" }}, {{ from = "2026-01-01", percent = "16" }}]
+agencies = ["almaty-1"]
+
 [keys]
 directory = "keys"
 

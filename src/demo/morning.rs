@@ -145,8 +145,8 @@ async fn the_daemon_stops(stage: &mut Stage) -> Result<Told, DemoError> {
 async fn the_books(stage: &Stage, told: &Told, sources: Sources) -> Result<Verdict, DemoError> {
     let story = &stage.story;
     story.chapter("The books are compared");
-    let balances = audit::our_balances(&stage.files.database()).await?;
-    let verdict = audit::audit(told, &stage.carriers, &balances, sources);
+    let books = audit::our_books(&stage.files.database()).await?;
+    let verdict = audit::audit(told, &stage.carriers, &books, sources);
     story.block(&format!("{:<12}{:>24}{:>24}", "", "the carrier's own books", "our ledger"));
     for carrier in CarrierId::ALL {
         let both = verdict.carriers.get(carrier.name()).copied().unwrap_or_default();
@@ -165,6 +165,19 @@ async fn the_books(stage: &Stage, told: &Told, sources: Sources) -> Result<Verdi
     for (reason, count) in &verdict.declined {
         let by = verdict.sources.get(reason).into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
         story.block(format!("declined {count}: {reason:<28}{by}").trim_end());
+    }
+    story.block("");
+    for ((account, currency), minor) in &books.balances {
+        let amount = Money::new(i64::try_from(*minor).unwrap_or(i64::MAX), *currency).to_string();
+        story.block(&format!("{:<36}{amount:>24}", account.to_string()));
+    }
+    let in_order = if books.flaws_total == 0 { "in order" } else { "NOT IN ORDER" };
+    story.block(&format!(
+        "\nledger check: {in_order}; {} entries and {} lines in {} blocks, each with the hash of the one before",
+        books.entries, books.lines, books.blocks
+    ));
+    for flaw in &books.flaws {
+        story.block(&flaw.to_string());
     }
     story.verdict(verdict.is_clean());
     Ok(verdict)

@@ -47,6 +47,7 @@ fn common(carrier: CarrierId, carriers: &Carriers) -> String {
 short_number = "{SHORT_NUMBER}"
 language = "{language}"
 prefixes = {prefixes:?}
+fees = [{{ from = "2020-01-01", percent = "5", vat = true, returned = {returned} }}]
 
 [carriers.{name}.smpp]
 address = "{address}"
@@ -58,6 +59,7 @@ reconnect_ms_max = 100
 response_timeout_ms = {RESPONSE_TIMEOUT_MS}
 "#,
         prefixes = carrier.prefixes(),
+        returned = carrier == CarrierId::Tele2,
         address = carriers.of(carrier).smpp_address(),
     )
 }

@@ -411,3 +411,6 @@ proptest! {
         let _ = text.parse::<FactSource>();
     }
 }
+
+mod facts;
+mod limits;

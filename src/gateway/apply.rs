@@ -9,10 +9,10 @@ use crate::{
     charge::{Break, Charge, Effect, Event, Illegal, Reference, State, step},
     clock::Timestamp,
     eligibility::FactName,
-    ledger,
+    ledger, process,
     store::{
         JournalEntry, NewCarrierId, Outcome, ParkedReceipt, Settlement, Slot, SlotChange, StoreError, StoredTicket,
-        Write,
+        Verbatim, Write,
     },
 };
 
@@ -40,7 +40,7 @@ pub enum ApplyError {
     /// The store failed; the same event may be applied again.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The ticket could not be made; the same event may be applied again.
+    /// The ticket could not be made yet; the same event may be applied again.
     #[error(transparent)]
     Ticketing(#[from] TicketingError),
     /// Others kept changing the charge.
@@ -60,6 +60,26 @@ impl ApplyError {
     }
 }
 
+/// Something that happened to a charge.
+#[derive(Clone, Debug)]
+pub(super) struct Happening {
+    event: Event,
+    /// What the carrier said, word for word, if that is how we know.
+    words: Option<String>,
+}
+
+impl Happening {
+    pub(super) fn told(event: Event, words: Option<String>) -> Happening {
+        Happening { event, words }
+    }
+}
+
+impl From<Event> for Happening {
+    fn from(event: Event) -> Happening {
+        Happening { event, words: None }
+    }
+}
+
 impl Inner {
     /// The one door through which a charge changes: read, step, commit everything that belongs together, then tell.
     ///
@@ -68,8 +88,9 @@ impl Inner {
         self: &Arc<Self>,
         reference: Reference,
         known: Option<Charge>,
-        event: Event,
+        happening: impl Into<Happening>,
     ) -> Result<Applied, ApplyError> {
+        let mut happening = happening.into();
         let _turn = self.charge_locks.lock(reference).await;
         let mut known = known;
         for _ in 0..STALE_MAX {
@@ -77,11 +98,20 @@ impl Inner {
                 Some(charge) => charge,
                 None => self.store.charge(reference).await?.ok_or(ApplyError::UnknownCharge(reference))?,
             };
-            let done = step(&charge, event.clone(), self.clock.now())?;
+            let done = step(&charge, happening.event.clone(), self.clock.now())?;
             if done.next.version == charge.version {
                 return Ok(Applied { charge, effects: Vec::new() });
             }
-            let settlement = self.settlement(&charge, done.next, &event, &done.effects).await?;
+            let settlement = match self.settlement(&charge, done.next, &happening, &done.effects).await {
+                Ok(settlement) => settlement,
+                Err(ApplyError::Ticketing(error)) if self.gives_up_ticket(&charge, &error) => {
+                    warn!(charge = %reference, %error, "no ticket can be made; the money goes back");
+                    happening.event = happening.event.without_ticket();
+                    known = Some(charge);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             match self.writer.write(Write::Settle(Box::new(settlement.clone()))).await? {
                 Outcome::Settled { parked } => {
                     self.after_commit(&charge, &settlement, &parked);
@@ -98,18 +128,25 @@ impl Inner {
         Err(ApplyError::Contended(reference))
     }
 
+    /// Whether the money goes back because there will be no ticket for it: it can never be made, or not in time (M11).
+    fn gives_up_ticket(&self, charge: &Charge, error: &TicketingError) -> bool {
+        let is_of_store = matches!(error, TicketingError::Store(_));
+        error.is_for_good() || (!is_of_store && self.now() > charge.terms.ticket_deadline)
+    }
+
     /// Applies an event that must not be lost, however long the store or the ticketing fails. Gives up only when the event
     /// is illegal, or the process stops: then the store has the attempt as open, and recovery makes it a doubt.
     pub(super) async fn apply_until_done(
         self: &Arc<Self>,
         reference: Reference,
         known: Option<Charge>,
-        event: Event,
+        happening: impl Into<Happening>,
     ) -> Option<Applied> {
+        let happening = happening.into();
         let mut pause = Duration::from_millis(50);
         let mut known = known;
         loop {
-            match self.apply(reference, known.take(), event.clone()).await {
+            match self.apply(reference, known.take(), happening.clone()).await {
                 Ok(applied) => return Some(applied),
                 Err(error) if error.is_passing() => {
                     warn!(charge = %reference, %error, "cannot apply an event yet; it is kept and tried again");
@@ -134,7 +171,7 @@ impl Inner {
         &self,
         before: &Charge,
         after: Charge,
-        event: &Event,
+        happening: &Happening,
         effects: &[Effect],
     ) -> Result<Settlement, ApplyError> {
         let ticket = if effects.contains(&Effect::IssueTicket) {
@@ -145,6 +182,7 @@ impl Inner {
         };
         let messages = self.messages(&after, effects, ticket.as_ref());
         let entries = ledger::entries(Some(before), &after);
+        let verbatim = happening.words.as_deref().map(|words| Verbatim::new(words, process::random()));
         let breaks = effects.iter().filter_map(|e| if let Effect::RaiseBreak(b) = e { Some(*b) } else { None });
         Ok(Settlement {
             from_version: before.version,
@@ -152,11 +190,13 @@ impl Inner {
                 reference: after.reference,
                 version: after.version,
                 at: after.updated_at,
-                event: Some(event.clone()),
+                event: Some(happening.event.clone()),
                 from: Some(before.state),
                 to: after.state,
+                verbatim: verbatim.as_ref().map(Verbatim::digest),
                 told: self.told(before, &after, effects, ticket.as_ref()),
             },
+            verbatim,
             carrier_id: learned_id(before, &after),
             entries,
             revoke_ticket: effects.contains(&Effect::RevokeTicket),

@@ -3,7 +3,7 @@
 use tracing::info;
 use zeroize::Zeroizing;
 
-use super::{ApplyError, Gateway};
+use super::{Applied, ApplyError, Gateway};
 use crate::{
     carrier::Urgency,
     charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Illegal, Reason, Reference, Refund, Retry},
@@ -20,6 +20,28 @@ pub struct Resolution {
     pub by: String,
     /// Why.
     pub because: String,
+}
+
+/// What a person found out about a refund that is in doubt or owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundResolution {
+    /// What became of it.
+    pub outcome: RefundOutcome,
+    /// Who says so.
+    pub by: String,
+    /// How that is known.
+    pub because: String,
+}
+
+/// What a person says became of a refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundOutcome {
+    /// The carrier gave the money back.
+    Refunded,
+    /// The carrier did not: it is owed.
+    NotRefunded,
+    /// What was owed was paid back in another way, by bank or in cash.
+    PaidOtherwise,
 }
 
 /// Why no money goes back.
@@ -51,12 +73,13 @@ impl Gateway {
                 return Ok(asked.charge);
             };
             let patience = asked.charge.terms.ticket_deadline.since(inner.now());
+            // Not recorded: a carrier may repeat the password.
             let finding = match carrier.reserve(patience, Urgency::Ticket).await {
                 Ok(slot) => carrier.validate(slot, &asked.charge, attempt, &otp).await,
                 Err(_) => Finding::Nothing,
             };
             drop(otp);
-            match inner.hear(&asked.charge, attempt.number, "validate", finding).await {
+            match inner.hear(&asked.charge, attempt.number, "validate", (finding, None)).await {
                 Some(applied) => Ok(applied.charge),
                 None => Ok(asked.charge),
             }
@@ -116,14 +139,48 @@ impl Gateway {
             Finding::Rejected { reason, retry: Retry::Never, detail: resolution.because.clone() }
         };
         let evidence = Evidence {
-            id: format!("operator:{}:{}", resolution.by, charge.version),
+            // Two people who decide at once and do not agree are two pieces.
+            id: format!("operator:{}:{}:{}", resolution.by, charge.version, finding.code()),
             attempt: charge.last_attempt().map_or(1, |attempt| attempt.number),
             source: EvidenceSource::Operator { name: resolution.by, because: resolution.because },
             finding,
         };
+        self.decide(reference, charge, Event::Evidence(evidence)).await
+    }
+
+    /// A person settles a refund: one in doubt as made or not made, one that is owed as made or paid otherwise. Kept with name and
+    /// reason.
+    ///
+    /// Errors: no such charge or refund, or one that does not stand so; nothing is overwritten.
+    pub async fn resolve_refund(
+        &self,
+        reference: Reference,
+        refund: Reference,
+        resolution: RefundResolution,
+    ) -> Result<Charge, ApplyError> {
+        let Some(charge) = self.0.store.charge(reference).await? else {
+            return Err(ApplyError::UnknownCharge(reference));
+        };
+        let RefundResolution { outcome, by, because } = resolution;
+        let finding = match outcome {
+            RefundOutcome::PaidOtherwise => {
+                return self.decide(reference, charge, Event::PayOut { refund, by, because }).await;
+            }
+            RefundOutcome::Refunded => Finding::Charged { carrier_id: None, amount: None },
+            RefundOutcome::NotRefunded => {
+                Finding::Rejected { reason: Reason::CarrierRefused, retry: Retry::Never, detail: because.clone() }
+            }
+        };
+        let id = format!("operator:{refund}:{by}:{}:{}", charge.version, finding.code());
+        let source = EvidenceSource::Operator { name: by, because };
+        self.decide(reference, charge, Event::RefundEvidence { refund, id, source, finding }).await
+    }
+
+    /// Applies what a person decided, in a task of its own: a caller that hangs up cancels nothing.
+    async fn decide(&self, reference: Reference, charge: Charge, event: Event) -> Result<Charge, ApplyError> {
         let inner = self.0.clone();
         let work = self.0.spawn(async move {
-            let applied = inner.apply(reference, Some(charge), Event::Evidence(evidence)).await?;
+            let applied: Applied = inner.apply(reference, Some(charge), event).await?;
             inner.follow(&applied);
             Ok(applied.charge)
         });

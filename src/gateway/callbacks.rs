@@ -7,7 +7,7 @@ use metrics::counter;
 use thiserror::Error;
 use tracing::{debug, warn};
 
-use super::{ApplyError, Gateway, Inner};
+use super::{ApplyError, Gateway, Inner, apply::Happening};
 use crate::{
     carrier::{About, CallbackAnswer, CallbackRequest, Notice},
     charge::{CarrierName, Charge, Event, Finding, Reference, Refund, RefundState},
@@ -114,7 +114,7 @@ impl Inner {
     }
 
     /// Whether the notice has an owner. Then what it says is durable, or the carrier is asked.
-    async fn weigh_notice(self: &Arc<Self>, notice: &Notice) -> Result<bool, ApplyError> {
+    pub(super) async fn weigh_notice(self: &Arc<Self>, notice: &Notice) -> Result<bool, ApplyError> {
         if let About::Refund { reference, refund } = notice.about {
             return self.ask_about_refund(&notice.carrier, reference, refund).await;
         }
@@ -123,7 +123,8 @@ impl Inner {
         match notice.evidence(number) {
             Some(evidence) => {
                 let decides_nothing = names_another_amount(&evidence.finding, charge.order.amount);
-                let applied = self.apply(charge.reference, Some(charge), Event::Evidence(evidence)).await?;
+                let happening = Happening::told(Event::Evidence(evidence), Some(notice.words.clone()));
+                let applied = self.apply(charge.reference, Some(charge), happening).await?;
                 if decides_nothing {
                     self.query(applied.charge.clone(), number);
                 }

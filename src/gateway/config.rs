@@ -34,12 +34,31 @@ pub struct GatewayConfig {
     pub replies_per_hour_max: u64,
     /// How long a text without a ticket is worth sending.
     pub reply_ttl_seconds: u64,
+    /// Whether passengers are told by SMS of a refund that was asked for over the API. What came too late is always told (M11).
+    pub refund_texts: RefundTexts,
     /// Receipts and callbacks that wait for the charge they belong to; above that a carrier is asked to call back later.
     pub parked_max: u64,
+    /// A receipt or callback that has found no owner after this time is a break.
+    pub parked_break_seconds: u64,
+    /// After this time it is given up.
+    pub parked_keep_seconds: u64,
     /// The pause before a definite but passing no is tried again; it doubles with each try.
     pub retry_pause_ms: u64,
     /// How often deadlines, queries and waiting messages are looked at.
     pub sweep_interval_ms: u64,
+}
+
+/// Who is told by SMS of a refund that was asked for over the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundTexts {
+    /// Those who bought by SMS.
+    #[default]
+    BoughtBySms,
+    /// Everybody.
+    Always,
+    /// Nobody: the ticket service tells them.
+    Never,
 }
 
 impl Default for GatewayConfig {
@@ -57,7 +76,10 @@ impl Default for GatewayConfig {
             mo_backlog_seconds: 20,
             replies_per_hour_max: 20,
             reply_ttl_seconds: 3_600,
+            refund_texts: RefundTexts::BoughtBySms,
             parked_max: 100_000,
+            parked_break_seconds: 3_600,
+            parked_keep_seconds: 30 * 86_400,
             retry_pause_ms: 250,
             sweep_interval_ms: 500,
         }
@@ -87,6 +109,8 @@ impl GatewayConfig {
         within("replies_per_hour_max", self.replies_per_hour_max, 1..=1_000);
         within("reply_ttl_seconds", self.reply_ttl_seconds, 1..=86_400);
         within("parked_max", self.parked_max, 1..=10_000_000);
+        within("parked_break_seconds", self.parked_break_seconds, 1..=30 * 86_400);
+        within("parked_keep_seconds", self.parked_keep_seconds, self.parked_break_seconds.max(1)..=366 * 86_400);
         within("retry_pause_ms", self.retry_pause_ms, 1..=60_000);
         within("sweep_interval_ms", self.sweep_interval_ms, 10..=60_000);
         problems

@@ -7,9 +7,9 @@ use metrics::counter;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tracing::{Instrument, debug, info_span, warn};
 
-use super::Inner;
+use super::{Inner, apply::Happening};
 use crate::{
-    carrier::{Carrier, NoSlot, SendSlot, Urgency},
+    carrier::{Carrier, NoSlot, SendSlot, Urgency, transcript::record},
     charge::{AttemptState, Charge, Effect, Event, Retry},
 };
 
@@ -51,11 +51,12 @@ impl Inner {
             let Some(attempt) = opened.last_attempt() else { return };
             fail_point!("gateway-before-send");
             let text = self.charged_text(&opened);
-            let evidence = carrier.charge(held, &opened, attempt, &text, self.now()).await;
+            let (evidence, words) = record(carrier.charge(held, &opened, attempt, &text, self.now())).await;
             debug!(attempt = attempt.number, finding = evidence.finding.code(), "the carrier's answer");
             fail_point!("gateway-before-settle");
             let reference = opened.reference;
-            let Some(applied) = self.apply_until_done(reference, Some(opened), Event::Evidence(evidence)).await else {
+            let happening = Happening::told(Event::Evidence(evidence), words);
+            let Some(applied) = self.apply_until_done(reference, Some(opened), happening).await else {
                 return;
             };
             fail_point!("gateway-after-settle");
@@ -105,7 +106,7 @@ impl Inner {
             let event = Event::OpenAttempt {
                 carrier: carrier.name().clone(),
                 wire_reference: carrier.wire_reference(reference, next_number),
-                contract: carrier.contract(),
+                contract: self.contract(carrier, self.now()),
             };
             match self.apply(reference, known.take(), event).await {
                 Ok(applied) => return Some((applied.charge, slot)),

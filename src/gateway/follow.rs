@@ -12,9 +12,9 @@ use fail::fail_point;
 use metrics::counter;
 use tracing::debug;
 
-use super::{Applied, Inner};
+use super::{Applied, Inner, apply::Happening};
 use crate::{
-    carrier::{Carrier, NoSlot, SendSlot, Urgency},
+    carrier::{Carrier, NoSlot, SendSlot, Urgency, transcript::record},
     charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference, Refund},
 };
 
@@ -34,9 +34,9 @@ impl Inner {
         self: &Arc<Self>,
         reference: Reference,
         known: Option<Charge>,
-        event: Event,
+        happening: impl Into<Happening>,
     ) -> Option<Applied> {
-        let applied = self.apply_until_done(reference, known, event).await?;
+        let applied = self.apply_until_done(reference, known, happening).await?;
         self.follow(&applied);
         Some(applied)
     }
@@ -76,9 +76,9 @@ impl Inner {
             let left = charge.terms.ticket_deadline.since(inner.now());
             let patience = if second == Second::Confirm { left.min(PATIENCE) } else { PATIENCE };
             let finding = match inner.slot_for(carrier, &charge, number, (patience, Urgency::Ticket)).await {
-                Some(Ok(slot)) if second == Second::Confirm => carrier.confirm(slot, &charge, attempt).await,
-                Some(Ok(slot)) => carrier.cancel(slot, &charge, attempt).await,
-                Some(Err(_)) => Finding::NotSent,
+                Some(Ok(slot)) if second == Second::Confirm => record(carrier.confirm(slot, &charge, attempt)).await,
+                Some(Ok(slot)) => record(carrier.cancel(slot, &charge, attempt)).await,
+                Some(Err(_)) => (Finding::NotSent, None),
                 None => return,
             };
             fail_point!("gateway-after-second-step");
@@ -98,10 +98,10 @@ impl Inner {
             let Some(Ok(slot)) = inner.slot_for(carrier, &charge, number, patience).await else { return };
             counter!("carrier_resends_total", "carrier" => carrier.name().to_string()).increment(1);
             let text = inner.charged_text(&charge);
-            let evidence = carrier.charge(slot, &charge, attempt, &text, inner.now()).await;
+            let (evidence, words) = record(carrier.charge(slot, &charge, attempt, &text, inner.now())).await;
             let id = format!("resend:{number}:{}", charge.version);
             let evidence = Evidence { id, source: EvidenceSource::Repeat, ..evidence };
-            inner.settle(charge.reference, None, Event::Evidence(evidence)).await;
+            inner.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await;
         });
     }
 
@@ -141,14 +141,14 @@ impl Inner {
         self.spawn(async move {
             let Some(attempt) = charge.attempt(number) else { return };
             let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
-            let Some(finding) = carrier.query(&charge, attempt).await else { return };
+            let (Some(finding), words) = record(carrier.query(&charge, attempt)).await else { return };
             debug!(charge = %charge.reference, attempt = number, finding = finding.code(), "the answer to a status query");
             if finding == Finding::Nothing {
                 return;
             }
             let id = inner.answer_id(&format!("query:{number}"), &charge);
             let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
-            inner.settle(charge.reference, None, Event::Evidence(evidence)).await;
+            inner.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await;
         });
     }
 
@@ -158,7 +158,7 @@ impl Inner {
         charge: &Charge,
         number: u16,
         request: &str,
-        finding: Finding,
+        (finding, words): (Finding, Option<String>),
     ) -> Option<Applied> {
         debug!(charge = %charge.reference, attempt = number, request, finding = finding.code(), "the carrier's answer");
         let source = match finding {
@@ -167,7 +167,7 @@ impl Inner {
         };
         let id = format!("{request}:{number}:{}", charge.version);
         let evidence = Evidence { id, attempt: number, source, finding };
-        self.settle(charge.reference, None, Event::Evidence(evidence)).await
+        self.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await
     }
 
     /// Sends a request for a refund. `source` tells whether it is the first one of its name, or the same again.
@@ -176,7 +176,7 @@ impl Inner {
         self.spawn(async move {
             let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
             fail_point!("gateway-before-refund");
-            let finding = match carrier.reserve(PATIENCE, Urgency::Normal).await {
+            let (finding, words) = match carrier.reserve(PATIENCE, Urgency::Normal).await {
                 Ok(slot) => {
                     let sent = if source == EvidenceSource::Repeat {
                         "carrier_resends_total"
@@ -184,9 +184,9 @@ impl Inner {
                         "carrier_refunds_total"
                     };
                     counter!(sent, "carrier" => carrier.name().to_string()).increment(1);
-                    carrier.refund(slot, &charge, refund).await
+                    record(carrier.refund(slot, &charge, refund)).await
                 }
-                Err(_) => Finding::NotSent,
+                Err(_) => (Finding::NotSent, None),
             };
             fail_point!("gateway-after-refund");
             let source = match finding {
@@ -196,7 +196,8 @@ impl Inner {
                 _ => source,
             };
             let id = format!("refund:{reference}:{}", charge.version);
-            inner.hear_of_refund(&charge, reference, id, source, finding).await;
+            let event = Event::RefundEvidence { refund: reference, id, source, finding };
+            inner.hear_of_refund(&charge, event, words).await;
         });
     }
 
@@ -204,25 +205,19 @@ impl Inner {
         let inner = self.clone();
         self.spawn(async move {
             let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
-            let Some(finding) = carrier.query_refund(&charge, refund).await else { return };
+            let (Some(finding), words) = record(carrier.query_refund(&charge, refund)).await else { return };
             if finding == Finding::Nothing {
                 return;
             }
             let id = inner.answer_id(&format!("refund-query:{reference}"), &charge);
-            inner.hear_of_refund(&charge, reference, id, EvidenceSource::Query, finding).await;
+            let event = Event::RefundEvidence { refund: reference, id, source: EvidenceSource::Query, finding };
+            inner.hear_of_refund(&charge, event, words).await;
         });
     }
 
-    async fn hear_of_refund(
-        self: &Arc<Self>,
-        charge: &Charge,
-        refund: Reference,
-        id: String,
-        source: EvidenceSource,
-        finding: Finding,
-    ) {
-        debug!(charge = %charge.reference, %refund, ?source, finding = finding.code(), "the carrier's answer about a refund");
-        self.settle(charge.reference, None, Event::RefundEvidence { refund, id, source, finding }).await;
+    async fn hear_of_refund(self: &Arc<Self>, charge: &Charge, event: Event, words: Option<String>) {
+        debug!(charge = %charge.reference, ?event, "the carrier's answer about a refund");
+        self.settle(charge.reference, None, Happening::told(event, words)).await;
     }
 
     /// A refund, and the carrier that took the money.

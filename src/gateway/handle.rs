@@ -17,10 +17,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig,
     backlog::Backlog,
+    measure::Counted,
     outbox::Outbox,
     sales::SalesBook,
     striped::Striped,
     ticketing::Ticketing,
+    unowned::Walk,
     watch::Watchers,
     webhook::{Following, Followings, HandOvers, Webhook},
 };
@@ -29,6 +31,7 @@ use crate::{
     charge::{CarrierName, Charge, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
+    ledger::VatConfig,
     passenger::Texts,
     process,
     store::{GroupCommit, Store, StoreError},
@@ -75,6 +78,8 @@ pub struct Parts {
     pub secrets: Secrets,
     /// The way to the ticket service, for carriers with `purchase = "webhook"`.
     pub mo_webhook: Option<MoWebhook>,
+    /// The value-added tax.
+    pub vat: VatConfig,
     /// Those who are told of events.
     pub webhooks: Vec<Webhook>,
 }
@@ -92,6 +97,7 @@ pub(super) struct Inner {
     pub(super) carriers: BTreeMap<CarrierName, Carrier>,
     pub(super) routing: Routing,
     pub(super) books: ArcSwap<Books>,
+    pub(super) vat: VatConfig,
     pub(super) subscribers: Subscribers,
     pub(super) sales: Arc<SalesBook>,
     pub(super) ticketing: Ticketing,
@@ -106,6 +112,9 @@ pub(super) struct Inner {
     /// One step of a charge at a time in this process; across processes the version guards.
     pub(super) charge_locks: Striped,
     pub(super) watchers: Watchers,
+    /// How far the look at parked receipts has come.
+    pub(super) unowned: Walk,
+    pub(super) counted: Counted,
     /// Questions that carriers have answered; their answers are told apart by it.
     pub(super) questions: AtomicU64,
     pub(super) mo_webhook: Option<MoWebhook>,
@@ -156,6 +165,7 @@ impl Gateway {
             outboxes: carriers.keys().map(|name| (name.clone(), Outbox::default())).collect(),
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),
             books: ArcSwap::from_pointee(parts.books),
+            vat: parts.vat,
             subscribers: parts.subscribers,
             sales: Arc::new(SalesBook::new(sales)),
             config: parts.config,
@@ -166,6 +176,8 @@ impl Gateway {
             subscriber_locks: Striped::default(),
             charge_locks: Striped::default(),
             watchers: Watchers::default(),
+            unowned: Walk::default(),
+            counted: Counted::default(),
             questions: AtomicU64::new(0),
             mo_webhook: parts.mo_webhook,
             hand_overs: HandOvers::default(),

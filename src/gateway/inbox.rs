@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::{
     Inner, Purchase, PurchaseError, Purchased,
+    apply::Happening,
     backlog::{Arrival, Backlog},
     opening::reason_of,
 };
@@ -41,10 +42,10 @@ impl Inner {
         while let Some(event) = events.recv().await {
             let inner = self.clone();
             match event {
-                CarrierEvent::Late { reference, evidence } => {
+                CarrierEvent::Late { reference, evidence, words } => {
                     self.spawn(async move {
                         info!(charge = %reference, attempt = evidence.attempt, "a late answer");
-                        inner.settle(reference, None, Event::Evidence(evidence)).await;
+                        inner.settle(reference, None, Happening::told(Event::Evidence(evidence), words)).await;
                     });
                 }
                 CarrierEvent::Receipt { receipt, ack } => {

@@ -4,8 +4,9 @@
 //! is committed; a *flight* waits for a send slot, makes the attempt durable, sends it and applies what comes back; `apply` is the
 //! one door through which a charge changes, and `follow` does what that leaves to do at a carrier; `ticketing` makes the ticket
 //! that is committed with it; `outbox` sends what passengers are told. `inbox`, `receipts` and `callbacks` take what carriers say
-//! without being asked; `parts` puts long messages together, and `backlog` knows which of them waited at the carrier. `sweep`
-//! looks after deadlines and queries, and `recovery` after what a killed process left behind.
+//! without being asked, and `unowned` looks after what finds no owner; `parts` puts long messages together, and `backlog` knows
+//! which of them waited at the carrier. `sweep` looks after deadlines and queries, `recovery` after what a killed process left
+//! behind, and `measure` tells what is outstanding.
 //!
 //! Nothing here is written in a request handler's own future: whoever hangs up cancels nothing.
 
@@ -19,6 +20,7 @@ mod flight;
 mod follow;
 mod handle;
 mod inbox;
+mod measure;
 mod opening;
 mod outbox;
 mod parts;
@@ -33,13 +35,14 @@ mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 mod ticketing;
+mod unowned;
 mod verdict;
 mod watch;
 mod webhook;
 
 pub use apply::{Applied, ApplyError};
-pub use asked::{RefundError, Resolution};
-pub use config::GatewayConfig;
+pub use asked::{RefundError, RefundOutcome, RefundResolution, Resolution};
+pub use config::{GatewayConfig, RefundTexts};
 pub use handle::{Books, Gateway, Parts, StartError, missing_tariffs};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};

@@ -9,8 +9,10 @@ use tracing::{info, warn};
 use super::{Books, Inner, Purchase, PurchaseError, purchase::Claim, sales::SalesClaim, verdict::Question};
 use crate::{
     carrier::{Carrier, SendSlot},
-    charge::{Charge, Effect, Event, Extends, Order, Reason, Reference, Terms, step},
+    charge::{Charge, Contract, Effect, Event, Extends, Order, Reason, Reference, Terms, step},
+    clock::Timestamp,
     eligibility::{self, Decision, Facts, Sales, Sold},
+    ledger::DatedFee,
     money::Money,
     passenger::Language,
     process,
@@ -120,7 +122,9 @@ impl Inner {
         let now = self.now();
         let purchased = eligibility::Purchase::Fare { sale_locked: false, amount: Ok(order.amount) };
         let deadline = order.received_at.plus(self.config.ticket_deadline());
-        let terms = Terms { ticket_deadline: deadline, late_success: self.config.late_success };
+        let today = now.date_in(carrier.zone());
+        let fare_vat = self.vat.of_fare(&order.agency, today);
+        let terms = Terms { fare_vat, ..Terms::new(deadline, self.config.late_success) };
         let passengers = order.passengers + order.extends.as_ref().map_or(0, |extends| extends.passengers);
         let replaces = order.extends.as_ref().map(|extends| extends.reference);
         let charge = Charge::new(Reference::new(now, process::random()), order, terms);
@@ -145,7 +149,7 @@ impl Inner {
             (None, Some(_)) => Some(Event::OpenAttempt {
                 carrier: carrier.name().clone(),
                 wire_reference: carrier.wire_reference(charge.reference, 1),
-                contract: carrier.contract(),
+                contract: self.contract(carrier, now),
             }),
             (None, None) => None,
         };
@@ -161,6 +165,7 @@ impl Inner {
                         event: Some(event),
                         from: Some(charge.state),
                         to: done.next.state,
+                        verbatim: None,
                         told: Told::of(&charge, &done.next, &done.effects, None),
                     });
                     (done.next, done.effects)
@@ -178,6 +183,12 @@ impl Inner {
         let opening =
             Opening { charge, guard: purchase.guard.clone(), slot: slot_claim, mo: purchase.mo, journal, messages };
         Ok(Prepared { opening, effects, slot, claim })
+    }
+
+    /// What the contract with this carrier says today, its fee included.
+    pub(super) fn contract(&self, carrier: &Carrier, now: Timestamp) -> Contract {
+        let fee = DatedFee::on(&carrier.config().fees, now.date_in(carrier.zone()), &self.vat);
+        Contract { fee, ..carrier.contract() }
     }
 
     /// After the commit of an opening: it is on its way.
@@ -233,6 +244,7 @@ fn opening_entry(charge: &Charge) -> JournalEntry {
         event: None,
         from: None,
         to: charge.state,
+        verbatim: None,
         told: Told::default(),
     }
 }

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use metrics::counter;
 use tracing::{debug, warn};
 
-use super::{ApplyError, Inner};
+use super::{ApplyError, Inner, apply::Happening};
 use crate::{
     carrier::{Ack, Carrier, CarrierReceipt},
     charge::{Attempt, AttemptState, CarrierName, Charge, Event, Finding, Reference},
@@ -92,7 +92,8 @@ impl Inner {
             return Ok(false);
         }
         if receipt.finding != Finding::Nothing {
-            let applied = self.apply(reference, Some(charge), Event::Evidence(receipt.evidence(number))).await?;
+            let happening = Happening::told(Event::Evidence(receipt.evidence(number)), Some(receipt.words.clone()));
+            let applied = self.apply(reference, Some(charge), happening).await?;
             self.follow(&applied);
         }
         Ok(true)
@@ -166,7 +167,7 @@ impl Inner {
     }
 
     /// Whether a parked receipt has found its owner: by its id, or as the only one that it can be about.
-    async fn weigh_parked(
+    pub(super) async fn weigh_parked(
         self: &Arc<Self>,
         receipt: &CarrierReceipt,
         received_at: Timestamp,
@@ -181,7 +182,8 @@ impl Inner {
         }
         let Some((reference, attempt)) = self.attempt_without_id(receipt, received_at).await? else { return Ok(false) };
         if let Some(learned) = receipt.evidence_of_id(attempt) {
-            let applied = self.apply(reference, None, Event::Evidence(learned)).await?;
+            let happening = Happening::told(Event::Evidence(learned), Some(receipt.words.clone()));
+            let applied = self.apply(reference, None, happening).await?;
             self.follow(&applied);
         }
         self.weigh_receipt(&Owner::Attempt { reference, attempt }, receipt, received_at).await

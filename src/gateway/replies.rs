@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::tz::TimeZone;
 use metrics::counter;
 
-use super::Inner;
+use super::{Inner, RefundTexts};
 use crate::{
     carrier::Carrier,
     charge::{CarrierName, Charge, Effect, Notice, Reference, State},
@@ -19,8 +19,8 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(3_600);
 
 impl Inner {
-    /// What a passenger is told of what has just happened to a charge. One who bought in an app reads it there; only that
-    /// money goes back is told by SMS as well.
+    /// What a passenger is told of what has just happened to a charge. One who bought in an app reads it there; only what nobody
+    /// expects any more is told by SMS as well: that money came late, and what becomes of it (M11).
     pub(super) fn messages(
         &self,
         charge: &Charge,
@@ -28,11 +28,19 @@ impl Inner {
         ticket: Option<&StoredTicket>,
     ) -> Vec<OutgoingSms> {
         let by_sms = charge.order.channel.sms_carrier().is_some();
+        let is_told = |notice: &Notice| match notice {
+            Notice::LateRefund | Notice::LateOwed | Notice::LateTicket | Notice::RefundOwed { unasked: true, .. } => {
+                true
+            }
+            Notice::Refund { .. } | Notice::RefundOwed { unasked: false, .. } => match self.config.refund_texts {
+                RefundTexts::BoughtBySms => by_sms,
+                RefundTexts::Always => true,
+                RefundTexts::Never => false,
+            },
+            Notice::Ticket | Notice::NotTaken { .. } => by_sms,
+        };
         let notices = effects.iter().filter_map(|e| if let Effect::Tell(notice) = e { Some(*notice) } else { None });
-        notices
-            .filter(|notice| by_sms || *notice == Notice::LateRefund)
-            .filter_map(|notice| self.message(charge, notice, ticket))
-            .collect()
+        notices.filter(is_told).filter_map(|notice| self.message(charge, notice, ticket)).collect()
     }
 
     fn message(&self, charge: &Charge, notice: Notice, ticket: Option<&StoredTicket>) -> Option<OutgoingSms> {
@@ -42,9 +50,12 @@ impl Inner {
         };
         let vehicle = charge.order.vehicle.as_str();
         let message = match notice {
-            Notice::Ticket => Message::Ticket(self.ticket_text(charge, ticket?)),
+            Notice::Ticket | Notice::LateTicket => Message::Ticket(self.ticket_text(charge, ticket?)),
             Notice::NotTaken { reason } => Message::Declined { reason, vehicle },
             Notice::LateRefund => Message::RefundedLate { vehicle, amount: charge.order.amount },
+            Notice::LateOwed => Message::OwedLate { vehicle, amount: charge.order.amount },
+            Notice::Refund { amount, whole } => Message::Refund { vehicle, amount, whole },
+            Notice::RefundOwed { amount, .. } => Message::RefundOwed { vehicle, amount },
         };
         let text = self.books.load().texts.render(charge.order.language, &message);
         let now = charge.updated_at;
@@ -54,7 +65,7 @@ impl Inner {
             carrier: carrier.name().clone(),
             msisdn: charge.order.msisdn,
             text,
-            ticket: notice == Notice::Ticket,
+            ticket: matches!(notice, Notice::Ticket | Notice::LateTicket),
             created_at: now,
             expires_at: self.worth_until(now, ticket),
         })

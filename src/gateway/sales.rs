@@ -193,7 +193,7 @@ mod tests {
         let mut order = samples::order(DAY_START.plus(Duration::from_secs(3_600)));
         order.agency = agency.into();
         order.channel = Channel::Api { caller: "app".into() };
-        let terms = Terms { ticket_deadline: order.received_at, late_success: LateSuccess::Refund };
+        let terms = Terms::new(order.received_at, LateSuccess::Refund);
         Charge { state, ..Charge::new(Reference::from_bytes([7; 16]), order, terms) }
     }
 

@@ -1,8 +1,7 @@
-//! What time brings: deadlines, status queries, messages that wait, and the first metric of all, what is in doubt (M16).
+//! What time brings: deadlines, status queries, messages and receipts that wait.
 
 use std::{sync::Arc, time::Duration};
 
-use metrics::gauge;
 use tracing::{error, warn};
 
 use super::Inner;
@@ -49,6 +48,7 @@ impl Inner {
         self.answer_waiting_mos().await?;
         self.carry_waiting_mos().await?;
         self.look_up_overdue_sales().await?;
+        self.look_after_unowned().await?;
         self.measure().await
     }
 
@@ -78,30 +78,4 @@ impl Inner {
         };
         self.follow(&applied);
     }
-
-    /// How many charges are in doubt, how old they are, and what they are worth (M16).
-    async fn measure(&self) -> Result<(), StoreError> {
-        let doubt = self.store.in_doubt().await?;
-        let oldest = doubt.oldest_since.map_or(Duration::ZERO, |since| self.now().since(since));
-        gauge!("in_doubt_charges").set(float(doubt.count));
-        gauge!("in_doubt_oldest_seconds").set(oldest.as_secs_f64());
-        gauge!("in_doubt_minor").set(float(u64::try_from(doubt.minor).unwrap_or(0)));
-        gauge!("receipts_parked").set(float(self.store.parked_count().await?));
-        gauge!("flights_in_progress").set(float((self.config.flights_max - self.flights.available_permits()) as u64));
-        let key_end = self.ticketing.keys_end();
-        gauge!("ticket_keys_end_seconds").set(key_end.since(self.now()).as_secs_f64());
-        for (name, carrier) in &self.carriers {
-            let standing = carrier.standing();
-            gauge!("carrier_up", "carrier" => name.to_string()).set(float(standing.up.into()));
-            gauge!("carrier_paused", "carrier" => name.to_string()).set(float(standing.paused.into()));
-            let outage = self.backlog(name).map_or(Duration::ZERO, |backlog| backlog.outage(self.now()));
-            gauge!("mo_outage_seconds", "carrier" => name.to_string()).set(outage.as_secs_f64());
-        }
-        Ok(())
-    }
-}
-
-/// Gauges are floats; counts are far below where those lose digits.
-fn float(count: u64) -> f64 {
-    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
 }

@@ -21,7 +21,7 @@ use crate::{
     transit::{Catalogue, VehicleCode},
 };
 
-/// Serials leased at once for one vehicle and day. What a crash leaves unused is lost; a day has 16,384.
+/// Serials leased at once for one vehicle and day. What a crash leaves unused is lost. A code has room for 16,384, so they go round.
 const LEASE: u32 = 32;
 /// Vehicles and days whose leases are kept in memory; beyond that the oldest days are given up.
 const LEASES_MAX: usize = 50_000;
@@ -68,7 +68,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Why a ticket cannot be made now. The charge stays as it was and is tried again.
+/// Why a ticket cannot be made now. The charge stays as it was and is tried again, unless [`TicketingError::is_for_good`].
 #[derive(Debug, Error)]
 pub enum TicketingError {
     /// No key signs at this moment.
@@ -80,12 +80,20 @@ pub enum TicketingError {
     /// The short code cannot be made.
     #[error("the short code cannot be made: {0}")]
     ShortCode(#[from] IssueError),
-    /// All serials of this vehicle's day are used.
-    #[error("vehicle {0} has no serial left for {1}")]
-    SerialsUsed(VehicleCode, Date),
     /// No serial could be leased.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl TicketingError {
+    /// Whether the same charge can never have a ticket, whatever becomes of keys and store.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            TicketingError::Contents(_) | TicketingError::ShortCode(_) => true,
+            TicketingError::Keyring(error) => matches!(error, KeyringError::Contents(_)),
+            TicketingError::Store(_) => false,
+        }
+    }
 }
 
 /// Makes tickets.
@@ -168,8 +176,7 @@ impl Ticketing {
             |city| charge.updated_at.date_in(&city.time_zone),
         );
         let vehicle = charge.order.vehicle;
-        let serial = self.next_serial(writer, vehicle, day).await?;
-        let serial = u16::try_from(serial).map_err(|_| TicketingError::SerialsUsed(vehicle, day))?;
+        let serial = code_serial(self.next_serial(writer, vehicle, day).await?);
         let key = self.secrets.short_code.vehicle_day(vehicle.as_str(), day);
         let contents = signed.contents;
         let code = key.issue(serial, charge.order.msisdn.last_four(), contents.issued_at, contents.expires_at)?;
@@ -239,6 +246,12 @@ impl Ticketing {
     }
 }
 
+/// The serial in a short code. Whoever paid rides, however many did before: after the last one they begin anew. A code is verified by
+/// its MAC over the number's last digits and the expiry, so the ticket that had this serial before, long ago, is another one still.
+fn code_serial(serial: u32) -> u16 {
+    u16::try_from(serial % (u32::from(short_code::SERIAL_MAX) + 1)).expect("it is at most SERIAL_MAX")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +259,12 @@ mod tests {
         gateway::tests::world::keyring,
         store::{GroupCommitConfig, Store},
     };
+
+    #[test]
+    fn m10_the_serials_of_a_vehicles_day_go_round_so_that_nobody_pays_and_has_no_ticket() {
+        let serials = [0, 16_383, 16_384, 32_768 + 5, u32::MAX].map(code_serial);
+        assert_eq!(serials, [0, 16_383, 0, 5, 16_383]);
+    }
 
     #[tokio::test]
     async fn passengers_who_pay_at_once_in_one_vehicle_waste_no_serials_of_its_day() {

@@ -74,6 +74,29 @@ pub enum Message<'a> {
         /// What is given back.
         amount: Money,
     },
+    /// The charge came through after its ticket deadline, and the carrier cannot give it back: it is owed (M11).
+    OwedLate {
+        /// The vehicle code.
+        vehicle: &'a str,
+        /// What is owed.
+        amount: Money,
+    },
+    /// Somebody gives money back.
+    Refund {
+        /// The vehicle code.
+        vehicle: &'a str,
+        /// What is given back.
+        amount: Money,
+        /// Whether the ticket is no longer valid.
+        whole: bool,
+    },
+    /// The carrier did not give money back after all: it is owed.
+    RefundOwed {
+        /// The vehicle code.
+        vehicle: &'a str,
+        /// What is owed.
+        amount: Money,
+    },
     /// The language was changed; said in the new one.
     LanguageSet,
     /// `БИЛЕТ`, and there is no valid ticket.
@@ -117,6 +140,14 @@ pub enum TextKey {
     OtherZone,
     /// `refunded_late`
     RefundedLate,
+    /// `owed_late`
+    OwedLate,
+    /// `refund`
+    Refund,
+    /// `refund_part`
+    RefundPart,
+    /// `refund_owed`
+    RefundOwed,
     /// `language_set`
     LanguageSet,
     /// `no_ticket`
@@ -145,20 +176,27 @@ impl TextKey {
             TextKey::NotSold,
             TextKey::OtherZone,
             TextKey::RefundedLate,
+            TextKey::OwedLate,
+            TextKey::Refund,
+            TextKey::RefundPart,
+            TextKey::RefundOwed,
             TextKey::LanguageSet,
             TextKey::Help,
         ];
         plain.into_iter().chain(Reason::ALL.into_iter().map(TextKey::Declined))
     }
 
-    /// The most UTF-16 units that the text may take: 70 are one segment, 134 are two.
+    /// The most UTF-16 units that the text may take: 70 are one segment, 132 are two.
     ///
-    /// The ticket has one, so that it arrives whole or not at all; the charged message has one, because each segment of it would be
-    /// charged for.
+    /// The ticket has one, so that it arrives whole or not at all, and so has what is said of money; the charged message has one,
+    /// because each segment of it would be charged for.
     pub const fn units_max(self) -> usize {
         match self {
             TextKey::Ticket | TextKey::TicketRepeat | TextKey::ChargedMt => 70,
-            _ => 134,
+            TextKey::RefundedLate | TextKey::OwedLate | TextKey::Refund | TextKey::RefundPart | TextKey::RefundOwed => {
+                70
+            }
+            _ => 132,
         }
     }
 
@@ -169,7 +207,9 @@ impl TextKey {
                 &[&["code"], &["vehicle"], &["route"], &["passengers"], &["amount"], &["valid_until", "valid_until_kk"]]
             }
             TextKey::TooManyPassengers => &[&["passengers_max"]],
-            TextKey::RefundedLate => &[&["amount"]],
+            TextKey::RefundedLate | TextKey::OwedLate | TextKey::Refund | TextKey::RefundPart | TextKey::RefundOwed => {
+                &[&["amount"]]
+            }
             TextKey::OtherZone => &[&["zone"]],
             _ => &[],
         }
@@ -197,6 +237,8 @@ impl TextKey {
         // What a passenger names may be a plate.
         [(ordinary, "1234", 1), (longest, "8888888888", 99)].map(|(ticket, named, passengers_max)| {
             let TicketText { vehicle, amount, .. } = ticket;
+            // Of a part, the minor units may be shown too.
+            let part = Money::new(amount.minor - 1, amount.currency);
             match self {
                 TextKey::Ticket => Message::Ticket(ticket),
                 TextKey::TicketRepeat => Message::TicketRepeat(ticket),
@@ -208,6 +250,10 @@ impl TextKey {
                 TextKey::NotSold => Message::NotSold { vehicle: named },
                 TextKey::OtherZone => Message::OtherZone { vehicle, zone: Zone::LAST },
                 TextKey::RefundedLate => Message::RefundedLate { vehicle, amount },
+                TextKey::OwedLate => Message::OwedLate { vehicle, amount },
+                TextKey::Refund => Message::Refund { vehicle, amount: part, whole: true },
+                TextKey::RefundPart => Message::Refund { vehicle, amount: part, whole: false },
+                TextKey::RefundOwed => Message::RefundOwed { vehicle, amount: part },
                 TextKey::LanguageSet => Message::LanguageSet,
                 TextKey::NoTicket => Message::NoTicket,
                 TextKey::TooManyPassengers => Message::TooManyPassengers { passengers_max },
@@ -231,6 +277,10 @@ impl fmt::Display for TextKey {
             TextKey::NotSold => "not_sold",
             TextKey::OtherZone => "other_zone",
             TextKey::RefundedLate => "refunded_late",
+            TextKey::OwedLate => "owed_late",
+            TextKey::Refund => "refund",
+            TextKey::RefundPart => "refund_part",
+            TextKey::RefundOwed => "refund_owed",
             TextKey::LanguageSet => "language_set",
             TextKey::NoTicket => "no_ticket",
             TextKey::TooManyPassengers => "too_many_passengers",
@@ -254,6 +304,10 @@ impl Message<'_> {
             Message::NotSold { .. } => TextKey::NotSold,
             Message::OtherZone { .. } => TextKey::OtherZone,
             Message::RefundedLate { .. } => TextKey::RefundedLate,
+            Message::OwedLate { .. } => TextKey::OwedLate,
+            Message::Refund { whole: true, .. } => TextKey::Refund,
+            Message::Refund { whole: false, .. } => TextKey::RefundPart,
+            Message::RefundOwed { .. } => TextKey::RefundOwed,
             Message::LanguageSet => TextKey::LanguageSet,
             Message::NoTicket => TextKey::NoTicket,
             Message::TooManyPassengers { .. } => TextKey::TooManyPassengers,
@@ -279,7 +333,11 @@ impl Message<'_> {
                     ("valid_until", Value::from(hh_mm)),
                 ]
             }
-            Message::RefundedLate { vehicle, amount } | Message::ChargedMt { vehicle, amount } => vec![
+            Message::RefundedLate { vehicle, amount }
+            | Message::OwedLate { vehicle, amount }
+            | Message::Refund { vehicle, amount, .. }
+            | Message::RefundOwed { vehicle, amount }
+            | Message::ChargedMt { vehicle, amount } => vec![
                 ("vehicle", Value::from(*vehicle)),
                 ("amount", Value::from(amount.major())),
                 ("currency", Value::from(currency(amount.currency, language))),
@@ -342,9 +400,9 @@ mod tests {
         for key in TextKey::all() {
             assert!(key.samples().iter().all(|sample| sample.key() == key));
         }
-        assert_eq!(names.len(), 40);
+        assert_eq!(names.len(), 44);
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 40);
+        assert_eq!(names.len(), 44);
     }
 }

@@ -8,6 +8,7 @@ use super::{draft::Draft, origins::below};
 use crate::{
     carrier::{PrefixTable, PurchaseMode},
     gateway::{Books, missing_tariffs},
+    ledger::DatedFee,
 };
 
 /// Of tariffs that are missing at one carrier, so many are told; the rest are counted.
@@ -34,6 +35,7 @@ fn bounds(draft: &mut Draft) {
         ("api", settings.api.config.problems()),
         ("facts", settings.facts.problems(settings.gateway.ticket_deadline())),
         ("routing", settings.routing.problems()),
+        ("vat", settings.vat.problems()),
     ];
     for (section, problems) in sections {
         problems.iter().for_each(|problem| draft.problem_below(section, problem));
@@ -114,6 +116,7 @@ pub(super) fn carriers(draft: &mut Draft) {
                 draft.problem(below(&key, "smpp.password_file"), "it is empty; name the file that holds the password");
             }
         }
+        DatedFee::problems(&carrier.fees).iter().for_each(|problem| draft.problem_below(&key, problem));
         if let Err(problem) = carrier.zone() {
             draft.problem_below(&key, &problem);
         }
@@ -152,6 +155,10 @@ fn agencies(draft: &mut Draft, books: &Books) {
         draft.settings.eligibility.agencies().filter(|id| !is_known(id)).map(str::to_owned).collect();
     for id in strangers {
         draft.problem(format!("eligibility.agencies.{id}"), "no agency has this id");
+    }
+    let strangers: Vec<String> = draft.settings.vat.agencies.iter().filter(|id| !is_known(id)).cloned().collect();
+    for id in strangers {
+        draft.problem("vat.agencies", format!("no agency has the id {id:?}"));
     }
 }
 

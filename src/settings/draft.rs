@@ -117,6 +117,7 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
         routing,
         eligibility,
         texts,
+        vat,
         mo_webhook,
         webhooks
     );

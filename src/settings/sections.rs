@@ -10,6 +10,7 @@ use crate::{
     charge::CarrierName,
     eligibility::Rules,
     gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig, WebhookConfig},
+    ledger::VatConfig,
     store::GroupCommitConfig,
     subscriber::{FactsSettings, NumberListsSettings},
 };
@@ -48,6 +49,8 @@ pub struct Settings {
     pub eligibility: Rules,
     /// What passengers are told.
     pub texts: TextsSettings,
+    /// The value-added tax.
+    pub vat: VatConfig,
     /// Where messages are handed over that the ticket service decides about.
     pub mo_webhook: MoWebhookConfig,
     /// Those who are told of events, by name.

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     charge::{Charge, Refund, RefundState, State, step},
     clock::Timestamp,
-    ledger::Account,
     simulator::{Fault, LedgerEntry, RefundEntry},
     store::{ChargeFilter, MessageState},
 };
@@ -21,9 +20,6 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Nothing takes longer than this to come to rest.
 const REST_WITHIN: Duration = Duration::from_secs(12 * 3_600);
-/// After so long a refund may be left in doubt: where a carrier cannot be asked about refunds, and its memory of keys is over, no
-/// evidence will ever come by itself.
-const REFUNDS_WITHIN: Duration = Duration::from_secs(4 * 3_600);
 /// For so long it must stay at rest: what was lost may still turn up.
 const LOOKS_AT_REST: u32 = 3;
 
@@ -38,7 +34,7 @@ pub(super) async fn rest(world: &World) {
         sleep(LOOK_EVERY).await;
         operators.look(world).await;
         let waited = world.clock.ran().saturating_sub(begun);
-        match unfinished(world, waited < REFUNDS_WITHIN).await {
+        match unfinished(world).await {
             None => at_rest += 1,
             Some(_) if waited < REST_WITHIN => at_rest = 0,
             Some(what) => return world.violated(format!("the world comes to no rest: {what}")),
@@ -50,13 +46,12 @@ pub(super) async fn rest(world: &World) {
 }
 
 /// The first thing that is left to do.
-async fn unfinished(world: &World, doubts_may_end: bool) -> Option<String> {
+async fn unfinished(world: &World) -> Option<String> {
     if !world.is_up() {
         return Some("no gateway runs".into());
     }
     let store = &world.store;
-    let is_under_way =
-        |refund: &Refund| refund.next_at.is_some() && (doubts_may_end || refund.state != RefundState::InDoubt);
+    let is_under_way = |refund: &Refund| !matches!(refund.state, RefundState::Owed) && !refund.state.is_settled();
     if let Some(charge) = store.open_charges(None, 1).await.unwrap_or_default().first() {
         return Some(format!("a charge is open: {charge:?}"));
     }
@@ -103,8 +98,7 @@ pub(super) async fn audit(world: &World, promises: &Promises) {
     if sum != 0 {
         world.violated(format!("our ledger sums to {sum}: {balances:?}"));
     }
-    let held: i64 =
-        balances.iter().filter(|b| matches!(b.account, Account::CarrierReceivable(_))).map(|b| b.minor).sum();
+    let held: i64 = balances.iter().filter(|b| b.account.carrier().is_some()).map(|b| b.minor).sum();
     if held != receivable {
         world.violated(format!("carriers owe {held} by the ledger, and {receivable} by the charges"));
     }
@@ -187,7 +181,6 @@ impl Books {
             let back: Vec<i64> = self.refunds.iter().filter(is_its).map(|entry| entry.amount.minor).collect();
             let is_right = match refund.state {
                 RefundState::Done => back == [refund.amount.minor],
-                RefundState::InDoubt => back.is_empty() || back == [refund.amount.minor],
                 _ => back.is_empty(),
             };
             if !is_right {

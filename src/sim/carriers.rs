@@ -10,6 +10,7 @@ use crate::{
         LinkSecrets, http::Profile,
     },
     clock::Clock,
+    ledger::DatedFee,
     simulator::{
         CallbackConfig, CallbackTry, CamaraConfig, Charging, ChargingMoment, CisConfig, DelayRange, Door, HttpConfig,
         Interface, OneApiConfig, Simulator, SimulatorConfig,
@@ -135,6 +136,7 @@ fn configured(carrier: &CarrierPlan, port: u16) -> CarrierConfig {
         "#
     );
     let mut config: CarrierConfig = toml::from_str(&text).expect("a carrier");
+    config.fees = fees(carrier.name);
     let base = format!("http://127.0.0.1:{port}");
     let sink = callback_url(name);
     match carrier.kind {
@@ -182,6 +184,22 @@ fn camara(base: &str, sink: &str, two_step: bool) -> CamaraProfile {
         "#
     );
     toml::from_str(&text).expect("a section")
+}
+
+/// One carrier keeps a fee for good, one gives it back with the money, the third keeps nothing.
+fn fees(carrier: &str) -> Vec<DatedFee> {
+    let fee = |percent: &str, fixed_minor, returned| DatedFee {
+        from: jiff::civil::date(2000, 1, 1),
+        percent: percent.parse().expect("a share"),
+        fixed_minor,
+        vat: true,
+        returned,
+    };
+    match carrier {
+        "beeline" => vec![fee("4.75", 0, false)],
+        "kcell" => vec![fee("7", 13, true)],
+        _ => Vec::new(),
+    }
 }
 
 fn secrets(carrier: &CarrierPlan, config: &CarrierConfig) -> CarrierSecrets {

@@ -29,6 +29,7 @@ use crate::{
         Books, Gateway, Parts, Secrets, TicketingConfig,
         tests::world::{catalogue, keyring},
     },
+    ledger::{DatedVat, VatConfig},
     msisdn::Msisdn,
     passenger::Texts,
     process::machine::{Machine, Network},
@@ -157,6 +158,7 @@ impl World {
             keyring: keyring(),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: None,
+            vat: vat(),
             webhooks: vec![Follower::webhook()],
         };
         Gateway::start(parts, events).await.map_err(|error| error.to_string())
@@ -259,6 +261,11 @@ impl World {
 }
 
 /// The shipped texts. To compile them takes as long as a minute of a world, so it is done once.
+fn vat() -> VatConfig {
+    let rate = DatedVat { from: jiff::civil::date(2009, 1, 1), percent: "12".parse().expect("a rate") };
+    VatConfig { rates: vec![rate], agencies: ["green".into()].into() }
+}
+
 fn texts() -> Texts {
     static TEXTS: OnceLock<Texts> = OnceLock::new();
     TEXTS.get_or_init(Texts::shipped).clone()

@@ -1,13 +1,14 @@
 use super::{
     Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, JournalEntry,
-    KeptMo, KeyGuard, KnownCounts, Memory, Outcome, Owner, ParkedReceipt, QueuedSms, Sales, SettledEntry, Slot, Spent,
-    Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact, StoredTicket, TicketFilter, WebhookStanding, Write,
-    overlap,
+    KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt, QueuedSms,
+    RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
+    StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write, overlap, sqlite,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
     clock::Timestamp,
     eligibility::Facts,
+    ledger::{Audited, DailyRoot},
     msisdn::Msisdn,
     passenger::Language,
     transit::VehicleCode,
@@ -192,6 +193,25 @@ impl Store {
         each!(self, backend => backend.parked_for(carrier, carrier_id, limit).await)
     }
 
+    /// Parked receipts, those that came first, after `after`, at most `limit`.
+    pub async fn unowned(
+        &self,
+        after: Option<(Timestamp, &str)>,
+        limit: u32,
+    ) -> Result<Vec<UnownedReceipt>, StoreError> {
+        each!(self, backend => backend.unowned(after, limit).await)
+    }
+
+    /// Refunds that have not reached the passenger, those of the oldest purchases first, at most `limit` (M14).
+    pub async fn refunds(&self, filter: &RefundFilter, limit: u32) -> Result<Vec<ListedRefund>, StoreError> {
+        each!(self, backend => backend.refunds(filter, limit).await)
+    }
+
+    /// What is outstanding, by kind, carrier and currency, in this order; nothing that is not (M16).
+    pub async fn outstanding(&self) -> Result<Vec<OutstandingSum>, StoreError> {
+        each!(self, backend => backend.outstanding().await)
+    }
+
     /// How many receipts are parked.
     pub async fn parked_count(&self) -> Result<u64, StoreError> {
         each!(self, backend => backend.parked_count().await)
@@ -289,6 +309,12 @@ impl Store {
         each!(self, backend => backend.journal(reference).await)
     }
 
+    /// What the carrier said of a charge, word for word, each under the [`evidence_id`](JournalEntry::evidence_id) of its journal
+    /// entry, in no order. What was erased is not there.
+    pub async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
+        each!(self, backend => backend.words(reference).await)
+    }
+
     /// A settled prefix of all journals: the entries after the place `after`, in the order of their places, at most `limit`. No entry
     /// ever appears at a lower place than one that was handed out here. A store whose commits finish out of order hands out an entry only
     /// once every commit that could still bring a lower place has ended.
@@ -326,6 +352,21 @@ impl Store {
         each!(self, backend => backend.balances().await)
     }
 
+    /// Checks the books in the store that `url` names, as they are this moment, and the roots of days that were noted elsewhere.
+    /// Opens it only to read: a daemon may go on writing.
+    ///
+    /// Errors: the text names no file; it cannot be opened or read; its schema is not this program's.
+    pub async fn audit(url: &str, noted: &[DailyRoot]) -> Result<Audited, StoreError> {
+        sqlite::audit::audit(&kept(url)?, noted).await
+    }
+
+    /// The roots of the last `limit` days with a commit that have ended, the newest first.
+    ///
+    /// Errors: as [`Store::audit`].
+    pub async fn daily_roots(url: &str, limit: u32) -> Result<Vec<DailyRoot>, StoreError> {
+        sqlite::audit::roots(&kept(url)?, limit).await
+    }
+
     /// Breaks, newest first, at most `limit`.
     pub async fn breaks(&self, limit: u32) -> Result<Vec<StoredBreak>, StoreError> {
         each!(self, backend => backend.breaks(limit).await)
@@ -335,6 +376,12 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         each!(self, backend => backend.ping().await)
     }
+}
+
+/// The file of a store that outlives the process.
+fn kept(url: &str) -> Result<SqliteConfig, StoreError> {
+    sqlite_config(url)?
+        .ok_or(StoreError::Address { url: url.into(), why: "what is in memory cannot be looked at from outside" })
 }
 
 /// The file that a store's address names; `None` for the store in memory.

@@ -25,6 +25,9 @@ pub struct JournalEntry {
     pub from: Option<State>,
     /// Where it stands since.
     pub to: State,
+    /// The [`Verbatim::digest`](super::Verbatim::digest) of what the carrier said, if that is how we know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbatim: Option<String>,
     /// What else it tells those who follow the events.
     #[serde(default, skip_serializing_if = "Told::is_empty")]
     pub told: Told,
@@ -257,14 +260,16 @@ pub struct ParkedReceipt {
 /// A break as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredBreak {
-    /// The charge.
-    pub reference: Reference,
-    /// What differs, by [`Break::code`](crate::charge::Break::code).
+    /// The charge; `None` for a piece that no charge owns.
+    pub reference: Option<Reference>,
+    /// The [`ParkedReceipt::id`] of such a piece.
+    pub piece: Option<String>,
+    /// What differs, by [`Break::code`](crate::charge::Break::code); `receipt_unowned` for such a piece.
     pub kind: String,
     /// When it was found.
     pub at: Timestamp,
     /// The amount of the charge.
-    pub amount: Money,
+    pub amount: Option<Money>,
 }
 
 #[cfg(test)]

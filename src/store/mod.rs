@@ -14,6 +14,7 @@ mod group_commit;
 mod kept;
 mod known;
 mod memory;
+mod outstanding;
 mod overlap;
 mod parts;
 mod question;
@@ -21,6 +22,7 @@ mod sales;
 mod slot;
 mod sqlite;
 mod told;
+mod verbatim;
 mod webhook;
 mod write;
 
@@ -38,11 +40,13 @@ pub use known::{FORGOTTEN_MAX, Forgetting, KnownCounts, StoredFact};
 pub use memory::Memory;
 #[cfg(test)]
 pub(crate) use memory::fate::{Attendant, Fate};
+pub use outstanding::{ListedRefund, Outstanding, OutstandingSum, RefundFilter, RefundStanding, UnownedReceipt};
 pub use parts::OPEN_PARTS_MAX;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};
+pub use verbatim::Verbatim;
 pub use webhook::{
     EventPlace, EventPlaceError, FailedCounts, FailedDelivery, FailedFilter, Replay, WebhookEnd, WebhookProgress,
     WebhookStanding,

@@ -91,7 +91,7 @@ impl Write {
                 touches.push(Touch::Parked(&receipt.id));
                 touches.extend(receipt.carrier_id.iter().map(|id| Touch::CarrierId(&receipt.carrier, id)));
             }
-            Write::Unpark { id } => touches.push(Touch::Parked(id)),
+            Write::Unpark { id } | Write::ReportUnowned { id, .. } => touches.push(Touch::Parked(id)),
             Write::MoveMessage(progress) => {
                 touches.push(Touch::Message(progress.id));
                 touches.extend(progress.carrier_id.iter().map(|(carrier, id)| Touch::CarrierId(carrier, id)));

@@ -4,7 +4,7 @@ use super::StoredTicket;
 use crate::{
     charge::{Break, CarrierName, Charge, Effect, Order, Reference, Refund, RefundState},
     clock::Timestamp,
-    money::Money,
+    money::{Money, Percentage},
 };
 
 /// What an entry of the journal tells those who follow the events, beside where the charge went: as it was at that moment, because a
@@ -82,6 +82,9 @@ pub struct ToldSeller {
     /// The time zone of the city, by its IANA name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// The value-added tax that the fare includes.
+    #[serde(default, skip_serializing_if = "Percentage::is_zero")]
+    pub fare_vat: Percentage,
 }
 
 impl Told {
@@ -115,7 +118,7 @@ impl Told {
 
     /// Whether something was sold by it, or a sale was given back: then the seller belongs to it.
     pub fn wants_seller(&self) -> bool {
-        self.ticket.is_some() || self.refunds.iter().any(|refund| refund.of_sale && refund.state == RefundState::Done)
+        self.ticket.is_some() || self.refunds.iter().any(|refund| refund.of_sale && refund.went_back())
     }
 }
 
@@ -126,6 +129,11 @@ impl ToldTicket {
 }
 
 impl ToldRefund {
+    /// Whether the passenger has the money, from whomever.
+    pub const fn went_back(&self) -> bool {
+        matches!(self.state, RefundState::Done | RefundState::PaidOut)
+    }
+
     fn if_new(before: &Charge, after: &Charge, refund: &Refund) -> Option<ToldRefund> {
         let known = before.refunds.iter().find(|known| known.reference == refund.reference);
         if known.is_some_and(|known| known.state.public_code() == refund.state.public_code()) {

@@ -1,6 +1,6 @@
 use super::{
     Forgetting, IncomingSms, JournalEntry, MessageState, OutgoingSms, Owner, ParkedReceipt, Slot, StoredFact,
-    StoredTicket, WebhookProgress,
+    StoredTicket, Verbatim, WebhookProgress,
 };
 use crate::{
     charge::{Break, CarrierName, Charge, Home, Reference},
@@ -63,6 +63,13 @@ pub enum Write {
         /// The receipt's [`ParkedReceipt::id`].
         id: String,
     },
+    /// A parked receipt has found no owner for long: a break, once. Answered by [`Outcome::Done`].
+    ReportUnowned {
+        /// The receipt's [`ParkedReceipt::id`].
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
     /// Progress of an outgoing message. Answered by [`Outcome::MessageMoved`].
     MoveMessage(MessageProgress),
     /// A block of ticket serials for one vehicle and day. Answered by [`Outcome::Leased`].
@@ -120,6 +127,8 @@ pub struct Settlement {
     pub charge: Charge,
     /// The event that led here. Its evidence id, if it is evidence, is the guard against counting it twice.
     pub journal: JournalEntry,
+    /// What the carrier said, if the event is evidence.
+    pub verbatim: Option<Verbatim>,
     /// The carrier id that an attempt has just learned.
     pub carrier_id: Option<NewCarrierId>,
     /// The entries of this transition.

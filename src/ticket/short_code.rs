@@ -3,8 +3,8 @@
 //! # What a code is worth
 //!
 //! Forty bits: a serial of 14 and a MAC of 26. 14 bits number 16,384 tickets per vehicle and day; a full bus sells two
-//! thousand, and serials leased in blocks of 64 to several instances leave gaps for the rest. Every bit more for the
-//! serial would halve the work of a guess.
+//! thousand, and serials leased in blocks to several instances leave gaps for the rest. Every bit more for the serial would
+//! halve the work of a guess. Should a day need more, the serials begin anew: the MAC still tells two tickets apart.
 //!
 //! A guess at a code for one's own number passes with probability *tried slots* × 2⁻²⁶. A ticket of at most three hours
 //! makes at most 19 slots, so one guess in 3.5 million passes, and each must be shown to an inspector. The verifier
@@ -64,7 +64,7 @@ pub enum ShortCodeError {
 /// Why no code can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum IssueError {
-    /// The vehicle's day has no serial left, or a wrong one was leased.
+    /// A wrong one was leased.
     #[error("serial {0} is above {SERIAL_MAX}")]
     Serial(u16),
     /// The last four digits are no four digits.
@@ -83,7 +83,7 @@ pub enum IssueError {
 /// What a genuine code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Genuine {
-    /// The ticket's serial, by which the manifest knows it.
+    /// The ticket's serial. The manifest knows the ticket by it and by the expiry.
     pub serial: u16,
     /// The end of the slot it expires in: its true expiry, rounded up.
     pub valid_until: Timestamp,

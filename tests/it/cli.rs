@@ -21,7 +21,7 @@ use crate::{
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 26] = [
+    let commands: [&[&str]; 28] = [
         &[],
         &["serve"],
         &["demo"],
@@ -39,6 +39,8 @@ fn every_command_explains_itself() {
         &["charge", "create"],
         &["charge", "show"],
         &["charge", "resolve"],
+        &["charge", "refunds"],
+        &["charge", "resolve-refund"],
         &["carrier"],
         &["carrier", "list"],
         &["carrier", "pause"],

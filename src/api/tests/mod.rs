@@ -10,6 +10,7 @@ mod events;
 mod operations;
 mod purchases;
 mod purchases_by_sms;
+mod refunds;
 mod requests;
 mod tickets;
 mod trace;

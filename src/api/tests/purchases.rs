@@ -6,6 +6,7 @@ use super::world::{ANNA, DENIED, Setting, World, fare, msisdn};
 use crate::{
     api::Role,
     simulator::{DelayRange, Subscriber},
+    store::KeyGuard,
 };
 
 #[tokio::test]
@@ -154,6 +155,22 @@ async fn m13_the_same_number_in_the_same_vehicle_again_is_a_repeat() {
     let replay = world.bought("k2", &fare(ANNA)).await;
     assert_eq!((replay.status, replay.json()), (repeat.status, repeat.json()));
     assert_eq!(world.simulator.ledger().total_of(msisdn(ANNA)).minor, 8_000);
+}
+
+#[tokio::test]
+async fn m15_a_repeat_that_waited_for_the_outcome_is_kept_under_its_key() {
+    let mut setting = Setting::default();
+    setting.simulator.response_delay_ms = DelayRange::exactly(150);
+    let world = World::with(setting).await;
+    let first = world.buy("k1", &fare(ANNA)).send().await;
+    assert_eq!((first.status.as_u16(), first.json()["state"].as_str()), (202, Some("processing")));
+    let repeat = world.bought("k2", &fare(ANNA)).await;
+    assert_eq!((repeat.status.as_u16(), repeat.json()["state"].as_str()), (200, Some("charged")));
+    assert_eq!(repeat.json()["repeat_of"], json!(first.reference()));
+    // Otherwise it would buy for itself once the window is over.
+    let guard = KeyGuard { caller: Role::Ticketing.code().into(), key: "k2".into(), body_sha256: [0; 32] };
+    let kept = world.gateway.store().key(&guard).await.expect("the store");
+    assert_eq!(kept, Some((first.reference(), false, true)));
 }
 
 #[tokio::test]

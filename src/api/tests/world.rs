@@ -305,6 +305,7 @@ async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
         keyring: Keyring::new(vec![key]).expect("a keyring"),
         secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
         mo_webhook: None,
+        vat: crate::ledger::VatConfig::default(),
         webhooks: Vec::new(),
     };
     Gateway::start(parts, vec![(name, events)]).await.expect("parts that fit")

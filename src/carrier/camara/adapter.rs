@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     carrier::{
-        Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency,
+        Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency, transcript,
         web::{
             Answer, Gate, GateConfig, Lost, NotSent, Outcome, TokenConfig, TokenSource, WebClient, WebClientConfig,
             WebRequest, WebSlot,
@@ -253,7 +253,15 @@ impl CamaraCarrier {
     /// Any request, with an access token.
     pub(super) async fn request(&self, mut request: WebRequest) -> Outcome {
         request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        self.0.client.send_authorised(request, &self.0.tokens).await
+        let operation = request.operation;
+        let outcome = self.0.client.send_authorised(request, &self.0.tokens).await;
+        if let Outcome::Answer(answer) = &outcome {
+            // The carrier was given a token to call with, and may repeat what it was given.
+            let tokens = self.0.callback_tokens.load();
+            let hide = |body| tokens.iter().fold(body, |body, token| transcript::without(body, token));
+            transcript::note_http(operation, answer.status, &answer.body, hide);
+        }
+        outcome
     }
 
     pub(super) fn log_not_sent(&self, why: &NotSent) {

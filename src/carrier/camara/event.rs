@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::meaning::{ID_CHARS_MAX, Meanings, bounded};
 use crate::{
-    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal},
+    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal, transcript},
     charge::{CarrierName, Reference},
     clock::Timestamp,
 };
@@ -73,14 +73,22 @@ pub(super) fn read(
         check_data(data).map_err(unreadable)?;
         Ok::<_, Refusal>(data)
     };
+    let words = transcript::of_body(request.body, |body| {
+        tokens.iter().fold(body, |body, token| transcript::without(body, token))
+    });
     let notices = match kind_of(&event.kind) {
-        Some(Kind::Payment(kind)) => vec![notice(carrier, meanings, request.path, &event, kind, data()?)],
+        Some(Kind::Payment(kind)) => {
+            vec![Notice { words, ..notice(carrier, meanings, request.path, &event, kind, data()?) }]
+        }
         Some(Kind::Refund) => {
             data()?;
             let id = format!("{} {}", event.source, event.id);
             let about = refund_in(request.path);
             // An event at another address is of a sink that we did not give. The question comes when it is due.
-            about.map(|about| Notice { carrier: carrier.clone(), id, about, finding: None }).into_iter().collect()
+            about
+                .map(|about| Notice { carrier: carrier.clone(), id, about, finding: None, words })
+                .into_iter()
+                .collect()
         }
         None => {
             let why = format!("events of type {:?} are not taken", bounded(&event.kind));
@@ -151,10 +159,11 @@ fn notice(
     if is_denial {
         // Only for the payment that it names: its id must be known as ours.
         let why = data.denial_reason.as_deref().or(data.description.as_deref()).unwrap_or_default();
-        return Notice { carrier: carrier.clone(), id, about: by_payment, finding: Some(meanings.of_denial(why)) };
+        let finding = Some(meanings.of_denial(why));
+        return Notice { carrier: carrier.clone(), id, about: by_payment, finding, words: String::new() };
     }
     let about = attempt_in(path).unwrap_or(by_payment);
-    Notice { carrier: carrier.clone(), id, about, finding: None }
+    Notice { carrier: carrier.clone(), id, about, finding: None, words: String::new() }
 }
 
 /// `payments/WIRE-REFERENCE`, as every sink ends that we give.

@@ -156,9 +156,13 @@ impl CamaraProfile {
         Contract {
             in_flight_delay_ms: self.in_flight_delay_ms,
             queries: Some(self.query),
+            // Without a payment's id, a window of time is listed.
+            queries_by_carrier_id: false,
+            queries_refunds: self.refund_url.is_some(),
             can_refund: self.refund_url.is_some(),
             replays_keys: false,
             reservation_ms: self.two_step.then_some(self.reservation_ms),
+            fee: None,
         }
     }
 
@@ -203,6 +207,10 @@ impl CamaraProfile {
         check(
             self.connect_timeout_ms < self.response_timeout_ms,
             "connect_timeout_ms: less than response_timeout_ms, or what was not sent would be in doubt".into(),
+        );
+        check(
+            self.in_flight_delay_ms >= self.response_timeout_ms,
+            "in_flight_delay_ms: at least response_timeout_ms: what is waited for is in flight still".into(),
         );
         check(timeouts.contains(&self.idle_timeout_ms), "idle_timeout_ms: 100 to 60000".into());
         check((1..=100_000).contains(&self.tps), "tps: 1 to 100000".into());

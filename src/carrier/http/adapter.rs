@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     carrier::{
-        Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency,
+        Callback, CallbackRequest, NoSlot, Refusal, SetupError, Standing, Urgency, transcript,
         web::{
             Gate, GateConfig, Lost, NotSent, Outcome, TokenConfig, TokenSource, WebClient, WebClientConfig, WebRequest,
             WebSlot,
@@ -381,6 +381,10 @@ impl HttpCarrier {
         };
         if let Outcome::NotSent(why @ (NotSent::Tls(_) | NotSent::Token(_))) = &outcome {
             warn!(carrier = %self.0.name, %operation, %why, "nothing was sent");
+        }
+        if let Outcome::Answer(answer) = &outcome {
+            let hide = |body| self.0.secrets.load().without(body);
+            transcript::note_http(operation.code(), answer.status, &answer.body, hide);
         }
         slot.settle(&outcome);
         outcome

@@ -18,7 +18,7 @@ use super::{
     template::Template,
 };
 use crate::{
-    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal},
+    carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal, transcript},
     charge::{CarrierName, Finding},
     money::Currency,
 };
@@ -186,7 +186,8 @@ impl Profile {
         }
         let notice = self.notice(carrier, callback, message)?;
         let answer = self.answer(Some(&callback.accepted), callback.accepted.status, content, &text);
-        Ok(Callback { notices: vec![notice], answer })
+        let words = transcript::of_body(text.as_bytes(), |body| secrets.without(body));
+        Ok(Callback { notices: vec![Notice { words, ..notice }], answer })
     }
 
     fn check_signature(
@@ -255,7 +256,8 @@ impl Profile {
         ]
         .map(|part| part.unwrap_or_default().to_owned());
         let finding = callback.finding(&found);
-        Ok(Notice { carrier: carrier.clone(), id: name_of(&callback.path, &said), about, finding })
+        let id = name_of(&callback.path, &said);
+        Ok(Notice { carrier: carrier.clone(), id, about, finding, words: String::new() })
     }
 
     /// What is answered; where the template fails on this callback, its status alone.

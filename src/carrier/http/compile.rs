@@ -71,7 +71,7 @@ impl Profile {
             }
         };
         let Compiler { templates, secrets, problems, .. } = compiler;
-        let profile = Profile {
+        let mut profile = Profile {
             contract,
             templates,
             description: description?,
@@ -86,6 +86,7 @@ impl Profile {
             callbacks,
         };
         profile.try_out(document, problems);
+        profile.contract.attempt.queries_by_carrier_id = profile.wants_carrier_id(Operation::Status);
         Some(profile)
     }
 }
@@ -172,6 +173,16 @@ impl Compiler<'_> {
         check((1..=100_000).contains(&section.tps), "tps", "1 to 100000");
         check((1..=1_000).contains(&section.concurrency), "concurrency", "1 to 1000");
         check(section.in_flight_delay_ms >= 1_000, "in_flight_delay_ms", "at least 1000");
+        check(
+            section.in_flight_delay_ms >= section.timeout_ms,
+            "in_flight_delay_ms",
+            "at least timeout_ms: what is waited for is in flight still",
+        );
+        check(
+            !two_step || document.status.is_some(),
+            "two_step",
+            "there is no `status`: a lost confirmation could never be asked about",
+        );
         let query = section.query;
         check(query.is_none() || document.status.is_some(), "query", "there is no `status` to ask with");
         check(
@@ -184,9 +195,13 @@ impl Compiler<'_> {
             attempt: Contract {
                 in_flight_delay_ms: section.in_flight_delay_ms,
                 queries: query,
+                // Known once its templates have been tried.
+                queries_by_carrier_id: false,
+                queries_refunds: document.refund_status.is_some(),
                 can_refund: document.refund.is_some(),
                 replays_keys: section.replays_keys,
                 reservation_ms: section.reservation_ms.filter(|_| two_step),
+                fee: None,
             },
             two_step,
             connect_timeout_ms: section.connect_timeout_ms,

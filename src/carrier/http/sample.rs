@@ -141,8 +141,7 @@ impl Sample {
             extends: None,
             received_at: at,
         };
-        let terms =
-            Terms { ticket_deadline: at.plus(std::time::Duration::from_secs(60)), late_success: LateSuccess::Ticket };
+        let terms = Terms::new(at.plus(std::time::Duration::from_secs(60)), LateSuccess::Ticket);
         let mut charge = Charge::new(values.reference, order, terms);
         let carrier: CarrierName = "example".parse().map_err(|error| format!("carrier: {error}"))?;
         let wire_reference = profile.wire_references().write(values.reference, 1);
@@ -209,6 +208,14 @@ impl Profile {
         for (callback, section) in self.callbacks.iter().zip(&document.callback) {
             self.try_callback(callback, section.content, problems);
         }
+    }
+
+    /// Whether this operation is about something only by the carrier's own id of it.
+    pub(super) fn wants_carrier_id(&self, operation: Operation) -> bool {
+        let unknown = SampleValues { carrier_id: None, ..SampleValues::default() };
+        let Ok(sample) = Sample::new(self, unknown) else { return false };
+        let rendered = self.render(operation, &sample.context(operation), &HttpSecrets::masks(self.secrets()));
+        matches!(rendered, Err(RenderError::NotKnown { .. }))
     }
 
     fn try_echoes(&self, operation: Operation, sample: &Sample, problems: &mut Problems) {

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt};
 use minijinja::Value;
 use zeroize::Zeroizing;
 
-use crate::tls::TlsMaterials;
+use crate::{carrier::transcript, tls::TlsMaterials};
 
 /// What a profile's secrets are: read from the files that the configuration names, shown to nobody.
 #[derive(Clone)]
@@ -47,6 +47,11 @@ impl HttpSecrets {
     /// The names that there are.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.secrets.keys().map(String::as_str)
+    }
+
+    /// `text` without them, wherever they stand in it.
+    pub(super) fn without(&self, text: String) -> String {
+        self.secrets.values().fold(text, |text, secret| transcript::without(text, secret))
     }
 
     pub(super) fn as_variables(&self) -> Value {

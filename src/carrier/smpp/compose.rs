@@ -65,6 +65,7 @@ pub(super) fn text(
 ) -> Result<Vec<SubmitSm>, TooManySegments> {
     let mark = match profile.long_messages {
         LongMessages::Udh => Some(PartMark::Header),
+        LongMessages::Udh8 => Some(PartMark::ShortHeader),
         LongMessages::Sar => Some(PartMark::Sar),
         LongMessages::Payload => None,
     };
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_text_of_one_segment_is_one_message_whatever_the_profile_says_of_long_ones() {
-        for form in [LongMessages::Udh, LongMessages::Sar, LongMessages::Payload] {
+        for form in [LongMessages::Udh, LongMessages::Udh8, LongMessages::Sar, LongMessages::Payload] {
             let one = messages(form, &"ж".repeat(70)).expect("one");
             assert_eq!((one.len(), one[0].short_message.len(), one[0].esm_class), (1, 140, 0));
             assert_eq!((one[0].tlvs.len(), one[0].registered_delivery), (0, RECEIPT_WANTED));
@@ -192,18 +193,21 @@ mod tests {
 
     #[test]
     fn a_long_text_goes_in_parts_of_which_the_last_asks_for_a_receipt() {
-        let udh = messages(LongMessages::Udh, &"ж".repeat(134)).expect("two");
+        let udh = messages(LongMessages::Udh, &"ж".repeat(132)).expect("two");
         assert_eq!(udh.iter().map(|part| part.esm_class).collect::<Vec<_>>(), [0x40, 0x40]);
-        let headers: Vec<&[u8]> = udh.iter().map(|part| &part.short_message[..6]).collect();
+        let headers: Vec<&[u8]> = udh.iter().map(|part| &part.short_message[..7]).collect();
+        assert_eq!(headers, [[6, 8, 4, 0xAB, 0xAB, 2, 1], [6, 8, 4, 0xAB, 0xAB, 2, 2]]);
+        let old = messages(LongMessages::Udh8, &"ж".repeat(132)).expect("two");
+        let headers: Vec<&[u8]> = old.iter().map(|part| &part.short_message[..6]).collect();
         assert_eq!(headers, [[5, 0, 3, 0xAB, 2, 1], [5, 0, 3, 0xAB, 2, 2]]);
 
-        let sar = messages(LongMessages::Sar, &"ж".repeat(134)).expect("two");
+        let sar = messages(LongMessages::Sar, &"ж".repeat(132)).expect("two");
         for (part, number) in sar.iter().zip(1..) {
             let tlvs: Vec<(u16, &[u8])> = part.tlvs.iter().map(|tlv| (tlv.tag, tlv.value.as_ref())).collect();
             assert_eq!(tlvs, [(0x020C, &[0xAB, 0xAB][..]), (0x020E, &[2]), (0x020F, &[number])]);
-            assert_eq!((part.esm_class, part.short_message.len()), (0, 134));
+            assert_eq!((part.esm_class, part.short_message.len()), (0, 132));
         }
-        for parts in [udh, sar] {
+        for parts in [udh, old, sar] {
             assert_eq!(parts.iter().map(|part| part.registered_delivery).collect::<Vec<_>>(), [0, RECEIPT_WANTED]);
             assert!(parts.iter().all(|part| part.validity_period == "000000010000000R"));
         }
@@ -217,14 +221,14 @@ mod tests {
 
     #[test]
     fn a_text_of_eleven_parts_is_refused() {
-        assert_eq!(messages(LongMessages::Udh, &"ж".repeat(670)).expect("ten").len(), 10);
+        assert_eq!(messages(LongMessages::Udh, &"ж".repeat(660)).expect("ten").len(), 10);
         let too_many = TooManySegments { segments: 11, segments_max: 10 };
-        assert_eq!(messages(LongMessages::Udh, &"ж".repeat(671)), Err(too_many));
+        assert_eq!(messages(LongMessages::Udh, &"ж".repeat(661)), Err(too_many));
     }
 
     #[test]
     fn a_charged_message_is_never_split() {
-        let terms = Terms { ticket_deadline: NOW.plus(Duration::from_secs(60)), late_success: LateSuccess::Refund };
+        let terms = Terms::new(NOW.plus(Duration::from_secs(60)), LateSuccess::Refund);
         let charge = Charge::new(Reference::from_bytes([1; 16]), samples::order(NOW), terms);
         let contract = test_profile(ChargedAt::Delivery).contract();
         let carrier = "beeline".parse().expect("a name");

@@ -1,12 +1,13 @@
 //! What a `deliver_sm` is: a receipt, or a message from a passenger.
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use metrics::counter;
 use tracing::warn;
 
 use super::SmppCarrier;
 use crate::{
-    carrier::{Ack, CarrierEvent, CarrierReceipt, SmppProfile},
+    carrier::{Ack, CarrierEvent, CarrierReceipt, SmppProfile, transcript},
     charge::Finding,
     msisdn::Msisdn,
     passenger::MoPart,
@@ -66,6 +67,7 @@ impl SmppCarrier {
             key: receipt.evidence_key(),
             submitted_at: receipt.submit_date.as_ref().and_then(|date| date.civil),
             user_message_reference: receipt.user_message_reference,
+            words: words_of(sm, self.0.profile.default_alphabet),
         }
     }
 }
@@ -83,6 +85,27 @@ fn read_receipt(sm: &DeliverSm, profile: &SmppProfile) -> Option<Receipt> {
     // The one that says most: words beside the TLVs outrank TLVs alone.
     let with_words = receipts.iter().position(|receipt| receipt.stat_as_written.is_some()).unwrap_or(0);
     receipts.into_iter().nth(with_words).or_else(|| read(&Bytes::new()))
+}
+
+/// The text of a receipt, and the TLVs that speak of the message.
+fn words_of(sm: &DeliverSm, default: DefaultAlphabet) -> String {
+    let mut words = "deliver_sm:".to_owned();
+    for message in sm.messages() {
+        let (_, content) = decode_message(sm.esm_class, sm.data_coding, default, message);
+        let text = content.text().map_or_else(|| HEXLOWER.encode(message), str::to_owned);
+        words.push(' ');
+        words.push_str(&text);
+    }
+    let id = sm.tlvs.text(tlv::RECEIPTED_MESSAGE_ID).map(|id| format!("receipted_message_id {id:?}"));
+    let state = sm.tlvs.integer(tlv::MESSAGE_STATE).map(|state| format!("message_state {state}"));
+    let error = sm.tlvs.get(tlv::NETWORK_ERROR_CODE);
+    let error = error.map(|bytes| format!("network_error_code {}", HEXLOWER.encode(bytes)));
+    for tlv in [id, state, error].into_iter().flatten() {
+        words.push_str("; ");
+        words.push_str(&tlv);
+    }
+    transcript::cut(&mut words);
+    words
 }
 
 /// What a message says, and its place if it is a part. A header outranks the SAR parameters: the phone wrote it.
@@ -200,7 +223,7 @@ mod tests {
                 "[a-zA-Z0-9*{}€\\[\\]^ ]{0,900}", "[а-яәғқңөұүһі🚌0-9 ]{0,400}", "[àéñ£ΔΩ0-9|~]{0,500}"
             ],
             default in any_default(),
-            mark in prop::sample::select(vec![PartMark::Header, PartMark::Sar]),
+            mark in prop::sample::select(vec![PartMark::Header, PartMark::ShortHeader, PartMark::Sar]),
             number: u16,
             shuffle in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
         ) {

@@ -1,7 +1,7 @@
 //! Refunds as requests of their own.
 
 use super::*;
-use crate::charge::{REFUND_TRIES_MAX, RefundState};
+use crate::charge::{OwedBecause, REFUND_TRIES_MAX, RefundState};
 
 /// A charged one whose whole amount is being asked back at second 10.
 fn refunding() -> (Charge, Vec<Effect>) {
@@ -53,7 +53,7 @@ fn m14_a_refund_of_which_nothing_is_heard_is_in_doubt_and_asked_about() {
         charge = done.next;
         assert_eq!((charge.state, state(&charge)), (State::Refunding, RefundState::InDoubt));
     }
-    assert!(pauses.is_sorted() && pauses[3] > pauses[0], "{pauses:?}");
+    assert_eq!(pauses, [30, 10, 20, 40], "its answer has its time, and then the questions have theirs");
 }
 
 #[test]
@@ -194,4 +194,136 @@ fn a_refund_reads_back_from_what_an_older_version_wrote() {
     }
     let old: crate::charge::Refund = serde_json::from_value(json).expect("as it was");
     assert_eq!((old.tries, old.next_at), (0, None));
+}
+
+fn by_person(finding: Finding) -> Event {
+    let source = EvidenceSource::Operator { name: "aigul".into(), because: "the bank's list".into() };
+    Event::RefundEvidence { refund: reference(10), id: "op".into(), source, finding }
+}
+
+fn pay_out() -> Event {
+    Event::PayOut { refund: reference(10), by: "aigul".into(), because: "in cash".into() }
+}
+
+fn refund_in_doubt() -> Charge {
+    run(refunding().0, [(11, refund_evidence(doubtful(Doubt::Timeout)))]).0
+}
+
+fn owed() -> Charge {
+    run(refunding().0, [(11, refund_evidence(rejected(Retry::Never)))]).0
+}
+
+#[test]
+fn m14_a_lost_refund_is_asked_about_as_soon_as_the_carriers_schedule_says() {
+    let charge = refund_in_doubt();
+    assert_eq!(charge.due_at(), Some(at(21)), "ten seconds, as a charge");
+    let done = step(&charge, Event::Tick, at(21)).expect("a tick");
+    assert_eq!((done.effects, done.next.due_at()), (vec![Effect::QueryRefund { refund: reference(10) }], Some(at(41))));
+}
+
+#[test]
+fn m03_a_refund_that_nobody_can_be_asked_about_is_waited_for_and_makes_no_versions() {
+    for replays_keys in [false, true] {
+        let deaf = Contract { can_refund: true, queries_refunds: false, replays_keys, ..contract() };
+        let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: deaf };
+        let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+        let lost = refund_evidence(doubtful(Doubt::Timeout));
+        let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
+        let mut looks = 0;
+        while let Some(due) = charge.due_at() {
+            let done = step(&charge, Event::Tick, due).expect("a tick");
+            assert!(done.effects.iter().all(|effect| *effect == Effect::ResendRefund { refund: reference(10) }));
+            charge = done.next;
+            looks += 1;
+            assert!(looks < 20, "{charge:?}");
+        }
+        assert_eq!((looks > 0, state(&charge)), (replays_keys, RefundState::InDoubt));
+        let (same, effects) = run(charge.clone(), [(1_000_000, Event::Tick)]);
+        assert_eq!((same.version, effects), (charge.version, vec![]));
+        assert_eq!(run(charge, [(1_000_001, by_person(charged()))]).0.state, State::Refunded);
+    }
+}
+
+#[test]
+fn m03_a_refund_in_doubt_is_settled_by_a_person_once() {
+    let (done, effects) = run(refund_in_doubt(), [(20, by_person(charged()))]);
+    assert_eq!((done.state, state(&done), done.due_at(), effects), (State::Refunded, RefundState::Done, None, vec![]));
+    let (not_made, effects) = run(refund_in_doubt(), [(20, by_person(rejected(Retry::Never)))]);
+    assert_eq!((not_made.state, state(&not_made)), (State::RefundOwed, RefundState::Owed));
+    assert_eq!(effects, [Effect::Tell(Notice::RefundOwed { amount: FARE, unasked: false })]);
+    let because = OwedBecause::Resolved { name: "aigul".into(), because: "the bank's list".into() };
+    assert_eq!(not_made.refunds[0].owed, Some(because));
+    for (charge, refused) in [
+        (done.clone(), vec![charged(), rejected(Retry::Never)]),
+        (not_made, vec![rejected(Retry::Never)]),
+        (refunding().0, vec![charged(), rejected(Retry::Never)]),
+        (refund_in_doubt(), vec![doubtful(Doubt::Timeout), Finding::Nothing, accepted()]),
+    ] {
+        for finding in refused {
+            let told = step(&charge, by_person(finding.clone()), at(30));
+            assert!(matches!(told, Err(Illegal::RefundNotInDoubt { .. })), "{finding:?}: {told:?}");
+        }
+    }
+    let nobodys = Event::RefundEvidence {
+        refund: reference(11),
+        id: "op".into(),
+        source: EvidenceSource::Query,
+        finding: charged(),
+    };
+    assert_eq!(step(&done, nobodys, at(30)), Err(Illegal::UnknownRefund(reference(11))));
+}
+
+#[test]
+fn m14_only_what_is_owed_is_paid_out_and_only_once() {
+    for charge in [refunding().0, refund_in_doubt()] {
+        let told = step(&charge, pay_out(), at(20));
+        assert!(matches!(told, Err(Illegal::RefundNotOwed { .. })), "the carrier may still give it back: {told:?}");
+    }
+    let (paid, effects) = run(owed(), [(20, pay_out())]);
+    assert_eq!((paid.state, state(&paid), effects), (State::Refunded, RefundState::PaidOut, vec![]));
+    assert_eq!(step(&paid, pay_out(), at(21)), Err(Illegal::RefundNotOwed { state: "paid_out" }));
+    for word in [by_person(charged()), by_person(rejected(Retry::Never))] {
+        assert!(matches!(step(&paid, word, at(21)), Err(Illegal::RefundNotInDoubt { state: "paid_out" })));
+    }
+    // A person may also learn that the carrier did it after all.
+    assert_eq!(run(owed(), [(20, by_person(charged()))]).0.state, State::Refunded);
+}
+
+#[test]
+fn m08_what_the_carrier_says_against_a_settled_refund_is_a_break_and_overwrites_nothing() {
+    let (paid, _) = run(owed(), [(20, pay_out())]);
+    let (still, effects) = run(paid.clone(), [(30, refund_evidence(charged()))]);
+    assert_eq!((state(&still), breaks(&effects)), (RefundState::PaidOut, vec![Break::RefundedTwice]));
+    let (still, effects) = run(paid, [(30, refund_evidence(rejected(Retry::Never)))]);
+    assert_eq!((state(&still), effects), (RefundState::PaidOut, vec![]));
+    let (done, _) = run(refund_in_doubt(), [(20, by_person(charged()))]);
+    for no in [rejected(Retry::Never), Finding::NotSent, Finding::Cancelled] {
+        let (still, effects) = run(done.clone(), [(30, refund_evidence(no))]);
+        assert_eq!((state(&still), breaks(&effects)), (RefundState::Done, vec![Break::RefusedAfterRefund]));
+    }
+    let (not_made, _) = run(refund_in_doubt(), [(20, by_person(rejected(Retry::Never)))]);
+    let (made, effects) = run(not_made, [(30, refund_evidence(charged()))]);
+    assert_eq!((made.state, breaks(&effects)), (State::Refunded, vec![Break::RefundedAfterRefusal]));
+}
+
+#[test]
+fn m14_what_is_owed_says_why() {
+    let why = |charge: &Charge| charge.refunds[0].owed.clone();
+    let refused = OwedBecause::Refused { reason: Reason::InsufficientBalance, detail: "0x450".into() };
+    assert_eq!(why(&owed()), Some(refused));
+    let (unable, _) = run(sent(), [(2, evidence(1, charged()))]);
+    let (unable, effects) = run(unable, [(3, Event::RequestRefund { refund: reference(10), amount: FARE })]);
+    assert_eq!(why(&unable), Some(OwedBecause::NotRefundable));
+    assert!(effects.contains(&Effect::Tell(Notice::Refund { amount: FARE, whole: true })), "{effects:?}");
+    assert_eq!(why(&refunding().0), None);
+}
+
+#[test]
+fn m08_another_amount_than_was_asked_back_is_a_break_beside_the_outcome() {
+    let other = Finding::Charged { carrier_id: None, amount: Some(Money::kzt(7_999)) };
+    let (done, effects) = run(refunding().0, [(11, refund_evidence(other))]);
+    assert_eq!((done.state, breaks(&effects)), (State::Refunded, vec![Break::AmountDiffers]));
+    let same = Finding::Charged { carrier_id: None, amount: Some(FARE) };
+    let (_, effects) = run(refunding().0, [(11, refund_evidence(same))]);
+    assert_eq!(breaks(&effects), []);
 }

@@ -361,7 +361,7 @@ fn m05_absence_is_counted_from_the_last_time_that_it_was_sent() {
     let quick = QuerySchedule { first_after_ms: 40_000, interval_ms_max: 40_000 };
     let replays = Contract { replays_keys: true, queries: Some(quick), in_flight_delay_ms: 30_000, ..contract() };
     let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
-    let long = Terms { ticket_deadline: at(1_000), late_success: LateSuccess::Refund };
+    let long = Terms::new(at(1_000), LateSuccess::Refund);
     let charge = Charge::new(reference(1), samples::order(T0), long);
     let absent = || queried(Finding::NotFound { complete: true });
     let doubt = [(1, open), (2, evidence(1, doubtful(Doubt::Timeout))), (42, Event::Tick), (43, absent())];

@@ -62,7 +62,7 @@ impl Telling<'_> {
     fn refund(&mut self, refund: &ToldRefund) {
         let SettledEntry { entry, order, .. } = self.settled;
         let kind = EventType::of_refund(refund.state);
-        let gone_back = kind == EventType::RefundDone;
+        let gone_back = matches!(kind, EventType::RefundDone | EventType::RefundPaidOut);
         let seller = entry.told.seller.as_ref();
         let fiscal = if gone_back { Fiscal::sale_return(order, refund, seller, entry.at) } else { None };
         self.tell(kind, |data| {

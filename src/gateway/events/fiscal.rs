@@ -8,7 +8,7 @@ use super::EventAmount;
 use crate::{
     charge::Order,
     clock::Timestamp,
-    money::Money,
+    money::{Money, Percentage},
     store::{ToldRefund, ToldSeller},
 };
 
@@ -25,6 +25,9 @@ pub struct Fiscal {
     pub items: Vec<FiscalItem>,
     /// What was paid or given back.
     pub total: EventAmount,
+    /// The value-added tax in the total, where the agency owes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vat: Option<FiscalVat>,
     /// When, in the time zone of the city.
     #[schema(example = "2026-03-01T12:30:00+05:00")]
     pub at: String,
@@ -55,6 +58,16 @@ pub struct FiscalSeller {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "010140000123")]
     pub tax_id: Option<String>,
+}
+
+/// The value-added tax in an amount.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FiscalVat {
+    /// The rate that was in force when the charge was opened.
+    #[schema(value_type = String, example = "16")]
+    pub percent: Percentage,
+    /// The tax that the total includes, rounded half away from zero.
+    pub amount: EventAmount,
 }
 
 /// A line of a receipt.
@@ -108,9 +121,17 @@ impl Fiscal {
             },
             items: FiscalItem::of(order).filter(|_| whole).into_iter().collect(),
             total: total.into(),
+            vat: seller.and_then(|seller| FiscalVat::of(total, seller.fare_vat)),
             at: at.zoned(&zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             means: "mobile_balance",
         })
+    }
+}
+
+impl FiscalVat {
+    fn of(total: Money, percent: Percentage) -> Option<FiscalVat> {
+        let amount = Money::new(percent.included_in(total.minor), total.currency).into();
+        (!percent.is_zero()).then_some(FiscalVat { percent, amount })
     }
 }
 

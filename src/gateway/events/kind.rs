@@ -36,15 +36,17 @@ pub enum EventType {
     RefundInDoubt,
     /// A refund is on the refund list.
     RefundOwed,
-    /// The money of a refund went back.
+    /// The carrier gave the money of a refund back.
     RefundDone,
+    /// A refund was paid back in another way than by the carrier.
+    RefundPaidOut,
     /// A difference was found that somebody must look at.
     BreakOpened,
 }
 
 impl EventType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [EventType; 16] = [
+    pub const ALL: [EventType; 17] = [
         EventType::ChargeProcessing,
         EventType::ChargeAwaitingOtp,
         EventType::ChargeCharged,
@@ -60,6 +62,7 @@ impl EventType {
         EventType::RefundInDoubt,
         EventType::RefundOwed,
         EventType::RefundDone,
+        EventType::RefundPaidOut,
         EventType::BreakOpened,
     ];
 
@@ -81,6 +84,7 @@ impl EventType {
             EventType::RefundInDoubt => "refund.in_doubt",
             EventType::RefundOwed => "refund.owed",
             EventType::RefundDone => "refund.done",
+            EventType::RefundPaidOut => "refund.paid_out",
             EventType::BreakOpened => "break.opened",
         }
     }
@@ -107,6 +111,7 @@ impl EventType {
             RefundState::InDoubt => EventType::RefundInDoubt,
             RefundState::Owed => EventType::RefundOwed,
             RefundState::Done => EventType::RefundDone,
+            RefundState::PaidOut => EventType::RefundPaidOut,
         }
     }
 }

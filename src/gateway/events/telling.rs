@@ -1,7 +1,7 @@
 //! What is written beside an entry of the journal, so that its events can be told later.
 
 use crate::{
-    charge::{Charge, Effect, Order},
+    charge::{Charge, Effect},
     gateway::Inner,
     store::{StoredTicket, Told, ToldSeller},
 };
@@ -16,16 +16,18 @@ impl Inner {
         ticket: Option<&StoredTicket>,
     ) -> Told {
         let told = Told::of(before, after, effects, ticket);
-        let seller = if told.wants_seller() { self.seller(&after.order) } else { None };
+        let seller = if told.wants_seller() { self.seller(after) } else { None };
         Told { seller, ..told }
     }
 
     /// As the catalogue has it now. `None` for an agency that it has no longer.
-    fn seller(&self, order: &Order) -> Option<ToldSeller> {
+    fn seller(&self, charge: &Charge) -> Option<ToldSeller> {
+        let order = &charge.order;
         let books = self.books.load();
         let agency = books.catalogue.agency(&order.agency)?;
         let city = books.catalogue.city(&order.city);
         let time_zone = city.and_then(|city| city.time_zone.iana_name()).map(str::to_owned);
-        Some(ToldSeller { name: agency.name.clone(), tax_id: agency.tax_id.clone(), time_zone })
+        let (name, tax_id) = (agency.name.clone(), agency.tax_id.clone());
+        Some(ToldSeller { name, tax_id, time_zone, fare_vat: charge.terms.fare_vat })
     }
 }

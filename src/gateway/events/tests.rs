@@ -28,7 +28,7 @@ struct Story {
 
 impl Story {
     fn begin() -> Story {
-        let terms = Terms { ticket_deadline: at(60), late_success: LateSuccess::Refund };
+        let terms = Terms::new(at(60), LateSuccess::Refund);
         let order = crate::charge::Order { passengers: 2, amount: Money::kzt(16_000), ..order(T0) };
         let charge = Charge::new(Reference::new(T0, [7; 10]), order, terms);
         let mut story = Story { charge, journal: Vec::new() };
@@ -45,6 +45,7 @@ impl Story {
             event,
             from: before.map(|before| before.state),
             to: charge.state,
+            verbatim: None,
             told,
         };
         let place = u64::try_from(self.journal.len()).expect("a short story") + 1;
@@ -96,12 +97,20 @@ fn ticket(charge: &Charge) -> StoredTicket {
 
 fn seller() -> ToldSeller {
     let (tax_id, time_zone) = (Some("010140000123".into()), Some("Asia/Almaty".into()));
-    ToldSeller { name: "Green Bus".into(), tax_id, time_zone }
+    ToldSeller { name: "Green Bus".into(), tax_id, time_zone, fare_vat: "16".parse().expect("a rate") }
 }
 
 fn attempt(can_refund: bool) -> crate::charge::Event {
-    let contract =
-        Contract { in_flight_delay_ms: 1_000, queries: None, can_refund, replays_keys: false, reservation_ms: None };
+    let contract = Contract {
+        in_flight_delay_ms: 1_000,
+        queries: None,
+        queries_by_carrier_id: false,
+        queries_refunds: true,
+        can_refund,
+        replays_keys: false,
+        reservation_ms: None,
+        fee: None,
+    };
     crate::charge::Event::OpenAttempt {
         carrier: "beeline".parse().expect("a name"),
         wire_reference: "7".into(),

@@ -43,6 +43,7 @@ fn receipt_of(charge: &Charge, carrier_id: &str, finding: Finding) -> CarrierRec
         key: format!("{delivered}"),
         submitted_at: charge.last_attempt().map(|attempt| attempt.opened_at.zoned(&zone).datetime()),
         user_message_reference: None,
+        words: String::new(),
     }
 }
 

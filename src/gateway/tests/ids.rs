@@ -36,6 +36,7 @@ fn receipt(carrier: &str, number: &str, carrier_id: &str) -> CarrierReceipt {
         key: "DELIVRD|000|2026-03-01T12:30:00".into(),
         submitted_at: None,
         user_message_reference: None,
+        words: String::new(),
     }
 }
 

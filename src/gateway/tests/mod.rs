@@ -1,10 +1,12 @@
 //! The engine against a carrier over real sockets.
 
+mod books;
 mod callbacks_refused;
 mod callbacks_weighed;
 mod crashes;
 #[cfg(feature = "failpoints")]
 mod crashes_over_http;
+mod doubt;
 mod event_webhooks;
 mod evidence;
 mod facts;
@@ -31,6 +33,7 @@ mod slots;
 mod stopping;
 mod ticket_service;
 mod token_faults;
+mod unowned;
 mod webhook;
 pub(crate) mod world;
 mod zones;

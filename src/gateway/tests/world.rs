@@ -28,6 +28,7 @@ use crate::{
         Books, Gateway, GatewayConfig, MoWebhook, MoWebhookConfig, Parts, Purchase, PurchaseError, Purchased,
         Resolution, Secrets, TicketingConfig, Webhook, WebhookConfig,
     },
+    ledger::{DatedFee, VatConfig},
     msisdn::Msisdn,
     passenger::Texts,
     simulator::{
@@ -43,6 +44,7 @@ pub(crate) const CARRIER: &str = "beeline";
 /// The other carrier, where a test wants two.
 pub(crate) const OTHER_CARRIER: &str = "kcell";
 pub(crate) const SHORT_NUMBER: &str = "2505";
+const KEYS_END: Timestamp = Timestamp::from_unix_seconds(4_000_000_000);
 /// Nothing takes as long, on a busy machine either, or something is wrong.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -67,10 +69,15 @@ pub(crate) struct Setting {
     pub(crate) sqlite: bool,
     /// What time the gateway believes it is.
     pub(crate) clock: Clock,
+    /// When the last key that signs tickets ends.
+    pub(crate) keys_end: Timestamp,
     /// A wire that can be cut, and on which a test can put messages of its own.
     pub(crate) relayed: bool,
     /// Where the ticket service listens; the carrier hands its messages over then.
     pub(crate) mo_webhook: MoWebhookConfig,
+    pub(crate) vat: VatConfig,
+    /// What each carrier keeps.
+    pub(crate) fees: Vec<DatedFee>,
     /// Those who are told of events.
     pub(crate) webhooks: Vec<(&'static str, WebhookConfig)>,
 }
@@ -114,8 +121,11 @@ impl Default for Setting {
             profile: String::new(),
             sqlite: false,
             clock: Clock::System,
+            keys_end: KEYS_END,
             relayed: false,
             mo_webhook: MoWebhookConfig::default(),
+            vat: VatConfig::default(),
+            fees: Vec::new(),
             webhooks: Vec::new(),
         }
     }
@@ -215,9 +225,10 @@ impl World {
             subscribers,
             routing: RoutingSettings::default(),
             ticketing: TicketingConfig::default(),
-            keyring: keyring(),
+            keyring: keyring_until(self.setting.keys_end),
             secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
             mo_webhook: self.webhook(),
+            vat: self.setting.vat.clone(),
             webhooks: self.webhooks(WEBHOOK_KEYS),
         };
         Gateway::start(parts, events).await.expect("a gateway")
@@ -302,7 +313,8 @@ impl World {
             self.relay.as_ref().filter(|_| name == CARRIER).map_or(carrier.smpp_address(), Relay::address),
             simulator.system_id,
         );
-        let config: CarrierConfig = toml::from_str(&text).expect("a carrier");
+        let mut config: CarrierConfig = toml::from_str(&text).expect("a carrier");
+        config.fees = self.setting.fees.clone();
         match over {
             Over::Smpp => config,
             over => {
@@ -561,10 +573,20 @@ impl World {
             ours += taken;
         }
         assert_eq!(ledger.total().minor, ours, "the carrier charged something that we know nothing of");
+        self.audit_books();
         let balances = self.run(store.balances()).expect("the store");
         assert_eq!(balances.iter().map(|balance| balance.minor).sum::<i64>(), 0);
-        let receivable = balances.iter().filter(|b| matches!(b.account, crate::ledger::Account::CarrierReceivable(_)));
+        let receivable = balances.iter().filter(|balance| balance.account.carrier().is_some());
         assert_eq!(receivable.map(|balance| balance.minor).sum::<i64>(), ours - refunded);
+    }
+
+    /// What `ledger check` says of a store that has a file.
+    fn audit_books(&self) {
+        if self.setting.sqlite {
+            let audited =
+                self.run(Store::audit(&format!("sqlite://{}", self.database().display()), &[])).expect("the store");
+            assert_eq!(audited.flaws, []);
+        }
     }
 
     /// Each refund went back at most once, and is done by our books if it is by the carrier's. Returns what went back, in tiyn.
@@ -620,7 +642,11 @@ pub(crate) fn msisdn(number: &str) -> Msisdn {
 }
 
 pub(crate) fn keyring() -> Keyring {
-    let (from, until) = (Timestamp::from_unix_seconds(1_700_000_000), Timestamp::from_unix_seconds(4_000_000_000));
+    keyring_until(KEYS_END)
+}
+
+fn keyring_until(until: Timestamp) -> Keyring {
+    let from = Timestamp::from_unix_seconds(1_700_000_000);
     Keyring::new(vec![SigningKey::new(&[7; 32], from, until).expect("a window")]).expect("a keyring")
 }
 

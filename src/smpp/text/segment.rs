@@ -9,12 +9,12 @@ use super::{
 
 /// What fits one UCS-2 segment that stands alone, in UTF-16 units.
 pub const UCS2_UNITS_SINGLE: usize = 70;
-/// What fits one of several UCS-2 segments.
-const UCS2_UNITS_PART: usize = 67;
+/// What fits one of several UCS-2 segments, behind the longest mark that a part can have.
+const UCS2_UNITS_PART: usize = 66;
 /// What fits one segment of the GSM alphabet that stands alone, in septets.
 const SEPTETS_SINGLE: usize = 160;
-/// What fits one of several segments of the GSM alphabet.
-const SEPTETS_PART: usize = 153;
+/// What fits one of several segments of the GSM alphabet, behind the same.
+const SEPTETS_PART: usize = 152;
 
 const DATA_CODING_DEFAULT: u8 = 0x00;
 const DATA_CODING_UCS2: u8 = 0x08;
@@ -41,8 +41,11 @@ pub fn segments(text: &str) -> Segments {
 /// How the parts of a long text say which they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PartMark {
-    /// By a user data header before the text (3GPP TS 23.040 section 9.2.3.24.1), which the phone itself reads.
+    /// By a user data header before the text (3GPP TS 23.040 section 9.2.3.24.8), which the phone itself reads: with a number of
+    /// sixteen bits, so that the parts of two texts to one phone are not mixed.
     Header,
+    /// By the older header (section 9.2.3.24.1), which has room for eight bits of the number.
+    ShortHeader,
     /// By the three SAR parameters (SMPP 3.4 sections 5.3.2.22 to 24), of which the SMSC makes a header.
     Sar,
 }
@@ -82,8 +85,8 @@ pub struct TooManySegments {
 }
 
 /// Encodes `text` into as few messages as it takes: in the carrier's default alphabet where that and the GSM alphabet both
-/// have every character, else in UCS-2. Several parts carry `reference_number`, of which a header has room for the low eight bits;
-/// it should differ from that of the last texts to the same number.
+/// have every character, else in UCS-2. Several parts carry `reference_number`, which should differ from
+/// that of the last texts to the same number.
 ///
 /// Errors: more than `segments_max` parts.
 pub fn split_message(
@@ -100,10 +103,11 @@ pub fn split_message(
     let total = u8::try_from(segments).ok().filter(|total| *total <= segments_max);
     let total = total.ok_or(TooManySegments { segments, segments_max })?;
     let part = |(part, piece)| {
-        let place = Concatenation { reference_number: ReferenceNumber::Bits8(low_byte(reference_number)), total, part };
+        let header_of = |reference_number| Concatenation { reference_number, total, part }.to_header();
         let (header, sar) = match mark {
             _ if total == 1 => (Vec::new(), None),
-            PartMark::Header => (place.to_header(), None),
+            PartMark::Header => (header_of(ReferenceNumber::Bits16(reference_number)), None),
+            PartMark::ShortHeader => (header_of(ReferenceNumber::Bits8(low_byte(reference_number))), None),
             PartMark::Sar => (Vec::new(), Some(Sar { reference_number, total, part })),
         };
         let esm_class = if header.is_empty() { 0 } else { UDH_INDICATOR };

@@ -14,7 +14,7 @@ use crate::{
     passenger::Language,
     store::{
         IncomingSms, JournalEntry, KeyGuard, MoKind, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt,
-        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Told, Write,
+        Settlement, SlotChange, SlotClaim, Store, StoredTicket, Told, Verbatim, Write,
     },
     transit::VehicleCode,
 };
@@ -68,7 +68,7 @@ pub(in crate::store) fn charge_of(n: u8, subscriber: u8, bus: u8, second: u64) -
         extends: None,
         received_at: at(second),
     };
-    let terms = Terms { ticket_deadline: at(second + DEADLINE), late_success: LateSuccess::Refund };
+    let terms = Terms::new(at(second + DEADLINE), LateSuccess::Refund);
     Charge::new(reference(n), order, terms)
 }
 
@@ -84,6 +84,7 @@ pub(in crate::store) fn opening(charge: &Charge) -> Opening {
         event: None,
         from: None,
         to: charge.state,
+        verbatim: None,
         told: Told::default(),
     };
     Opening {
@@ -111,8 +112,16 @@ pub(in crate::store) fn opening_with_slot(charge: &Charge) -> Opening {
 
 pub(in crate::store) fn open_attempt() -> Event {
     let queries = Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 });
-    let contract =
-        Contract { in_flight_delay_ms: 30_000, queries, can_refund: false, replays_keys: false, reservation_ms: None };
+    let contract = Contract {
+        in_flight_delay_ms: 30_000,
+        queries,
+        queries_by_carrier_id: false,
+        queries_refunds: true,
+        can_refund: false,
+        replays_keys: false,
+        reservation_ms: None,
+        fee: None,
+    };
     Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract }
 }
 
@@ -164,8 +173,10 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
             event: Some(event),
             from: Some(charge.state),
             to: next.state,
+            verbatim: None,
             told: Told::of(charge, &next, &done.effects, ticket.as_ref()),
         },
+        verbatim: None,
         carrier_id,
         entries: ledger::entries(Some(charge), &next),
         ticket,
@@ -175,6 +186,13 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
         breaks: breaks.collect(),
         charge: next,
     }
+}
+
+pub(in crate::store) fn with_words(mut settlement: Settlement, words: &str) -> Settlement {
+    let verbatim = Verbatim::new(words, [3; 16]);
+    settlement.journal.verbatim = Some(verbatim.digest());
+    settlement.verbatim = Some(verbatim);
+    settlement
 }
 
 pub(in crate::store) fn ticket(charge: &Charge, second: u64) -> StoredTicket {

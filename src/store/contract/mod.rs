@@ -5,6 +5,7 @@ pub(super) mod fixture;
 mod known;
 mod messages;
 mod openings;
+mod outstanding;
 mod parts;
 mod questions;
 mod random;
@@ -70,6 +71,7 @@ on_every_backend! {
         a_settlement_of_an_unknown_charge_is_stale,
         m09_the_same_evidence_is_counted_once,
         m09_evidence_that_changes_nothing_is_counted_too,
+        what_a_carrier_said_is_kept_beside_the_evidence_word_for_word,
         entries_that_do_not_add_up_are_refused,
         parts_that_speak_of_another_charge_are_refused,
         a_slot_is_held_on_released_or_left_to_its_new_holder,
@@ -119,6 +121,11 @@ on_every_backend! {
         messages_of_a_passenger_are_counted_since_a_moment,
         what_is_not_kept_is_not_found,
         the_store_beats;
+    outstanding:
+        m14_the_refund_list_has_every_refund_that_is_not_settled_parts_too,
+        m14_the_refund_list_is_paged_and_filtered_by_standing_age_and_carrier,
+        m16_what_is_outstanding_is_counted_aged_and_summed_by_carrier,
+        what_nobody_owns_is_listed_by_age_and_reported_once;
     known:
         of_two_statements_about_a_fact_the_one_observed_later_stays,
         of_two_statements_about_a_home_the_one_observed_later_stays,

@@ -15,8 +15,8 @@ use crate::{
     passenger::{Language, MoPart},
     store::{
         ChargeFilter, Forgetting, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer,
-        MoKind, NewCarrierId, Opening, OutgoingSms, Settlement, Slot, SlotChange, SlotClaim, Store, TicketFilter,
-        Write, overlap,
+        MoKind, NewCarrierId, Opening, OutgoingSms, RefundFilter, Settlement, Slot, SlotChange, SlotClaim, Store,
+        TicketFilter, Write, overlap,
     },
 };
 
@@ -81,6 +81,9 @@ enum Plan {
         id: u8,
         carrier_id: Option<u8>,
     },
+    ReportUnowned {
+        id: u8,
+    },
     Unpark {
         id: u8,
     },
@@ -136,6 +139,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         2 => (0..14_u8, 0..9_u8, any::<bool>()).prop_map(|(mo, sms, asks_again)| Plan::Answer { mo, sms, asks_again }),
         3 => (0..4_u8, some(0..4)).prop_map(|(id, carrier_id)| Plan::Park { id, carrier_id }),
         1 => (0..4_u8).prop_map(|id| Plan::Unpark { id }),
+        1 => (0..4_u8).prop_map(|id| Plan::ReportUnowned { id }),
         2 => (0..9_u8, 0..5_u8, some(0..4)).prop_map(|(sms, to, id)| Plan::Move { sms, to, id }),
         1 => (0..BUSES, 0..u32::MAX / 2).prop_map(|(bus, count)| Plan::Lease { bus, count }),
         1 => (0..SUBSCRIBERS, any::<bool>()).prop_map(|(subscriber, english)| Plan::Language { subscriber, english }),
@@ -224,6 +228,7 @@ async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
             Write::Park(receipt(&name("r", id), carrier_id.as_deref(), second))
         }
         Plan::Unpark { id } => Write::Unpark { id: name("r", id) },
+        Plan::ReportUnowned { id } => Write::ReportUnowned { id: name("r", id), at: at(second) },
         Plan::Move { sms, to, id } => Write::MoveMessage(MessageProgress {
             id: message(sms, None, second).id,
             to: [
@@ -291,6 +296,9 @@ async fn everything(store: &Store, second: u64) -> Vec<String> {
         format!("{:?}", store.due_messages(&carrier(), at(second + 3), 99).await.unwrap()),
         format!("{:?}", store.balances().await.unwrap()),
         format!("{:?}", store.breaks(99).await.unwrap()),
+        format!("{:?}", store.refunds(&RefundFilter::default(), 99).await.unwrap()),
+        format!("{:?}", store.outstanding().await.unwrap()),
+        format!("{:?}", store.unowned(None, 99).await.unwrap()),
         format!("{:?}", store.parked(&carrier(), msisdn(1), 99).await.unwrap()),
         format!("{:?}", store.sales(T0.minus(Duration::from_secs(900))).await.unwrap()),
         format!("{:?}", store.overdue_sales(&carrier(), at(3), at(second)).await.unwrap()),

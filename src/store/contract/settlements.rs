@@ -83,6 +83,18 @@ pub(super) async fn m09_evidence_that_changes_nothing_is_counted_too(store: Stor
     assert_eq!(store.journal(charge.reference).await.unwrap().len(), 4);
 }
 
+pub(super) async fn what_a_carrier_said_is_kept_beside_the_evidence_word_for_word(store: Store) {
+    let charge = run(&store, charge_at(1, 0), [(1, open_attempt()), (2, accepted("e1", "id1"))]).await;
+    let words = "id:1 stat:DELIVRD text:Билет «1234»\n\u{0}\"\\";
+    let told = with_words(settlement(&charge, paid("e2"), 3), words);
+    let kept = told.verbatim.clone().expect("words");
+    settle(&store, told).await;
+    assert_eq!(store.words(charge.reference).await.unwrap(), [("e2".to_owned(), kept.clone())]);
+    assert_eq!(store.words(reference(2)).await.unwrap(), []);
+    let journal = store.journal(charge.reference).await.unwrap();
+    assert_eq!(journal.last().and_then(|entry| entry.verbatim.clone()), Some(kept.digest()));
+}
+
 pub(super) async fn entries_that_do_not_add_up_are_refused(store: Store) {
     let charge = run(&store, charge_at(1, 0), [(1, open_attempt())]).await;
     let mut bad = settlement(&charge, paid("e1"), 2);
@@ -165,10 +177,11 @@ pub(super) async fn a_break_is_kept_with_the_amount(store: Store) {
     let wrong = Finding::Charged { carrier_id: None, amount: Some(Money::kzt(9_000)) };
     let charge = advance(&store, charge, [(2, evidence("e1", wrong)), (3, turned_down("e2"))]).await;
     let expected = |kind: Break, second| StoredBreak {
-        reference: charge.reference,
+        reference: Some(charge.reference),
+        piece: None,
         kind: kind.code().into(),
         at: at(second),
-        amount: FARE,
+        amount: Some(FARE),
     };
     let newest_first = [expected(Break::RejectedAfterCharge, 3), expected(Break::AmountDiffers, 2)];
     assert_eq!(store.breaks(9).await.unwrap(), newest_first);

@@ -3,18 +3,19 @@
 #[cfg(test)]
 pub(crate) mod fate;
 mod known;
+mod outstanding;
 mod reads;
 mod webhooks;
 mod writes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
     EventPlace, FailedDelivery, JournalEntry, KeptMo, Outcome, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
-    StoredBreak, StoredTicket, WebhookStanding, Write, sales::SalesChanges,
+    StoredBreak, StoredTicket, Verbatim, WebhookStanding, Write, sales::SalesChanges,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -67,7 +68,8 @@ impl Memory {
 struct State {
     charges: BTreeMap<Reference, Charge>,
     keys: BTreeMap<(String, String), KeptKey>,
-    evidence: BTreeSet<(Reference, String)>,
+    /// With what was said, where somebody said something.
+    evidence: BTreeMap<(Reference, String), Option<Verbatim>>,
     slots: BTreeMap<(Msisdn, VehicleCode), Slot>,
     carrier_ids: BTreeMap<(CarrierName, String), Owner>,
     journal: BTreeMap<Reference, Vec<JournalEntry>>,
@@ -80,6 +82,8 @@ struct State {
     fingerprints: BTreeMap<[u8; 32], (Reference, Timestamp)>,
     mos_watched: BTreeMap<CarrierName, Timestamp>,
     parked: BTreeMap<String, ParkedReceipt>,
+    /// Parked ones that were reported as breaks.
+    reported: BTreeMap<String, Timestamp>,
     /// The next serial of a vehicle's day.
     serials: BTreeMap<(VehicleCode, String), u32>,
     languages: BTreeMap<Msisdn, Language>,

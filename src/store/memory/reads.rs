@@ -8,7 +8,7 @@ use crate::{
     passenger::Language,
     store::{
         Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, MessageState, Owner,
-        ParkedReceipt, QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
+        ParkedReceipt, QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter, Verbatim,
     },
     transit::VehicleCode,
 };
@@ -243,6 +243,12 @@ impl Memory {
 
     pub(in crate::store) async fn journal(&self, reference: Reference) -> Result<Vec<JournalEntry>, StoreError> {
         Ok(self.state().journal.get(&reference).cloned().unwrap_or_default())
+    }
+
+    pub(in crate::store) async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
+        let state = self.state();
+        let of_it = state.evidence.range((reference, String::new())..).take_while(|((of, _), _)| *of == reference);
+        Ok(of_it.filter_map(|((_, id), verbatim)| Some((id.clone(), verbatim.clone()?))).collect())
     }
 
     pub(in crate::store) async fn balances(&self) -> Result<Vec<Balance>, StoreError> {

@@ -77,6 +77,7 @@ impl State {
             }
             Write::WatchMos { .. }
             | Write::Unpark { .. }
+            | Write::ReportUnowned { .. }
             | Write::SetLanguage { .. }
             | Write::KeepFacts(_)
             | Write::KeepHomes(_)
@@ -116,7 +117,7 @@ impl State {
     fn judge_settlement(&self, settlement: &Settlement) -> Result<Outcome, StoreError> {
         let reference = settlement.charge.reference;
         if let Some(id) = settlement.journal.evidence_id()
-            && self.evidence.contains(&(reference, id.to_owned()))
+            && self.evidence.contains_key(&(reference, id.to_owned()))
         {
             return Ok(Outcome::EvidenceKnown);
         }
@@ -261,7 +262,9 @@ impl State {
             }
             (Write::Unpark { id }, _) => {
                 self.parked.remove(id);
+                self.reported.remove(id);
             }
+            (Write::ReportUnowned { id, at }, _) => self.report_unowned(id, *at),
             (Write::MoveMessage(progress), _) => self.move_message(progress),
             (Write::LeaseSerials { vehicle, day, count }, Outcome::Leased { first }) => {
                 self.serials.insert((*vehicle, day.clone()), first + count);
@@ -287,6 +290,7 @@ impl State {
                 event: Some(supersede(charge.reference)),
                 from: Some(old.state),
                 to: old.state,
+                verbatim: None,
                 told: Told::default(),
             });
             self.charges.insert(old.reference, old.clone());
@@ -308,7 +312,7 @@ impl State {
         let (reference, at) = (charge.reference, settlement.journal.at);
         add_settlement(&mut self.sales, settlement);
         if let Some(id) = settlement.journal.evidence_id() {
-            self.evidence.insert((reference, id.to_owned()));
+            self.evidence.insert((reference, id.to_owned()), settlement.verbatim.clone());
         }
         if let Some(new) = &settlement.carrier_id {
             let owner = Owner::Attempt { reference, attempt: new.attempt };
@@ -327,10 +331,11 @@ impl State {
         }
         self.change_slot(charge, &settlement.slot);
         self.breaks.extend(settlement.breaks.iter().map(|found| StoredBreak {
-            reference,
+            reference: Some(reference),
+            piece: None,
             kind: found.code().into(),
             at,
-            amount: charge.order.amount,
+            amount: Some(charge.order.amount),
         }));
         self.append(settlement.journal.clone());
         self.queue(&settlement.messages);

@@ -12,7 +12,7 @@ use crate::{
     passenger::MoPart,
     store::{
         Balance, IncomingSms, KeptMo, MessageState, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot, StoreError,
-        StoredBreak, StoredTicket,
+        StoredBreak, StoredTicket, Verbatim,
     },
 };
 
@@ -26,6 +26,12 @@ pub(super) fn body<T: DeserializeOwned>(row: &SqliteRow, column: usize, table: &
 pub(super) fn reference(row: &SqliteRow, column: usize) -> Result<Reference, StoreError> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map(Reference::from_bytes).map_err(|error| corrupt("references", &format!("{bytes:?}"), error))
+}
+
+/// Thirty-two bytes.
+pub(super) fn hash(row: &SqliteRow, column: usize, table: &'static str) -> Result<[u8; 32], StoreError> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|error| corrupt(table, &format!("{bytes:?}"), error))
 }
 
 /// Milliseconds since 1970.
@@ -64,6 +70,13 @@ pub(super) fn msisdn(row: &SqliteRow, column: usize, table: &'static str) -> Res
 pub(super) fn money(row: &SqliteRow, column: usize, table: &'static str) -> Result<Money, StoreError> {
     let currency: Currency = word(row, column + 1, table)?;
     Ok(Money::new(row.try_get(column)?, currency))
+}
+
+/// words, salt.
+pub(super) fn verbatim(row: &SqliteRow, from: usize) -> Result<Verbatim, StoreError> {
+    let salt: &[u8] = row.try_get(from + 1)?;
+    let salt = salt.try_into().map_err(|error| corrupt("evidence", &format!("{salt:?}"), error))?;
+    Ok(Verbatim { words: row.try_get(from)?, salt })
 }
 
 /// reference, passengers, held_until.
@@ -175,10 +188,11 @@ pub(super) fn balance(row: &SqliteRow) -> Result<Balance, StoreError> {
 /// reference, kind, at, amount_minor, currency.
 pub(super) fn stored_break(row: &SqliteRow) -> Result<StoredBreak, StoreError> {
     Ok(StoredBreak {
-        reference: reference(row, 0)?,
-        kind: row.try_get(1)?,
-        at: moment(row, 2)?,
-        amount: money(row, 3, "breaks")?,
+        reference: row.try_get::<Option<&[u8]>, _>(0)?.map(|_| reference(row, 0)).transpose()?,
+        piece: row.try_get(1)?,
+        kind: row.try_get(2)?,
+        at: moment(row, 3)?,
+        amount: row.try_get::<Option<i64>, _>(4)?.map(|_| money(row, 4, "breaks")).transpose()?,
     })
 }
 

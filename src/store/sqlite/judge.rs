@@ -77,6 +77,7 @@ fn if_nothing_objects(write: &Write) -> Outcome {
         | Write::HandOverMo { .. }
         | Write::WatchMos { .. }
         | Write::Unpark { .. }
+        | Write::ReportUnowned { .. }
         | Write::SetLanguage { .. }
         | Write::KeepFacts(_)
         | Write::KeepHomes(_)
@@ -175,6 +176,7 @@ impl<'a> Guards<'a> {
             }
             Write::WatchMos { .. }
             | Write::Unpark { .. }
+            | Write::ReportUnowned { .. }
             | Write::LeaseSerials { .. }
             | Write::SetLanguage { .. }
             | Write::KeepFacts(_)
@@ -402,6 +404,7 @@ impl Superseded {
             event: Some(supersede(by)),
             from: Some(old.state),
             to: charge.state,
+            verbatim: None,
             told: Told::default(),
         };
         Superseded { from_version: old.version, charge, entry }

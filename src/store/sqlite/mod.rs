@@ -1,8 +1,11 @@
 //! SQLite: the embedded store. One file in WAL mode, one connection that writes, a pool of connections that read.
 
+pub(super) mod audit;
+mod chain;
 mod decode;
 mod judge;
 mod known;
+mod outstanding;
 mod reads;
 mod rows;
 mod statements;
@@ -126,6 +129,7 @@ async fn connect_migrated(config: &SqliteConfig) -> Result<SqliteConnection, Sto
         Err(error) => return Err(cannot(error.to_string())),
     };
     MIGRATIONS.run(&mut connection).await?;
+    chain::adopt(&mut connection).await?;
     Ok(connection)
 }
 

@@ -13,7 +13,7 @@ use crate::{
     passenger::Language,
     store::{
         Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, Owner, ParkedReceipt,
-        QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter,
+        QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter, Verbatim,
     },
     transit::VehicleCode,
 };
@@ -357,6 +357,13 @@ impl Sqlite {
         all(query.fetch_all(&self.readers).await?, |row| decode::body(row, 0, "journal"))
     }
 
+    pub(in crate::store) async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
+        let query = sqlx::query("SELECT id, words, salt FROM evidence WHERE reference = ?1 AND words IS NOT NULL");
+        all(query.bind(bytes(&reference)).fetch_all(&self.readers).await?, |row| {
+            Ok((row.try_get(0)?, decode::verbatim(row, 1)?))
+        })
+    }
+
     pub(in crate::store) async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         let query = sqlx::query(
             "SELECT account, currency, sum(minor) FROM ledger GROUP BY account, currency ORDER BY account, currency",
@@ -365,8 +372,9 @@ impl Sqlite {
     }
 
     pub(in crate::store) async fn breaks(&self, limit: u32) -> Result<Vec<StoredBreak>, StoreError> {
-        let query =
-            sqlx::query("SELECT reference, kind, at, amount_minor, currency FROM breaks ORDER BY id DESC LIMIT ?1");
+        let query = sqlx::query(
+            "SELECT reference, piece, kind, at, amount_minor, currency FROM breaks ORDER BY id DESC LIMIT ?1",
+        );
         all(query.bind(limit).fetch_all(&self.readers).await?, decode::stored_break)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     judge::{Superseded, Verdicts},
+    outstanding::{RefundRow, UnownedRow},
     tables::{
         AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FingerprintRow, HeldRow, Hex, HomeRow,
         JournalRow, KeyRow, LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow,
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::{
     charge::{Charge, Reference},
+    ledger::BlockDigest,
     store::{
         Forgetting, IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement,
         SlotChange, WebhookProgress, Write,
@@ -31,6 +33,8 @@ pub(super) struct Rows<'a> {
     pub(super) carrier_ids: Vec<CarrierIdRow<'a>>,
     pub(super) journal: WithBodies<JournalRow>,
     pub(super) ledger: Vec<LedgerRow<'a>>,
+    /// Of the journal and the ledger.
+    pub(super) digest: BlockDigest,
     pub(super) tickets: Vec<TicketRow<'a>>,
     pub(super) revoked: Vec<MomentRow>,
     pub(super) messages: Vec<MessageRow<'a>>,
@@ -45,6 +49,8 @@ pub(super) struct Rows<'a> {
     pub(super) asked_again: Vec<Reference>,
     pub(super) parked: WithBodies<ParkedRow<'a>>,
     pub(super) unparked: Vec<&'a str>,
+    pub(super) unowned: Vec<UnownedRow<'a>>,
+    pub(super) refunds: Vec<RefundRow<'a>>,
     pub(super) breaks: Vec<BreakRow>,
     pub(super) languages: Vec<LanguageRow>,
     pub(super) sales: SalesChanges,
@@ -81,6 +87,7 @@ impl<'a> Rows<'a> {
                     rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
                 }
                 (Write::Unpark { id }, _) => rows.unparked.push(id),
+                (Write::ReportUnowned { id, at }, _) => rows.unowned.push(UnownedRow::new(id, *at)),
                 (Write::MoveMessage(progress), _) => rows.move_message(progress),
                 (Write::SetLanguage { msisdn, language }, _) => {
                     rows.languages.push(LanguageRow { msisdn: msisdn.e164(), language: *language });
@@ -124,7 +131,8 @@ impl<'a> Rows<'a> {
         let (reference, at) = (charge.reference, settlement.journal.at);
         add_settlement(&mut self.sales, settlement);
         self.changed.push(charge, |body| ChangedRow::new(settlement.from_version, charge, body));
-        self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow { reference, id }));
+        let verbatim = settlement.verbatim.as_ref();
+        self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow::new(reference, id, verbatim)));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));
         self.carrier_ids.extend(settlement.carrier_id.iter().map(|new| CarrierIdRow {
             carrier: new.carrier.as_str(),
@@ -133,6 +141,8 @@ impl<'a> Rows<'a> {
             attempt: Some(new.attempt),
         }));
         self.append(&settlement.journal);
+        self.digest.lines(&settlement.entries);
+        self.refunds.extend(RefundRow::all(charge));
         self.ledger.extend(settlement.entries.iter().map(LedgerRow::new));
         self.tickets.extend(settlement.ticket.iter().map(TicketRow::new));
         self.revoked.extend(settlement.revoke_ticket.then(|| MomentRow::new(reference, at)));
@@ -173,7 +183,8 @@ impl<'a> Rows<'a> {
 
     fn append(&mut self, entry: &JournalEntry) {
         let (reference, at) = (entry.reference, entry.at.unix_ms());
-        self.journal.push(entry, |body| JournalRow { reference, at, body });
+        let body = self.journal.push(entry, |body| JournalRow { reference, at, body });
+        self.digest.entry(reference, entry.at, body);
     }
 
     fn answer(&mut self, answer: &'a MoAnswer) {

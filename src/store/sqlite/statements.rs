@@ -4,6 +4,8 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
+    chain,
+    outstanding::{KEEP_REFUNDS, MARK_REPORTED, REPORT_UNOWNED},
     rows::Rows,
     tables::SalesRow,
     webhooks::move_webhooks,
@@ -32,7 +34,9 @@ impl Rows<'_> {
         write_set(db, COUNT_EVIDENCE, &self.evidence).await?;
         write_set(db, LEARN_CARRIER_IDS, &self.carrier_ids).await?;
         write_bodies(db, APPEND_JOURNAL, self.journal).await?;
+        write_set(db, KEEP_REFUNDS, &self.refunds).await?;
         write_set(db, APPEND_LEDGER, &self.ledger).await?;
+        chain::append(db, self.digest).await?;
         write_set(db, KEEP_TICKETS, &self.tickets).await?;
         write_set(db, REVOKE_TICKETS, &self.revoked).await?;
         write_set(db, ANSWER_MOS, &self.answered).await?;
@@ -44,6 +48,8 @@ impl Rows<'_> {
         write_set(db, KEEP_FINGERPRINTS, &self.fingerprints).await?;
         write_set(db, WATCH_MOS, &self.watched).await?;
         write_bodies(db, PARK, self.parked).await?;
+        write_set(db, REPORT_UNOWNED, &self.unowned).await?;
+        write_set(db, MARK_REPORTED, &self.unowned).await?;
         write_set(db, UNPARK, &self.unparked).await?;
         write_set(db, KEEP_BREAKS, &self.breaks).await?;
         write_set(db, SET_LANGUAGES, &self.languages).await?;
@@ -125,8 +131,8 @@ WHERE true
 ON CONFLICT (reference, number) DO UPDATE SET state = excluded.state WHERE state <> excluded.state";
 
 const COUNT_EVIDENCE: &str = "
-INSERT INTO evidence (reference, id)
-SELECT unhex(value->>'reference', '-'), value->>'id' FROM jsonb_each(?1)";
+INSERT INTO evidence (reference, id, words, salt)
+SELECT unhex(value->>'reference', '-'), value->>'id', value->>'words', unhex(value->>'salt') FROM jsonb_each(?1)";
 
 const LEARN_CARRIER_IDS: &str = "
 INSERT INTO carrier_ids (carrier, id, reference, attempt)

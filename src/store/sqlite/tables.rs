@@ -10,8 +10,8 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-        EventPlace, IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, WebhookProgress,
-        sales::SalesChanges,
+        EventPlace, IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, Verbatim,
+        WebhookProgress, sales::SalesChanges,
     },
     transit::VehicleCode,
 };
@@ -37,10 +37,12 @@ impl<T> Default for WithBodies<T> {
 }
 
 impl<T> WithBodies<T> {
-    pub(super) fn push<B: Serialize>(&mut self, body: &B, row: impl FnOnce(Body) -> T) {
+    /// Gives back the body as it is written.
+    pub(super) fn push<B: Serialize>(&mut self, body: &B, row: impl FnOnce(Body) -> T) -> &[u8] {
         let before = self.bodies.len();
         serde_json::to_writer(&mut self.bodies, body).expect("bodies have text keys and finite numbers");
         self.rows.push(row(Body { body_at: before + 1, body_bytes: self.bodies.len() - before }));
+        &self.bodies[before..]
     }
 }
 
@@ -192,8 +194,17 @@ impl<'a> AttemptRow<'a> {
 
 #[derive(Serialize)]
 pub(super) struct EvidenceRow<'a> {
-    pub(super) reference: Reference,
-    pub(super) id: &'a str,
+    reference: Reference,
+    id: &'a str,
+    words: Option<&'a str>,
+    salt: Option<Hex<'a>>,
+}
+
+impl<'a> EvidenceRow<'a> {
+    pub(super) fn new(reference: Reference, id: &'a str, verbatim: Option<&'a Verbatim>) -> EvidenceRow<'a> {
+        let words = verbatim.map(|verbatim| verbatim.words.as_str());
+        EvidenceRow { reference, id, words, salt: verbatim.map(|verbatim| Hex(&verbatim.salt)) }
+    }
 }
 
 #[derive(Serialize)]

@@ -58,7 +58,7 @@ fn secrets() -> CamaraSecrets {
 
 /// A charge of 80 tenge with its first attempt open.
 fn charge(profile: &CamaraProfile) -> Charge {
-    let terms = Terms { ticket_deadline: NOW.plus(Duration::from_secs(60)), late_success: LateSuccess::Refund };
+    let terms = Terms::new(NOW.plus(Duration::from_secs(60)), LateSuccess::Refund);
     let charge = Charge::new(REFERENCE, samples::order(NOW), terms);
     let event = Event::OpenAttempt {
         carrier: "kcell".parse().unwrap(),

@@ -21,6 +21,7 @@ fn what_cannot_work_is_named() {
         concurrency = 0
         idle_timeout_ms = 1
         reservation_ms = 1
+        in_flight_delay_ms = 1
         description = " "
         breaker = { failures_max = 0, pause_ms = 1, pause_ms_max = 1 }
         list = { per_page = 0, pages_max = 0 }
@@ -33,6 +34,7 @@ fn what_cannot_work_is_named() {
             "sink: https, or plain_http = true if the way is protected otherwise",
             "sink: without user, query or fragment",
             "callback_token_files: with a sink, the token that the carrier calls back with",
+            "in_flight_delay_ms: at least response_timeout_ms: what is waited for is in flight still",
             "idle_timeout_ms: 100 to 60000",
             "tps: 1 to 100000",
             "concurrency: 1 to 1000",

@@ -138,7 +138,7 @@ async fn slot(carrier: &HttpCarrier) -> WebSlot {
 /// A charge with its first attempt open.
 fn opened(carrier: &HttpCarrier) -> Charge {
     let reference = SampleValues::default().reference;
-    let terms = Terms { ticket_deadline: NOW.plus(Duration::from_secs(60)), late_success: LateSuccess::Ticket };
+    let terms = Terms::new(NOW.plus(Duration::from_secs(60)), LateSuccess::Ticket);
     let charge = Charge::new(reference, order(NOW), terms);
     let event = Event::OpenAttempt {
         carrier: carrier.name().clone(),

@@ -21,6 +21,12 @@ fn the_shipped_profiles_are_sound_and_offer_what_they_say() {
     assert_eq!(offers("cis"), [Charge, Reserve, Confirm, Cancel, Status, Refund, RefundStatus, Subscriber]);
     assert_eq!(offers("facts"), [Subscriber, Portability]);
     assert!(shipped("oneapi").charges() && !shipped("facts").charges());
+    // What is asked about by the carrier's own id only, its contract says so.
+    let by_id = |name| shipped(name).contract().attempt.queries_by_carrier_id;
+    assert_eq!((by_id("oneapi"), by_id("cis")), (true, false));
+    assert!(
+        shipped("oneapi").contract().attempt.queries_refunds && !shipped("facts").contract().attempt.queries_refunds
+    );
     assert_eq!(shipped("oneapi").first_step(), Charge);
 }
 
@@ -168,6 +174,15 @@ fn operations_that_belong_together_come_together() {
     assert!(told.contains("contract.reservation_ms"), "{told}");
     let told = wrong(&JSON.replace("query = {", "# query = {")).join("\n");
     assert!(told.contains("contract.query: say when `status` is asked"), "{told}");
+    let told = changed("replays_keys = true", "replays_keys = true\nin_flight_delay_ms = 5_000\ntimeout_ms = 5_001");
+    assert!(told.contains("contract.in_flight_delay_ms: at least timeout_ms"), "{told}");
+    assert_eq!(changed("replays_keys = true", "in_flight_delay_ms = 5_000\ntimeout_ms = 5_000"), "it is sound");
+    let shipped =
+        include_str!("../../../../config/examples/profiles/cis.toml").replace("two_step = false", "two_step = true");
+    let (before, rest) = shipped.split_once("\n[status]").expect("a status");
+    let (_, after) = rest.split_once("\n[refund]").expect("a refund");
+    let told = wrong(&format!("{before}\n[refund]{after}")).join("\n");
+    assert!(told.contains("contract.two_step: there is no `status`"), "{told}");
     let told = changed("token = \"token\"", "token = \"tokem\"");
     assert!(told.contains("authentication.token: \"tokem\" is not in `secrets`"), "{told}");
 }

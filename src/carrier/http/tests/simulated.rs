@@ -59,7 +59,7 @@ fn carrier(simulator: &Simulator, name: &str, two_step: bool) -> HttpCarrier {
 }
 
 fn new_charge(number: u8) -> Charge {
-    let terms = Terms { ticket_deadline: NOW.plus(Duration::from_secs(60)), late_success: LateSuccess::Ticket };
+    let terms = Terms::new(NOW.plus(Duration::from_secs(60)), LateSuccess::Ticket);
     let order = crate::charge::Order {
         msisdn: format!("+770100000{number:02}").parse().expect("a number"),
         city: "Алматы \"1\" <&>".into(),

@@ -1,7 +1,12 @@
 //! Integer money with its ISO 4217 currency.
 //!
 //! Amounts are `i64` in the currency's minor unit (tiyn for KZT) and never a float. Arithmetic is checked: an overflow or
-//! a mix of currencies is an error that the caller sees, not a wrong sum.
+//! a mix of currencies is an error that the caller sees, not a wrong sum. A [`Percentage`] is exact too, and its share of an
+//! amount is rounded once, half away from zero.
+
+mod percentage;
+
+pub use percentage::{Percentage, PercentageError};
 
 use std::{fmt, str::FromStr};
 

@@ -1,0 +1,153 @@
+"""When and how the daemon is killed, and what else goes wrong meanwhile."""
+
+import asyncio
+import random
+import signal
+import time
+
+from .links import DAMAGES
+
+# A kill while nothing is under way proves little.
+IN_FLIGHT_MIN = 20
+IN_FLIGHT_WITHIN_SECONDS = 8
+# A kill point that is not reached in this time is missed, and the daemon is killed where it stands.
+POINT_WITHIN_SECONDS = 8
+STOP_WITHIN_SECONDS = 0.5
+WAYS = (("point", 55), ("any moment", 22), ("while starting", 10), ("while stopping", 8), ("with a full disk", 5))
+# How often a point is passed before it kills is drawn up to a number that begins with this. A point that was missed is given less
+# the next time, and one that killed too soon for anything else to happen is given more.
+FIRST_PASSES_MAX, PASSES_MAX = 12, 400
+SOON_SECONDS = 2
+
+
+class Executioner:
+    def __init__(self, world, points, kills, say):
+        self.world, self.points, self.kills_wanted, self.say = world, points, kills, say
+        self.dice = random.Random(f"{world.seed} kills")
+        self.kills = 0
+        self.in_flight, self.ways = [], {}
+        self.hits = {point: 0 for point in points}
+        self.missed = {point: 0 for point in points}
+        self.passes_max = {point: FIRST_PASSES_MAX for point in points}
+        self.problems = []
+
+    async def run(self):
+        again_at_once = False
+        while self.kills < self.kills_wanted:
+            way = "while starting" if again_at_once else self.way()
+            killed = await self.one(way)
+            # A second kill within the first: before the recovery from it is done.
+            again_at_once = killed and way != "while starting" and self.dice.random() < 0.15
+        await self.world.daemon.start()
+        if not await self.world.daemon.ready():
+            self.problems.append(f"the daemon ended by itself, see {self.world.daemon.log}")
+
+    def way(self):
+        ways = [way for way in WAYS if self.points or way[0] != "point"]
+        return self.dice.choices([name for name, _ in ways], [weight for _, weight in ways])[0]
+
+    async def one(self, way):
+        """Starts the daemon and kills it. False if it was not a kill that ended it."""
+        daemon, dice = self.world.daemon, self.dice
+        point = self.next_point() if way == "point" else None
+        await daemon.start(point)
+        if way == "while starting":
+            await asyncio.sleep(dice.uniform(0, 1.0))
+            return await self.kill(way)
+        if not await daemon.ready():
+            return self.ended(way, point)
+        if point is not None:
+            if await daemon.ended_within(POINT_WITHIN_SECONDS):
+                return self.ended(way, point)
+            self.missed[point[0]] += 1
+            self.passes_max[point[0]] = max(1, self.passes_max[point[0]] // 3)
+            return await self.kill(f"{point[0]} missed", "point missed")
+        await self.until_busy()
+        await daemon.ended_within(dice.uniform(0.2, 2.5))
+        if way == "while stopping":
+            daemon.send(signal.SIGTERM)
+            await daemon.ended_within(dice.uniform(0, STOP_WITHIN_SECONDS))
+        if way == "with a full disk":
+            self.world.disk.fill(daemon)
+            await daemon.ended_within(dice.uniform(0.5, 3))
+        if not daemon.is_running():
+            return self.ended(way, point)
+        killed = await self.kill(way)
+        if way == "with a full disk":
+            # Now and then it has to start with a full disk as well.
+            if dice.random() < 0.5:
+                await self.start_with_full_disk()
+            self.world.disk.free(daemon)
+        return killed
+
+    async def start_with_full_disk(self):
+        daemon = self.world.daemon
+        await daemon.start()
+        await daemon.ended_within(self.dice.uniform(0.5, 2))
+        if daemon.is_running():
+            await daemon.kill()
+            self.note("starting with a full disk")
+
+    async def until_busy(self):
+        deadline = time.monotonic() + IN_FLIGHT_WITHIN_SECONDS
+        while self.world.load.in_flight() < IN_FLIGHT_MIN and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+
+    def next_point(self):
+        """The point with the fewest hits; of several, any."""
+        fewest = min(self.hits[point] + self.missed[point] for point in self.points)
+        point = self.dice.choice([p for p in self.points if self.hits[p] + self.missed[p] == fewest])
+        return point, self.dice.randint(1, self.passes_max[point])
+
+    async def kill(self, way, kind=None):
+        if not await self.world.daemon.kill():
+            return self.ended(way, None)
+        self.note(way, kind)
+        return True
+
+    def ended(self, way, point):
+        """It ended before it was killed: by its kill point, or in order while stopping, or it should not have."""
+        daemon = self.world.daemon
+        status = daemon.process.returncode
+        daemon.operations.forget()
+        if point is not None and daemon.was_killed_by_point():
+            self.hits[point[0]] += 1
+            if time.monotonic() - daemon.started_at < SOON_SECONDS:
+                self.passes_max[point[0]] = min(2 * self.passes_max[point[0]], PASSES_MAX)
+            self.note(f"{point[0]}, pass {point[1]}", "point")
+            return True
+        if way == "while stopping" and status == 0:
+            return False
+        if self.world.disk.is_full():
+            self.say(f"with a full disk the daemon ended with status {status}")
+            return False
+        self.problems.append(f"the daemon ended by itself with status {status}, see {daemon.log}")
+        return False
+
+    def note(self, way, kind=None):
+        self.kills += 1
+        kind = kind or way
+        self.ways[kind] = self.ways.get(kind, 0) + 1
+        busy = self.world.load.in_flight()
+        self.in_flight.append(busy)
+        up = time.monotonic() - self.world.daemon.started_at
+        self.say(f"kill {self.kills}/{self.kills_wanted}: {way}; {busy} in flight, up for {up:.1f} s")
+
+
+async def weather(world, say):
+    """Links are cut and the disk is slow or full, by turns, until it is cancelled."""
+    dice = random.Random(f"{world.seed} weather")
+    counts = world.weather = {}
+    while True:
+        await asyncio.sleep(dice.expovariate(1 / 2.0))
+        drawn = dice.random()
+        if drawn < 0.80:
+            kind = dice.choice(DAMAGES)
+            name, damage = f"links: {kind}", dice.choice(world.links).damage(kind, dice)
+        elif drawn < 0.93:
+            name, damage = "disk: slow", world.disk.slow_for(dice.uniform(1, 4), dice.choice((20, 200, 1_000)), world.daemon)
+        else:
+            name, damage = "disk: full", world.disk.full_for(dice.uniform(1, 4), world.daemon)
+            say("the disk is full for a while")
+        counts[name] = counts.get(name, 0) + 1
+        await damage

@@ -1,0 +1,136 @@
+"""The lines between the daemon and its carriers: a proxy for each, which can be cut, stalled and half-closed."""
+
+import asyncio
+import socket
+import struct
+
+BLOCK = 64 * 1024
+# What is stalled is delivered later. Longer than this would break what carriers declare as their in-flight delay.
+STALL_SECONDS_MAX = 3.0
+DAMAGES = ("cut", "cut one", "stall", "stall one way", "half-close", "refuse")
+
+
+class Link:
+    """Connections from a port of ours to one address."""
+
+    def __init__(self, name, target):
+        self.name, self.target = name, target
+        self.flows = []
+        self.open = {"there": asyncio.Event(), "back": asyncio.Event()}
+        for gate in self.open.values():
+            gate.set()
+        self.refusing = False
+        self.server = None
+        self.address = None
+
+    async def listen(self, port=0):
+        self.server = await asyncio.start_server(self.connect, "127.0.0.1", port)
+        host, port = self.server.sockets[0].getsockname()[:2]
+        self.address = f"{host}:{port}"
+
+    async def connect(self, reader, writer):
+        if self.refusing:
+            return reset(writer)
+        host, port = self.target.rsplit(":", 1)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        except OSError:
+            return reset(writer)
+        flow = Flow(self, (reader, writer), (far_reader, far_writer))
+        self.flows.append(flow)
+        try:
+            await flow.run()
+        finally:
+            self.flows.remove(flow)
+
+    async def damage(self, kind, dice):
+        """Does what `kind` says, and undoes it where it lasts."""
+        flows = list(self.flows)
+        if kind == "cut":
+            for flow in flows:
+                flow.cut()
+        elif kind == "cut one" and flows:
+            dice.choice(flows).cut()
+        elif kind == "half-close" and flows:
+            dice.choice(flows).half_close(dice.choice(("there", "back")))
+        elif kind in ("stall", "stall one way"):
+            gates = list(self.open.values()) if kind == "stall" else [dice.choice(list(self.open.values()))]
+            await self.shut(gates, dice.uniform(0.2, STALL_SECONDS_MAX))
+        elif kind == "refuse":
+            self.refusing = True
+            for flow in flows:
+                flow.cut()
+            try:
+                await asyncio.sleep(dice.uniform(0.2, STALL_SECONDS_MAX))
+            finally:
+                self.refusing = False
+
+    async def shut(self, gates, seconds):
+        for gate in gates:
+            gate.clear()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            for gate in gates:
+                gate.set()
+
+    def close(self):
+        if self.server is not None:
+            self.server.close()
+        for flow in list(self.flows):
+            flow.cut()
+
+
+class Flow:
+    """One connection through a link."""
+
+    def __init__(self, link, near, far):
+        self.link, self.near, self.far = link, near, far
+
+    async def run(self):
+        there = asyncio.ensure_future(self.carry("there", self.near[0], self.far[1]))
+        back = asyncio.ensure_future(self.carry("back", self.far[0], self.near[1]))
+        try:
+            await asyncio.gather(there, back)
+        finally:
+            there.cancel()
+            back.cancel()
+            self.near[1].transport.abort()
+            self.far[1].transport.abort()
+
+    async def carry(self, way, reader, writer):
+        try:
+            while True:
+                block = await reader.read(BLOCK)
+                await self.link.open[way].wait()
+                if not block:
+                    break
+                writer.write(block)
+                await writer.drain()
+            if writer.can_write_eof():
+                writer.write_eof()
+        except (OSError, RuntimeError):
+            self.cut()
+
+    def cut(self):
+        reset(self.near[1])
+        reset(self.far[1])
+
+    def half_close(self, way):
+        """One side hears that the other will say nothing more; it may itself go on."""
+        writer = self.far[1] if way == "there" else self.near[1]
+        try:
+            if writer.can_write_eof():
+                writer.write_eof()
+        except (OSError, RuntimeError):
+            pass
+
+
+def reset(writer):
+    """With a reset instead of an orderly end, whatever was on its way."""
+    connection = writer.get_extra_info("socket")
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except (OSError, AttributeError):
+        pass
+    writer.transport.abort()

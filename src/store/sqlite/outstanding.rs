@@ -1,0 +1,169 @@
+//! What is outstanding: the refund list, the sums behind the first metrics, and what nobody owns.
+
+use serde::Serialize;
+use sqlx::{Row, sqlite::SqliteRow};
+
+use super::{
+    Sqlite,
+    decode::{body, maybe_moment, moment, parked_receipt, reference, small, word},
+};
+use crate::{
+    charge::{Charge, Reference, Refund},
+    clock::Timestamp,
+    money::Currency,
+    store::{
+        ListedRefund, Outstanding, OutstandingSum, RefundFilter, StoreError, UnownedReceipt, outstanding::UNOWNED,
+    },
+};
+
+const REFUNDS: &str = "
+SELECT charges.body, refunds.id
+FROM refunds INDEXED BY refunds_unsettled JOIN charges ON charges.reference = refunds.reference
+WHERE refunds.state NOT IN ('done', 'paid_out') AND refunds.id > ?1 AND refunds.opened_at <= ?2
+  AND (?3 IS NULL OR refunds.carrier = ?3)
+  AND (?4 IS NULL OR refunds.state IN (SELECT value FROM json_each(?4)))
+ORDER BY refunds.id LIMIT ?5";
+
+const CHARGES_IN_DOUBT: &str = "
+SELECT attempts.carrier, charges.currency, count(*), min(charges.in_doubt_since), sum(charges.amount_minor)
+FROM charges INDEXED BY charges_in_doubt
+JOIN attempts ON attempts.reference = charges.reference
+             AND attempts.number = (SELECT max(number) FROM attempts AS newer WHERE newer.reference = charges.reference)
+WHERE charges.state = 'in_doubt' GROUP BY 1, 2 ORDER BY 1, 2";
+
+const REFUNDS_STANDING: &str = "
+SELECT carrier, currency, count(*), min(opened_at), sum(minor)
+FROM refunds INDEXED BY refunds_unsettled
+WHERE state NOT IN ('done', 'paid_out') AND state = ?1 GROUP BY 1, 2 ORDER BY 1, 2";
+
+const PARKED: &str = "SELECT carrier, NULL, count(*), min(received_at), 0 FROM parked GROUP BY 1 ORDER BY 1";
+
+const UNOWNED_OF_AGE: &str = "
+SELECT id, carrier, carrier_id, msisdn, received_at, body, reported_at FROM parked INDEXED BY parked_by_age
+WHERE (received_at, id) > (?1, ?2) ORDER BY received_at, id LIMIT ?3";
+
+/// Written with the charge: only charges that have refunds have rows.
+pub(super) const KEEP_REFUNDS: &str = "
+INSERT INTO refunds (id, reference, carrier, state, minor, currency, opened_at)
+SELECT unhex(value->>'id', '-'), unhex(value->>'reference', '-'), value->>'carrier', value->>'state', value->>'minor',
+       value->>'currency', value->>'opened_at'
+FROM jsonb_each(?1)
+WHERE true
+ON CONFLICT (id) DO UPDATE SET state = excluded.state WHERE state <> excluded.state";
+
+/// Before [`MARK_REPORTED`]: what was reported before is no new break.
+pub(super) const REPORT_UNOWNED: &str = "
+INSERT INTO breaks (piece, kind, at)
+SELECT parked.id, new.value->>'kind', new.value->>'at'
+FROM jsonb_each(?1) AS new CROSS JOIN parked ON parked.id = new.value->>'id' AND parked.reported_at IS NULL
+ORDER BY new.key";
+
+pub(super) const MARK_REPORTED: &str = "
+UPDATE parked SET reported_at = new.value->>'at'
+FROM jsonb_each(?1) AS new
+WHERE parked.id = new.value->>'id' AND parked.reported_at IS NULL";
+
+#[cfg(test)]
+pub(super) const ALL: &[&str] = &[KEEP_REFUNDS, REPORT_UNOWNED, MARK_REPORTED];
+
+#[derive(Serialize)]
+pub(super) struct RefundRow<'a> {
+    id: Reference,
+    reference: Reference,
+    carrier: &'a str,
+    state: &'static str,
+    minor: i64,
+    currency: &'static str,
+    opened_at: i64,
+}
+
+impl<'a> RefundRow<'a> {
+    /// One for each refund of a charge.
+    pub(super) fn all(charge: &'a Charge) -> impl Iterator<Item = RefundRow<'a>> {
+        charge.refunds.iter().filter_map(|refund| RefundRow::new(charge, refund))
+    }
+
+    fn new(charge: &'a Charge, refund: &Refund) -> Option<RefundRow<'a>> {
+        Some(RefundRow {
+            id: refund.reference,
+            reference: charge.reference,
+            carrier: charge.carrier_of(refund)?.as_str(),
+            state: refund.state.code(),
+            minor: refund.amount.minor,
+            currency: refund.amount.currency.code(),
+            opened_at: refund.opened_at.unix_ms(),
+        })
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct UnownedRow<'a> {
+    id: &'a str,
+    kind: &'static str,
+    at: i64,
+}
+
+impl<'a> UnownedRow<'a> {
+    pub(super) fn new(id: &'a str, at: Timestamp) -> UnownedRow<'a> {
+        UnownedRow { id, kind: UNOWNED, at: at.unix_ms() }
+    }
+}
+
+impl Sqlite {
+    pub(in crate::store) async fn refunds(
+        &self,
+        filter: &RefundFilter,
+        limit: u32,
+    ) -> Result<Vec<ListedRefund>, StoreError> {
+        let states = filter.standing.map(|standing| serde_json::Value::from_iter(standing.states()).to_string());
+        let rows = sqlx::query(REFUNDS)
+            .bind(filter.after.as_ref().map_or(&[][..], |after| after.as_bytes()))
+            .bind(filter.opened_by.map_or(i64::MAX, Timestamp::unix_ms))
+            .bind(filter.carrier.as_ref().map(|carrier| carrier.as_str()))
+            .bind(states)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(|row| ListedRefund::new(body(row, 0, "charges")?, reference(row, 1)?)).collect()
+    }
+
+    pub(in crate::store) async fn outstanding(&self) -> Result<Vec<OutstandingSum>, StoreError> {
+        let mut sums = Vec::new();
+        for (what, query) in [
+            (Outstanding::ChargesInDoubt, sqlx::query(CHARGES_IN_DOUBT)),
+            (Outstanding::RefundsInDoubt, sqlx::query(REFUNDS_STANDING).bind("in_doubt")),
+            (Outstanding::RefundsOwed, sqlx::query(REFUNDS_STANDING).bind("owed")),
+            (Outstanding::Parked, sqlx::query(PARKED)),
+        ] {
+            for row in query.fetch_all(&self.readers).await? {
+                sums.push(outstanding_sum(what, &row)?);
+            }
+        }
+        Ok(sums)
+    }
+
+    pub(in crate::store) async fn unowned(
+        &self,
+        after: Option<(Timestamp, &str)>,
+        limit: u32,
+    ) -> Result<Vec<UnownedReceipt>, StoreError> {
+        let (at, id) = after.map_or((i64::MIN, ""), |(at, id)| (at.unix_ms(), id));
+        let rows = sqlx::query(UNOWNED_OF_AGE).bind(at).bind(id).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter()
+            .map(|row| Ok(UnownedReceipt { receipt: parked_receipt(row, 0)?, reported_at: maybe_moment(row, 6)? }))
+            .collect()
+    }
+}
+
+/// carrier, currency, count, oldest, minor.
+fn outstanding_sum(what: Outstanding, row: &SqliteRow) -> Result<OutstandingSum, StoreError> {
+    let currency = row.try_get::<Option<&str>, _>(1)?.map(|_| word::<Currency>(row, 1, "charges")).transpose()?;
+    Ok(OutstandingSum {
+        what,
+        carrier: word(row, 0, "charges")?,
+        currency,
+        count: small(row, 2, "charges")?,
+        oldest_since: moment(row, 3)?,
+        minor: row.try_get(4)?,
+    })
+}
