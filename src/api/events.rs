@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     sync::OwnedSemaphorePermit,
+    task::yield_now,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::io::ReaderStream;
@@ -173,7 +174,7 @@ pub(super) async fn read_events(
     })?;
     debug!(by = caller.name(), %after, "a stream of events begins");
     let (ours, theirs) = duplex(BUFFER_BYTES);
-    tokio::spawn(Stream { gateway, types, cursor: after, lines: ours, written_at: Instant::now() }.run(place));
+    tokio::spawn(Stream::new(gateway, types, after, ours).run(place));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(STREAM)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -193,16 +194,19 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<EventPlace>, Problem> {
 }
 
 /// A stream on its way to a reader.
-struct Stream {
+pub(super) struct Stream {
     gateway: Gateway,
     types: EventFilter,
-    cursor: EventPlace,
+    pub(super) cursor: EventPlace,
     lines: DuplexStream,
     written_at: Instant,
+    /// So long nothing is written at most, also while it catches up and its filter passes over everything.
+    pub(super) heartbeat_every: Duration,
 }
 
 /// Why a stream ends.
-enum End {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
     /// The reader has gone, or takes nothing.
     Reader(&'static str),
     /// The gateway stops, or cannot read.
@@ -210,6 +214,10 @@ enum End {
 }
 
 impl Stream {
+    pub(super) fn new(gateway: Gateway, types: EventFilter, cursor: EventPlace, lines: DuplexStream) -> Stream {
+        Stream { gateway, types, cursor, lines, written_at: Instant::now(), heartbeat_every: HEARTBEAT }
+    }
+
     async fn run(mut self, _place: OwnedSemaphorePermit) {
         gauge!("event_streams").increment(1);
         let (end, why) = match self.write().await {
@@ -222,7 +230,7 @@ impl Stream {
     }
 
     /// Writes until one of the two ends.
-    async fn write(&mut self) -> End {
+    pub(super) async fn write(&mut self) -> End {
         let mut news = self.gateway.event_news();
         let mut nothing = [0];
         // At once, so that the reader knows that it is heard.
@@ -231,18 +239,22 @@ impl Stream {
         }
         loop {
             news.mark_unchanged();
-            match self.write_page().await {
-                Ok(true) => continue,
-                Ok(false) => {}
+            let has_more = match self.write_page().await {
+                Ok(has_more) => has_more,
                 Err(end) => return end,
-            }
-            if self.written_at.elapsed() >= HEARTBEAT
+            };
+            if self.written_at.elapsed() >= self.heartbeat_every
                 && let Err(end) = self.heartbeat().await
             {
                 return end;
             }
             let gateway = self.gateway.clone();
             let next = async {
+                if has_more {
+                    // The next page at once; but whoever else has work comes first, and so does an end.
+                    yield_now().await;
+                    return false;
+                }
                 sleep(GATHERING).await;
                 // Without a writer nothing happens any more.
                 timeout(LOOK_EVERY, news.changed()).await.is_ok_and(|changed| changed.is_err())

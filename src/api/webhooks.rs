@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{
     auth::Caller,
-    error::{Code, Problem, ProblemDocument},
+    error::{Code, Problem},
     reading::JsonBody,
 };
 use crate::{
@@ -217,15 +217,14 @@ pub(super) struct NewReplay {
 
 /// Sends events once more
 ///
-/// Whole entries of the journal, under the ids that the events have, so that whoever has them drops them. One range at a time. Durable
-/// when it is answered.
+/// Whole entries of the journal, under the ids that the events have, so that whoever has them drops them. A range takes the place of one
+/// that is still being sent. Durable when it is answered.
 #[utoipa::path(
     post, path = "/v1/webhooks/{name}/replay", tag = "events",
     params(("name" = String, Path, description = "The webhook.")),
     request_body = NewReplay,
     responses(
         (status = 202, description = "The webhook, with its replay.", body = WebhookAnswer),
-        (status = 409, description = "`conflict`: a replay is under way.", body = ProblemDocument, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn replay_webhook(
@@ -279,7 +278,6 @@ impl From<ReplayError> for Problem {
     fn from(error: ReplayError) -> Problem {
         match error {
             ReplayError::Unknown => unknown(),
-            ReplayError::UnderWay(_) => Problem::new(Code::Conflict, error.to_string()),
             ReplayError::Empty { .. } | ReplayError::Future(_) => Problem::field("/after", error.to_string()),
             ReplayError::Store(error) => error.into(),
         }

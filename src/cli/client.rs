@@ -4,6 +4,7 @@ use std::{env, path::PathBuf, time::Duration};
 
 use reqwest::{Method, StatusCode, header::ACCEPT};
 use serde_json::Value;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::{Failure, output};
@@ -54,6 +55,33 @@ impl<'a> Request<'a> {
     }
 }
 
+/// An answer that goes on.
+#[derive(Clone, Copy)]
+pub(super) struct LongAnswer<'a> {
+    pub(super) path: &'a str,
+    pub(super) accept: &'a str,
+    /// How long it goes on at most.
+    pub(super) lasts: Duration,
+    /// A daemon that says nothing for so long is taken for dead.
+    pub(super) silence_max: Duration,
+}
+
+/// Why an answer that goes on was broken off.
+pub(super) enum Interruption {
+    /// Asking again is of no use: the daemon refuses, or what it says cannot be used.
+    Final(Failure),
+    /// It may be of use: nobody is there, or has time, at the moment.
+    Passing(Failure),
+}
+
+impl From<Interruption> for Failure {
+    fn from(interruption: Interruption) -> Failure {
+        match interruption {
+            Interruption::Final(failure) | Interruption::Passing(failure) => failure,
+        }
+    }
+}
+
 impl Client {
     /// Errors: no token.
     pub(super) fn new(args: &ApiArgs) -> Result<Client, Failure> {
@@ -95,38 +123,42 @@ impl Client {
         if status.is_success() { Ok(body) } else { Err(Failure::new(refusal(status, &body))) }
     }
 
-    /// Asks for an answer of this type that goes on for `lasting`, and gives its lines as they come, until it ends or `line` has enough.
+    /// Asks for an answer that goes on, and gives its lines as they come, until it ends or `line` has enough.
     ///
-    /// Errors: nobody answers there; the daemon refuses, in its words; the connection breaks; `line` fails.
+    /// Errors: nobody answers there; the daemon refuses, in its words; the connection breaks, or is silent; `line` fails.
     pub(super) async fn follow(
         &self,
-        path: &str,
-        accept: &str,
-        lasting: Duration,
+        long: LongAnswer<'_>,
         mut line: impl FnMut(&str) -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
-        let url = format!("{}{path}", self.server);
-        let request = self.http.get(&url).bearer_auth(self.token.as_str()).header(ACCEPT, accept);
-        let request = request.timeout(lasting + PATIENCE);
-        let mut answer = request.send().await.map_err(|error| unreachable(&url, &error))?;
+    ) -> Result<(), Interruption> {
+        let url = format!("{}{}", self.server, long.path);
+        let lost = |error: reqwest::Error| Interruption::Passing(unreachable(&url, &error));
+        let request = self.http.get(&url).bearer_auth(self.token.as_str()).header(ACCEPT, long.accept);
+        let mut answer = request.timeout(long.lasts + PATIENCE).send().await.map_err(lost)?;
         let status = answer.status();
         if !status.is_success() {
-            return Err(Failure::new(refusal(status, &json(&url, &mut answer).await?)));
+            let refused = Failure::new(refusal(status, &json(&url, &mut answer).await.map_err(Interruption::Passing)?));
+            let is_final = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+            return Err(if is_final { Interruption::Final(refused) } else { Interruption::Passing(refused) });
         }
         let mut rest = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&url, &error))? {
+        loop {
+            let chunk = timeout(long.silence_max, answer.chunk()).await.map_err(|_elapsed| {
+                Interruption::Passing(Failure::new(format!("{url}: silent for {} seconds", long.silence_max.as_secs())))
+            })?;
+            let Some(chunk) = chunk.map_err(lost)? else { return Ok(()) };
             rest.extend_from_slice(&chunk);
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 let whole: Vec<u8> = rest.drain(..=end).collect();
-                if !line(String::from_utf8_lossy(&whole).trim_end())? {
+                if !line(String::from_utf8_lossy(&whole).trim_end()).map_err(Interruption::Final)? {
                     return Ok(());
                 }
             }
             if rest.len() > LINE_BYTES_MAX {
-                return Err(Failure::new(format!("{url}: a line is longer than {LINE_BYTES_MAX} bytes")));
+                let failure = Failure::new(format!("{url}: a line is longer than {LINE_BYTES_MAX} bytes"));
+                return Err(Interruption::Final(failure));
             }
         }
-        Ok(())
     }
 }
 

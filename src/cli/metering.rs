@@ -275,5 +275,21 @@ mod tests {
         assert!(expressions.len() > 20);
         assert_eq!(unknown(&expressions), [""; 0]);
         assert_eq!(expressions[0], "in_doubt_charges", "M16");
+
+        let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().expect("an id")).collect();
+        assert_eq!(ids.len(), panels.len(), "of panels with the same id Grafana shows one");
+        for (n, panel) in panels.iter().enumerate() {
+            let over = panels[..n].iter().find(|other| overlap(&panel["gridPos"], &other["gridPos"]));
+            assert!(over.is_none(), "{} lies over {:?}", panel["title"], over.map(|other| &other["title"]));
+        }
+    }
+
+    /// Whether two places on the grid share a field.
+    fn overlap(one: &serde_json::Value, other: &serde_json::Value) -> bool {
+        ["x", "y"].into_iter().zip(["w", "h"]).all(|(start, size)| {
+            let field = |place: &serde_json::Value, name| place[name].as_u64().expect("a number");
+            let (first, second) = (field(one, start), field(other, start));
+            first < second + field(other, size) && second < first + field(one, size)
+        })
     }
 }

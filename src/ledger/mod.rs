@@ -18,5 +18,5 @@ mod tests;
 pub use account::Account;
 pub use audit::{Audit, Audited, ChargeRecords, Flaw, JournalRow, TicketStanding};
 pub use chain::{Block, BlockDigest, DailyRoot, Head, Writer};
-pub use posting::{Entry, entries, position};
+pub use posting::{Entry, entries, position, sale_returns};
 pub use rates::{DatedFee, DatedVat, VatConfig};

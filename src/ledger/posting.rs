@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Account;
 use crate::{
-    charge::{Attempt, Charge, Reference, RefundState, State},
+    charge::{Attempt, Charge, Reference, Refund, RefundState, State},
     clock::Timestamp,
     money::Currency,
 };
@@ -86,13 +86,9 @@ fn sale(position: &mut Vec<(Account, i64)>, charge: &Charge, attempt: &Attempt) 
     add(position, Account::FareRevenue(agency()), vat_of(amount) - amount);
     add(position, Account::VatOutput(agency()), -vat_of(amount));
 
-    let mut left = amount;
     let mut gone = 0;
-    for refund in charge.refunds.iter().filter(|refund| refund.attempt.is_none()) {
+    for (refund, vat) in sale_returns(charge) {
         let minor = refund.amount.minor;
-        // Of what is left, and not of each part: parts that are rounded one by one would not add up to the tax of the whole.
-        let vat = vat_of(left) - vat_of(left - minor);
-        left -= minor;
         add(position, Account::Refunds(agency()), minor - vat);
         add(position, Account::VatOutput(agency()), vat);
         match refund.state {
@@ -101,6 +97,18 @@ fn sale(position: &mut Vec<(Account, i64)>, charge: &Charge, attempt: &Attempt) 
         }
     }
     taken(position, attempt, amount, gone);
+}
+
+/// What of a fare goes back, each with the tax in it in minor units.
+pub fn sale_returns(charge: &Charge) -> impl Iterator<Item = (&Refund, i64)> {
+    let vat_of = |minor| charge.terms.fare_vat.included_in(minor);
+    let mut left = charge.order.amount.minor;
+    charge.refunds.iter().filter(|refund| refund.attempt.is_none()).map(move |refund| {
+        // Of what is left, and not of each part: parts that are rounded one by one would not add up to the tax of the whole.
+        let before = left;
+        left -= refund.amount.minor;
+        (refund, vat_of(before) - vat_of(left))
+    })
 }
 
 /// The other side of a refund that the carrier has not made.

@@ -4,6 +4,7 @@ use super::StoredTicket;
 use crate::{
     charge::{Break, CarrierName, Charge, Effect, Order, Reference, Refund, RefundState},
     clock::Timestamp,
+    ledger::sale_returns,
     money::{Money, Percentage},
 };
 
@@ -61,6 +62,9 @@ pub struct ToldRefund {
     /// Whether a sale is given back. Not where the money came too late, or for an attempt that had been decided as not happened:
     /// then no ticket was ever issued for it.
     pub of_sale: bool,
+    /// The value-added tax in it, in minor units, as the books have it: all that goes back of a sale adds up to the tax of the sale.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub vat_minor: i64,
     /// When the obligation arose.
     pub opened_at: Timestamp,
     /// The carrier's own id of the refund, if it has told one.
@@ -145,11 +149,18 @@ impl ToldRefund {
             amount: refund.amount,
             state: refund.state,
             of_sale: refund.attempt.is_none() && refund.reference != after.late_refund(),
+            vat_minor: sale_returns(after)
+                .find(|(known, _)| known.reference == refund.reference)
+                .map_or(0, |(_, vat)| vat),
             opened_at: refund.opened_at,
             carrier_id: refund.carrier_id.clone(),
             carrier: paid_by.map(|attempt| attempt.carrier.clone()),
         })
     }
+}
+
+const fn is_zero(minor: &i64) -> bool {
+    *minor == 0
 }
 
 /// An entry of the journal at its place, with what was ordered.

@@ -1,17 +1,30 @@
 //! `GET /v1/events`, as pages and over real sockets, and what operations see of webhooks.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::world::{Setting, World, fare, token};
-use crate::api::{Role, serve};
+use crate::{
+    api::{
+        Role,
+        events::{End, Stream},
+        serve,
+    },
+    store::EventPlace,
+};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -264,6 +277,61 @@ async fn streams_end_when_the_gateway_stops_and_do_not_hold_it_up() {
     stop.cancel();
     timeout(Duration::from_secs(5), world.gateway.stop(Duration::from_secs(5))).await.expect("it stops");
     assert_eq!(follower.next().await, None);
+}
+
+/// A stream of which the filter passes over more than a page.
+fn passing_over(world: &World) -> (Stream, DuplexStream) {
+    let (ours, theirs) = duplex(1_024);
+    let types = "break.*".parse().expect("known");
+    (Stream::new(world.gateway.clone(), types, EventPlace::START, ours), theirs)
+}
+
+/// Lets it go on until it waits for something.
+async fn once<T: std::fmt::Debug>(mut work: Pin<&mut impl Future<Output = T>>) {
+    poll_fn(|cx| {
+        assert!(work.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_catches_up_moves_its_readers_cursor_and_hears_that_it_is_to_end() {
+    let world = World::new().await;
+    bought(&world, 0..100).await;
+    let end = world.gateway.events_end().await.expect("the store");
+
+    let (mut stream, theirs) = passing_over(&world);
+    stream.heartbeat_every = Duration::ZERO;
+    let writing = tokio::spawn(async move { stream.write().await });
+    let (mut lines, mut cursors) = (BufReader::new(theirs).lines(), Vec::new());
+    while cursors.last() != Some(&end) {
+        let line = timeout(LIMIT, lines.next_line()).await.expect("in time").expect("read").expect("more");
+        cursors.extend(line.strip_prefix("id: ").map(|id| id.parse::<EventPlace>().expect("a cursor")));
+    }
+    assert!(cursors.len() >= 3 && cursors.is_sorted(), "at the beginning, between pages and at the end: {cursors:?}");
+    let page = cursors[1];
+    assert!(EventPlace::START < page && page < end, "{cursors:?}");
+    drop(lines);
+    assert_eq!(timeout(LIMIT, writing).await.expect("in time").expect("no panic"), End::Reader("gone"));
+
+    let (mut stream, theirs) = passing_over(&world);
+    {
+        let mut writing = pin!(stream.write());
+        once(writing.as_mut()).await;
+        drop(theirs);
+        assert_eq!(writing.await, End::Reader("gone"));
+    }
+    assert_eq!(stream.cursor, page, "not one page more");
+
+    let (mut stream, _theirs) = passing_over(&world);
+    {
+        let mut writing = pin!(stream.write());
+        once(writing.as_mut()).await;
+        world.gateway.stop(LIMIT).await;
+        assert_eq!(writing.await, End::Gateway("stopping"));
+    }
+    assert_eq!(stream.cursor, page);
 }
 
 #[tokio::test]

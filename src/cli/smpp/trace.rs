@@ -7,7 +7,11 @@ use clap::Args;
 use crate::{
     carrier::TraceLine,
     charge::CarrierName,
-    cli::{ApiArgs, Exit, Failure, Outcome, client::Client, output::print_on},
+    cli::{
+        ApiArgs, Exit, Failure, Outcome,
+        client::{Client, LongAnswer},
+        output::print_on,
+    },
 };
 
 /// What `trace` is told.
@@ -38,12 +42,12 @@ pub(super) async fn trace(args: &TraceArgs) -> Outcome {
             path.push_str(&format!("&{name}={value}"));
         }
     }
+    let lasts = Duration::from_secs(args.seconds);
+    // A carrier may have nothing to say all the while.
+    let trace = LongAnswer { path: &path, accept: "application/x-ndjson", lasts, silence_max: Duration::MAX };
     let client = Client::new(&args.api)?;
-    client
-        .follow(&path, "application/x-ndjson", Duration::from_secs(args.seconds), |line| {
-            print_on(if args.json { line.to_owned() } else { readable(line)? })
-        })
-        .await?;
+    let following = client.follow(trace, |line| print_on(if args.json { line.to_owned() } else { readable(line)? }));
+    following.await?;
     Ok(Exit::Done)
 }
 

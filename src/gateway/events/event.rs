@@ -47,7 +47,7 @@ pub struct EventData {
     /// What differs, in `break.opened`.
     #[serde(rename = "break", skip_serializing_if = "Option::is_none")]
     pub found: Option<EventBreak>,
-    /// What a fiscal receipt needs: in `charge.charged`, and in `refund.done` where a sale was given back.
+    /// What a fiscal receipt needs: in `charge.charged`, and in `refund.done` and `refund.paid_out` where a sale was given back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fiscal: Option<Fiscal>,
 }
@@ -168,7 +168,7 @@ pub struct EventRefund {
     pub id: Reference,
     /// What goes back.
     pub amount: EventAmount,
-    /// Where it stood: `processing`, `in_doubt`, `owed` or `done`.
+    /// Where it stood: `processing`, `in_doubt`, `owed`, `done` or `paid_out`.
     #[schema(example = "done")]
     pub state: &'static str,
     /// When the obligation arose.

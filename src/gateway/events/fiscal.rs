@@ -66,7 +66,7 @@ pub struct FiscalVat {
     /// The rate that was in force when the charge was opened.
     #[schema(value_type = String, example = "16")]
     pub percent: Percentage,
-    /// The tax that the total includes, rounded half away from zero.
+    /// The tax that the total includes: of a sale rounded half away from zero; of what goes back so that all of it adds up to the sale's.
     pub amount: EventAmount,
 }
 
@@ -90,7 +90,8 @@ pub struct FiscalItem {
 impl Fiscal {
     /// The sale that `order` was. `None` for a test number, which pays nothing.
     pub(super) fn sale(order: &Order, seller: Option<&ToldSeller>, at: Timestamp) -> Option<Fiscal> {
-        Fiscal::of(FiscalOperation::Sale, order, order.amount, seller, at)
+        let vat_minor = seller.map_or(0, |seller| seller.fare_vat.included_in(order.amount.minor));
+        Fiscal::of(FiscalOperation::Sale, order, order.amount, vat_minor, seller, at)
     }
 
     /// The return of a sale. `None` where the refund gives no sale back.
@@ -100,13 +101,15 @@ impl Fiscal {
         seller: Option<&ToldSeller>,
         at: Timestamp,
     ) -> Option<Fiscal> {
-        Fiscal::of(FiscalOperation::SaleReturn, order, refund.amount, seller, at).filter(|_| refund.of_sale)
+        let returned = Fiscal::of(FiscalOperation::SaleReturn, order, refund.amount, refund.vat_minor, seller, at);
+        returned.filter(|_| refund.of_sale)
     }
 
     fn of(
         operation: FiscalOperation,
         order: &Order,
         total: Money,
+        vat_minor: i64,
         seller: Option<&ToldSeller>,
         at: Timestamp,
     ) -> Option<Fiscal> {
@@ -121,7 +124,7 @@ impl Fiscal {
             },
             items: FiscalItem::of(order).filter(|_| whole).into_iter().collect(),
             total: total.into(),
-            vat: seller.and_then(|seller| FiscalVat::of(total, seller.fare_vat)),
+            vat: seller.and_then(|seller| FiscalVat::of(seller.fare_vat, Money::new(vat_minor, total.currency))),
             at: at.zoned(&zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             means: "mobile_balance",
         })
@@ -129,9 +132,9 @@ impl Fiscal {
 }
 
 impl FiscalVat {
-    fn of(total: Money, percent: Percentage) -> Option<FiscalVat> {
-        let amount = Money::new(percent.included_in(total.minor), total.currency).into();
-        (!percent.is_zero()).then_some(FiscalVat { percent, amount })
+    /// `None` where the fare has no tax in it.
+    fn of(percent: Percentage, amount: Money) -> Option<FiscalVat> {
+        (!percent.is_zero()).then(|| FiscalVat { percent, amount: amount.into() })
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{
         RefundState, Retry, Terms, samples::order, step,
     },
     clock::Timestamp,
-    money::Money,
+    ledger::{self, Account},
+    money::{Money, Percentage},
     store::{EventPlace, JournalEntry, SettledEntry, StoredTicket, Told, ToldSeller},
 };
 
@@ -28,7 +29,7 @@ struct Story {
 
 impl Story {
     fn begin() -> Story {
-        let terms = Terms::new(at(60), LateSuccess::Refund);
+        let terms = Terms { fare_vat: vat(), ..Terms::new(at(60), LateSuccess::Refund) };
         let order = crate::charge::Order { passengers: 2, amount: Money::kzt(16_000), ..order(T0) };
         let charge = Charge::new(Reference::new(T0, [7; 10]), order, terms);
         let mut story = Story { charge, journal: Vec::new() };
@@ -97,7 +98,11 @@ fn ticket(charge: &Charge) -> StoredTicket {
 
 fn seller() -> ToldSeller {
     let (tax_id, time_zone) = (Some("010140000123".into()), Some("Asia/Almaty".into()));
-    ToldSeller { name: "Green Bus".into(), tax_id, time_zone, fare_vat: "16".parse().expect("a rate") }
+    ToldSeller { name: "Green Bus".into(), tax_id, time_zone, fare_vat: vat() }
+}
+
+fn vat() -> Percentage {
+    "16".parse().expect("a rate")
 }
 
 fn attempt(can_refund: bool) -> crate::charge::Event {
@@ -140,6 +145,11 @@ fn refund(n: u8, minor: i64) -> crate::charge::Event {
 fn refund_evidence(n: u8, id: &str, finding: Finding) -> crate::charge::Event {
     let refund = Reference::from_bytes([n; 16]);
     crate::charge::Event::RefundEvidence { refund, id: id.into(), source: EvidenceSource::Response, finding }
+}
+
+fn paid_out(n: u8) -> crate::charge::Event {
+    let refund = Reference::from_bytes([n; 16]);
+    crate::charge::Event::PayOut { refund, by: "aigul".into(), because: "in cash".into() }
 }
 
 const WENT_BACK: Finding = Finding::Charged { carrier_id: None, amount: None };
@@ -269,6 +279,32 @@ fn parts_that_go_back_are_told_and_leave_the_charge_where_it_is() {
 }
 
 #[test]
+fn the_tax_of_all_parts_that_went_back_is_the_tax_of_the_sale() {
+    let mut story = charged();
+    // Each rounded by itself: 736 three times, which is one too many.
+    for (n, minor) in [(9, 5_333), (10, 5_333), (11, 5_334)] {
+        assert!(
+            story.goes_on(refund(n, minor), 2) && story.goes_on(refund_evidence(n, &format!("r{n}"), WENT_BACK), 3)
+        );
+    }
+    let fiscal = story.events().into_iter().filter_map(|event| event.data.fiscal);
+    let tax: Vec<i64> = fiscal.filter_map(|fiscal| fiscal.vat).map(|vat| vat.amount.minor).collect();
+    assert_eq!(tax, [2_207, 736, 735, 736]);
+}
+
+#[test]
+fn what_was_paid_out_in_another_way_is_a_sale_return() {
+    let mut story = Story::begin();
+    assert!(story.goes_on(attempt(false), 0) && story.goes_on(paid("e1"), 1) && story.goes_on(refund(9, 16_000), 2));
+    assert_eq!(story.last(EventType::RefundOwed)["data"]["fiscal"], Value::Null);
+    assert!(story.goes_on(paid_out(9), 3));
+    let out = story.last(EventType::RefundPaidOut);
+    assert_eq!((&out["data"]["refund"]["state"], &out["data"]["state"]), (&"paid_out".into(), &"refunded".into()));
+    let fiscal = &out["data"]["fiscal"];
+    assert_eq!((&fiscal["operation"], &fiscal["vat"]["amount"]["minor"]), (&"sale_return".into(), &2_207.into()));
+}
+
+#[test]
 fn a_success_that_came_too_late_is_no_sale() {
     let mut story = Story::begin();
     assert!(story.goes_on(attempt(false), 0));
@@ -343,6 +379,10 @@ fn a_filter_wants_what_it_names_and_everything_if_it_names_nothing() {
     }
 }
 
+const fn went_back(state: RefundState) -> bool {
+    matches!(state, RefundState::Done | RefundState::PaidOut)
+}
+
 /// Anything that can happen to a charge, more or less likely.
 fn anything() -> impl Strategy<Value = crate::charge::Event> {
     let findings = prop_oneof![
@@ -365,9 +405,7 @@ fn anything() -> impl Strategy<Value = crate::charge::Event> {
         1 => Just(crate::charge::Event::Decline { reason: Reason::DailyLimit }),
         1 => Just(crate::charge::Event::Supersede { by: Reference::from_bytes([3; 16]) }),
         2 => (0..3_u8, 1..17_000_i64).prop_map(|(n, minor)| refund(n, minor)),
-        1 => (0..3_u8).prop_map(|n| crate::charge::Event::PayOut {
-            refund: Reference::from_bytes([n; 16]), by: "aigul".into(), because: "in cash".into(),
-        }),
+        1 => (0..3_u8).prop_map(paid_out),
         3 => (0..3_u8, any::<u32>(), findings).prop_map(|(n, id, finding)| refund_evidence(n, &id.to_string(), finding)),
     ]
 }
@@ -417,9 +455,19 @@ proptest! {
         prop_assert!(sold.len() <= 1);
         prop_assert!(back.iter().sum::<i64>() <= sold.iter().sum::<i64>());
         let done: i64 = story.charge.refunds.iter()
-            .filter(|refund| matches!(refund.state, RefundState::Done | RefundState::PaidOut) && !sold.is_empty() && refund.attempt.is_none())
+            .filter(|refund| went_back(refund.state) && !sold.is_empty() && refund.attempt.is_none())
             .map(|refund| refund.amount.minor).sum();
         prop_assert_eq!(back.iter().sum::<i64>(), done);
+        // The tax on the receipts is that in the books.
+        let vat = |operation| events.iter().filter_map(|event| event.data.fiscal.as_ref())
+            .filter(|fiscal| fiscal.operation == operation)
+            .filter_map(|fiscal| fiscal.vat.as_ref()).map(|vat| vat.amount.minor).sum::<i64>();
+        let of_sale = || story.charge.refunds.iter().filter(|refund| refund.attempt.is_none());
+        if !sold.is_empty() && of_sale().all(|refund| went_back(refund.state)) {
+            let owed = ledger::position(&story.charge).into_iter()
+                .filter(|(account, _)| matches!(account, Account::VatOutput(_))).map(|(_, minor)| minor).sum::<i64>();
+            prop_assert_eq!(vat(FiscalOperation::SaleReturn) - vat(FiscalOperation::Sale), owed);
+        }
         let issued = events.iter().filter(|event| event.kind == EventType::TicketIssued).count();
         prop_assert_eq!(issued, sold.len());
     }

@@ -130,10 +130,17 @@ fn a_receiver_that_is_down_slow_or_confused_gets_the_same_again_until_it_takes_i
 
 #[test]
 fn an_event_that_its_receiver_cannot_digest_does_not_hold_up_the_others() {
-    for answer in [Answer::Status(500), Answer::Silence, Answer::Status(400)] {
+    for (answer, requests_max) in [
+        (Answer::Status(500), 8),
+        (Answer::Silence, 8),
+        (Answer::Status(400), 8),
+        (Answer::TooMany(1), 8),
+        (Answer::Status(500), 1),
+        (Answer::TooMany(1), 1),
+    ] {
         let service = TicketService::start([]);
         service.dislike("charge.processing", answer);
-        let world = world_with(&service, |_| {});
+        let world = world_with(&service, |config| config.requests_max = requests_max);
         buy(&world, 2);
         world.until("the others are received", |world| {
             let received: BTreeSet<String> = received(&service).into_iter().collect();
@@ -257,10 +264,130 @@ fn events_are_sent_once_more_under_the_ids_that_they_have() {
     let whole = ReplayWish::Range { after: EventPlace::START, until: None };
     service.dislike("charge.charged", Answer::Silence);
     replay(whole).expect("a replay");
-    assert!(matches!(replay(whole), Err(ReplayError::UnderWay(_))), "one at a time");
     world.until("it is done", |world| report(world).standing.replay.is_none().then_some(()));
     service.like_all();
     world.until("what failed in it is taken", |world| (report(world).counts.waiting == 0).then_some(()));
+}
+
+#[test]
+fn a_replay_that_is_not_taken_comes_to_its_end_and_holds_up_nothing_that_is_new() {
+    let service = TicketService::start([]);
+    let world = world_with(&service, |_| {});
+    buy(&world, 4);
+    until_all_received(&world, &service);
+    world.until("it has come to the end", |world| (report(world).entries_behind == 0).then_some(()));
+    service.dislike_repeats(Answer::Status(500));
+    let replay = |wish| world.run(world.gateway().replay_webhook(NAME, wish)).expect("a replay");
+    let before = service.requests().len();
+    replay(ReplayWish::Range { after: EventPlace::START, until: None });
+    world.until("it is sent", |_| (service.requests().len() > before).then_some(()));
+    for n in 0..3 {
+        world.bought(&format!("+7705111110{n}"), "1234", &format!("new {n}"));
+        let sold = std::time::Instant::now();
+        until_all_received(&world, &service);
+        assert!(sold.elapsed() < Duration::from_millis(400), "a hold is longer: {:?}", sold.elapsed());
+    }
+    world.until("it is done", |world| report(world).standing.replay.is_none().then_some(()));
+    let done = report(&world);
+    assert_eq!((done.condition, done.standing.failing_since), (WebhookCondition::Delivering, None));
+    assert!(done.counts.waiting >= 12, "they are tried again by themselves: {done:?}");
+    service.like_all();
+    world.until("they are taken", |world| (report(world).counts.waiting == 0).then_some(()));
+}
+
+#[test]
+fn a_replay_takes_the_place_of_the_one_that_is_under_way() {
+    let service = TicketService::start([]);
+    let world = world_with(&service, |config| (config.retry_seconds, config.retry_seconds_max) = (60, 60));
+    buy(&world, 4);
+    until_all_received(&world, &service);
+    world.until("it has come to the end", |world| (report(world).entries_behind == 0).then_some(()));
+    service.dislike_repeats(Answer::Status(500));
+    let replay = |wish| world.run(world.gateway().replay_webhook(NAME, wish)).expect("a replay").standing.replay;
+    let end = report(&world).standing.cursor;
+    replay(ReplayWish::Range { after: EventPlace::START, until: None });
+    let before = service.requests().len();
+    world.until("it is under way", |_| (service.requests().len() > before).then_some(()));
+    let last = replay(ReplayWish::Range { after: EventPlace::all_of(end - 1), until: None }).expect("under way");
+    assert_eq!((last.cursor, last.until), (end - 1, end));
+    pause(0.3);
+    assert_eq!(report(&world).standing.replay, Some(last), "the answers to the first change nothing");
+    service.like_all();
+    replay(ReplayWish::Range { after: EventPlace::all_of(end - 1), until: None });
+    world.until("it is done", |world| report(world).standing.replay.is_none().then_some(()));
+    assert_eq!(report(&world).counts.waiting, 0);
+}
+
+#[test]
+fn a_receiver_that_takes_some_and_asks_for_time_gets_it() {
+    let mut service = TicketService::start([]);
+    service.go_down();
+    service.dislike("charge.processing", Answer::TooMany(3));
+    let world = world_with(&service, |_| {});
+    buy(&world, 3);
+    service.go_up();
+    world.until("it is asked", |_| (service.requests().len() >= 8).then_some(()));
+    pause(1.5);
+    assert_eq!(service.requests().len(), 8, "of nine, as many as may be under way at once");
+    let waiting = report(&world);
+    assert_eq!((waiting.condition, waiting.standing.failing_since), (WebhookCondition::Waiting, None));
+    assert_eq!(waiting.counts.waiting, 3, "{waiting:?}");
+    service.like_all();
+    until_all_received(&world, &service);
+    world.until("they are taken after all", |world| (report(world).counts.waiting == 0).then_some(()));
+}
+
+#[test]
+fn a_dead_receiver_is_left_alone_also_where_one_request_may_be_under_way() {
+    let service = TicketService::start([Answer::Status(500); 40]);
+    let world = world_with(&service, |config| {
+        (config.requests_max, config.retry_seconds, config.retry_seconds_max) = (1, 60, 60);
+    });
+    buy(&world, 2);
+    world.until("two are compared", |_| (service.requests().len() >= 2).then_some(()));
+    pause(1.0);
+    let asked = service.requests().len();
+    assert!((2..=3).contains(&asked), "one event, and then two to compare: {asked}");
+    pause(5.5);
+    assert_eq!(service.requests().len(), asked);
+}
+
+#[test]
+fn what_is_answered_to_a_delivery_that_failed_before_counts_for_all() {
+    let service = TicketService::start([]);
+    service.dislike("charge.processing", Answer::Status(422));
+    let world = world_with(&service, |_| {});
+    buy(&world, 1);
+    world.until("it has failed", |world| (report(world).counts.waiting == 1).then_some(()));
+    service.dislike("charge.processing", Answer::TooMany(2));
+    world.until("it asks for time", |world| (report(world).condition == WebhookCondition::Waiting).then_some(()));
+    service.like_all();
+    let asked = service.requests().len();
+    world.bought("+77051111111", "1234", "another");
+    pause(1.0);
+    assert_eq!(service.requests().len(), asked);
+    until_all_received(&world, &service);
+    world.until("it is taken after all", |world| (report(world).counts.waiting == 0).then_some(()));
+
+    service.dislike("charge.processing", Answer::Status(422));
+    world.bought("+77051111112", "1234", "a third");
+    world.until("it has failed", |world| (report(world).counts.waiting == 1).then_some(()));
+    world.until("it has come to the end", |world| (report(world).entries_behind == 0).then_some(()));
+    service.dislike("charge.processing", Answer::Status(410));
+    world.until("it is disabled", |world| report(world).standing.disabled);
+    let disabled = report(&world);
+    assert_eq!(disabled.standing.disabled.map(|(why, _)| why), Some(WebhookEnd::Gone));
+    assert_eq!((disabled.condition, disabled.counts.waiting), (WebhookCondition::Disabled, 1));
+}
+
+#[test]
+fn who_finds_fault_with_an_event_is_up() {
+    let service = TicketService::start([Answer::Status(500), Answer::Status(422)]);
+    let world = world_with(&service, |config| config.types = "charge.processing".parse().expect("known"));
+    buy(&world, 1);
+    world.until("it takes nothing", |world| report(world).standing.failing_since);
+    let failed = world.until("it finds fault", |world| Some(report(world)).filter(|report| report.counts.waiting == 1));
+    assert_eq!((failed.standing.failing_since, failed.entries_behind), (None, 0));
 }
 
 #[test]

@@ -72,6 +72,8 @@ struct State {
     script: VecDeque<Answer>,
     /// What it does with events of a type, whatever the script says.
     dislikes: Option<(&'static str, Answer)>,
+    /// What it does with an event that it has had before, whatever the script says.
+    dislikes_repeats: Option<Answer>,
 }
 
 pub(super) struct TicketService {
@@ -139,9 +141,15 @@ impl TicketService {
         lock(&self.state).dislikes = Some((kind, answer));
     }
 
+    /// Answers events that it has had before so, whatever the script says.
+    pub(super) fn dislike_repeats(&self, answer: Answer) {
+        lock(&self.state).dislikes_repeats = Some(answer);
+    }
+
     /// Answers by the script again.
     pub(super) fn like_all(&self) {
-        lock(&self.state).dislikes = None;
+        let mut state = lock(&self.state);
+        (state.dislikes, state.dislikes_repeats) = (None, None);
     }
 
     pub(super) fn requests(&self) -> Vec<Request> {
@@ -163,8 +171,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, address: SocketA
         let answer = {
             let mut state = lock(&state);
             let kind = request.body["type"].as_str().unwrap_or_default().to_owned();
+            let repeated = state.requests.iter().any(|known| known.id == request.id);
             state.requests.push(request);
             let disliked = state.dislikes.filter(|(disliked, _)| *disliked == kind).map(|(_, answer)| answer);
+            let disliked = disliked.or(state.dislikes_repeats.filter(|_| repeated));
             disliked.or_else(|| state.script.pop_front()).unwrap_or(Answer::Status(204))
         };
         let text = match answer {

@@ -139,10 +139,8 @@ mod tests {
         let read = |text: &str| toml::from_str::<WebhookConfig>(text).map_err(|error| error.to_string());
         let config = read(r#"types = ["refund.*", "charge.charged"]"#).expect("sound");
         let named: Vec<String> = config.types.into();
-        assert_eq!(
-            named,
-            ["charge.charged", "refund.processing", "refund.in_doubt", "refund.owed", "refund.done", "refund.paid_out"]
-        );
+        let refunds = ["refund.processing", "refund.in_doubt", "refund.owed", "refund.done", "refund.paid_out"];
+        assert_eq!((named[0].as_str(), &named[1..]), ("charge.charged", &refunds.map(String::from)[..]));
         assert!(
             read(r#"types = ["charge.paid"]"#).expect_err("unknown").contains("\"charge.paid\" is no type of events")
         );

@@ -2,22 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use metrics::{counter, gauge};
-use tokio::time::{Instant, sleep};
+use metrics::gauge;
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{
-    following::{Changes, Following, GIVEN_UP_MAX, LOOK_EVERY},
+    following::{Changes, Following, LOOK_EVERY},
+    hold::{Hold, Pace},
     stretch::{Stretch, Trouble},
 };
 use crate::{
-    gateway::{
-        Inner,
-        events::{Event, EventPage, events_of},
-        webhook::endpoint::Reply,
-    },
+    gateway::{Inner, events::EventPage},
     process,
-    store::{EventPlace, FailedDelivery, FailedFilter, Replay, StoreError, WebhookEnd, WebhookStanding},
+    store::{FailedFilter, Replay, StoreError, WebhookEnd, WebhookStanding},
 };
 
 /// Entries of the journal that are looked at in one round.
@@ -33,15 +30,6 @@ const PANIC_PAUSE: Duration = Duration::from_secs(5);
 enum Next {
     AtOnce,
     After(Duration),
-}
-
-/// For how long a receiver is left alone that took nothing.
-#[derive(Debug, Default)]
-struct Hold {
-    rounds: u32,
-    until: Option<Instant>,
-    /// It was found out with one event, which may be to blame: with another beside it one would know.
-    by_one_event: bool,
 }
 
 impl Inner {
@@ -64,14 +52,14 @@ impl Inner {
 
     async fn carry_events(self: Arc<Self>, following: Arc<Following>) {
         let mut news = self.writer.journal_news();
-        let mut hold = Hold::default();
+        let mut pace = Pace::default();
         loop {
             news.mark_unchanged();
             let round = tokio::select! {
                 biased;
                 // What is under way comes again under the same id.
                 () = self.stopping.cancelled() => return,
-                round = self.round(&following, &mut hold) => round,
+                round = self.measured_round(&following, &mut pace) => round,
             };
             let pause = match round {
                 Ok(Next::AtOnce) => continue,
@@ -84,45 +72,55 @@ impl Inner {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return,
-                () = following.poked.notified() => hold = Hold::default(),
-                Ok(()) = news.changed(), if hold.until.is_none() => {}
+                () = following.poked.notified() => pace = Pace::default(),
+                Ok(()) = news.changed(), if pace.receiver.is_lifted() => {}
                 () = sleep(pause) => {}
             }
         }
     }
 
+    async fn measured_round(self: &Arc<Self>, following: &Arc<Following>, pace: &mut Pace) -> Result<Next, StoreError> {
+        let next = self.round(following, pace).await?;
+        if pace.is_to_be_measured(matches!(next, Next::After(_))) {
+            self.measure_webhook(following).await?;
+        }
+        Ok(next)
+    }
+
     /// What failed and is due, then what is new, then what is wanted once more: a little of each.
-    async fn round(self: &Arc<Self>, following: &Arc<Following>, hold: &mut Hold) -> Result<Next, StoreError> {
+    async fn round(self: &Arc<Self>, following: &Arc<Following>, pace: &mut Pace) -> Result<Next, StoreError> {
         let standing = following.known().await;
         if standing.disabled.is_some() {
-            self.measure_webhook(following, &standing).await?;
             return Ok(Next::After(LOOK_EVERY));
         }
-        if let Some(left) = hold.left()
-            && !(hold.by_one_event && self.is_another_wanted(following, standing.cursor).await?)
+        let by_one_event = pace.receiver.is_by_one_event();
+        if let Some(left) = pace.receiver.left()
+            && !(by_one_event && self.is_another_wanted(following, standing.cursor).await?)
         {
-            self.measure_webhook(following, &standing).await?;
-            return Ok(Next::After(left.min(if hold.by_one_event { LOOK_FOR_ANOTHER } else { LOOK_EVERY })));
+            return Ok(Next::After(left.min(look_again(pace))));
         }
-        hold.until = None;
-        let retried = self.retry_failed(following).await?;
+        let new_goes_first = pace.receiver.lift();
+        let retried = !new_goes_first && self.retry_failed(following, pace).await?;
         let counts = self.store.failed_counts(&following.webhook.name).await?;
         let is_full = counts.waiting >= u64::from(following.webhook.config.failures_max);
-        let went_on = !is_full && self.go_on(following, hold, standing.cursor).await?;
-        let replayed = match standing.replay {
-            Some(replay) if !is_full && hold.until.is_none() => self.replay_some(following, hold, replay).await?,
+        let went_on = !is_full && following.may_be_sent(pace).await && self.go_on(following, pace).await?;
+        let replay = following.known().await.replay.filter(|_| !is_full);
+        let replayed = match replay.filter(|_| pace.replay.left().is_none()) {
+            Some(replay) if following.may_be_sent(pace).await => self.replay_some(following, pace, replay).await?,
             _ => false,
         };
-        if (retried || went_on || replayed) && hold.until.is_none() {
+        if (retried || went_on || replayed) && following.may_be_sent(pace).await {
             return Ok(Next::AtOnce);
         }
-        let standing = following.known().await;
-        self.measure_webhook(following, &standing).await?;
         let due = self.store.failed_deliveries(&following.webhook.name, FailedFilter::Waiting, 1).await?;
         let due = due.first().and_then(|failed| failed.due_at).map(|due| due.since(self.now()));
-        let wait = [hold.left(), due.filter(|_| hold.until.is_none())].into_iter().flatten().min();
+        let replay_due = replay.and_then(|_| pace.replay.left());
+        let wait = match pace.receiver.is_lifted() {
+            true => [due, replay_due].into_iter().flatten().min(),
+            false => Some(pace.receiver.left().unwrap_or_default()),
+        };
         // Not at once: what is due may be so by a clock that differs from that of the timers.
-        Ok(Next::After(wait.unwrap_or(LOOK_EVERY).clamp(Duration::from_millis(1), LOOK_EVERY)))
+        Ok(Next::After(wait.unwrap_or(LOOK_EVERY).clamp(Duration::from_millis(1), look_again(pace))))
     }
 
     /// Whether more than one event waits behind the cursor: if the receiver takes the other, the first is to blame.
@@ -132,160 +130,135 @@ impl Inner {
     }
 
     /// Goes on with the journal behind the cursor. Whether there may be more.
-    async fn go_on(
-        self: &Arc<Self>,
-        following: &Arc<Following>,
-        hold: &mut Hold,
-        cursor: u64,
-    ) -> Result<bool, StoreError> {
-        let config = &following.webhook.config;
+    async fn go_on(self: &Arc<Self>, following: &Arc<Following>, pace: &mut Pace) -> Result<bool, StoreError> {
+        let (config, cursor) = (&following.webhook.config, following.known().await.cursor);
         let page = EventPage::whole_entries(&self.store, cursor, &config.types, ENTRIES_MAX).await?;
-        let sent = !page.events.is_empty();
-        let stretch = self.deliver_stretch(following, page.events).await;
-        let reached = reached(&stretch, cursor, page.cursor.entry);
+        let stretch = self.deliver_stretch(following, &page.events, pace.receiver.is_repeated()).await;
+        let reached = stretch.reached(cursor, page.cursor.entry);
         let now = self.now();
-        let disabled = self.judge(following, hold, &stretch).await;
-        let (took, down) = (!stretch.taken.is_empty(), stretch.trouble.is_some());
+        let disabled = self.judge(following, pace, &stretch).await;
+        let is_up = stretch.shows_it_is_up();
+        let is_down = matches!(stretch.trouble, Some(Trouble::Gone | Trouble::Down { .. }));
+        let has_more = stretch.trouble.is_none() && reached > cursor && (stretch.left.is_some() || !page.is_last);
         let change = |standing: &mut WebhookStanding| {
             standing.cursor = reached;
             standing.disabled = disabled.map(|why| (why, now));
-            standing.failing_since = match (took, down) {
-                (_, true) => standing.failing_since.filter(|_| !took).or(Some(now)),
+            standing.failing_since = match (is_up, is_down) {
+                (_, true) => standing.failing_since.filter(|_| !is_up).or(Some(now)),
                 (true, false) => None,
                 (false, false) => standing.failing_since,
             };
         };
-        let changes = Changes { failed: stretch.failed, removed: Vec::new(), sent: sent && (took || reached > cursor) };
+        let sent = is_up || !page.events.is_empty() && reached > cursor;
+        let changes = Changes { failed: stretch.failed, removed: Vec::new(), sent };
         self.move_webhook(following, change, changes).await?;
-        Ok(!down && reached > cursor && !page.is_last)
+        Ok(has_more)
     }
 
     /// Sends once more what operations asked for. Whether there may be more.
     async fn replay_some(
         self: &Arc<Self>,
         following: &Arc<Following>,
-        hold: &mut Hold,
+        pace: &mut Pace,
         replay: Replay,
     ) -> Result<bool, StoreError> {
         let config = &following.webhook.config;
         let mut page = EventPage::whole_entries(&self.store, replay.cursor, &config.types, ENTRIES_MAX).await?;
         page.events.retain(|event| event.cursor.entry <= replay.until);
-        let stretch = self.deliver_stretch(following, page.events).await;
-        let reached = reached(&stretch, replay.cursor, page.cursor.entry);
-        let (now, disabled) = (self.now(), self.judge(following, hold, &stretch).await);
-        let is_done = reached >= replay.until || stretch.trouble.is_none() && page.is_last;
+        let mut stretch = self.deliver_stretch(following, &page.events, pace.replay.is_repeated()).await;
+        let (now, disabled) = (self.now(), self.judge_replay(following, pace, &mut stretch).await);
+        let reached = stretch.reached(replay.cursor, page.cursor.entry);
+        let is_done = reached >= replay.until || stretch.left.is_none() && page.is_last;
+        let (is_up, has_more) = (stretch.shows_it_is_up(), stretch.trouble.is_none() && !is_done);
         if is_done {
             info!(webhook = following.webhook.name, until = replay.until, "the events were sent once more");
         }
         let change = |standing: &mut WebhookStanding| {
-            standing.replay = (!is_done).then_some(Replay { cursor: reached, until: replay.until });
+            // Another may have taken its place.
+            if standing.replay == Some(replay) {
+                standing.replay = (!is_done).then_some(Replay { cursor: reached, until: replay.until });
+            }
             standing.disabled = disabled.map(|why| (why, now));
+            standing.failing_since = standing.failing_since.filter(|_| !is_up);
         };
         let changes = Changes { failed: stretch.failed, removed: Vec::new(), sent: true };
         self.move_webhook(following, change, changes).await?;
-        Ok(stretch.trouble.is_none() && !is_done)
+        Ok(has_more)
     }
 
     /// What the receiver's answers mean for what follows: whether it is left alone for a while, or for good.
-    async fn judge(&self, following: &Following, hold: &mut Hold, stretch: &Stretch) -> Option<WebhookEnd> {
+    async fn judge(&self, following: &Following, pace: &mut Pace, stretch: &Stretch) -> Option<WebhookEnd> {
         let webhook = &following.webhook;
-        if !stretch.taken.is_empty() {
-            *hold = Hold::default();
+        if stretch.shows_it_is_up() {
+            pace.is_up();
         }
         let end = match &stretch.trouble {
             None => None,
             Some(Trouble::Gone) => Some(WebhookEnd::Gone),
+            Some(Trouble::Busy(wish)) => {
+                pace.receiver.grant(*wish);
+                None
+            }
             Some(Trouble::Down { retry_after, events, why }) => {
-                let pause = hold
-                    .set(*retry_after, *events, |rounds| webhook.config.pause(rounds, process::random_range(0.5..1.0)));
-                warn!(
-                    webhook = webhook.name,
-                    why,
-                    pause_seconds = pause.as_secs(),
-                    "a webhook's receiver takes nothing"
-                );
-                let since = following.known().await.failing_since.filter(|_| stretch.taken.is_empty());
+                let drawn = process::random_range(0.5..1.0);
+                let pause = pace.receiver.set(*retry_after, *events, |rounds| webhook.config.pause(rounds, drawn));
+                let pause_seconds = pause.as_secs();
+                warn!(webhook = webhook.name, why, pause_seconds, "a webhook's receiver takes nothing");
+                let since = following.known().await.failing_since.filter(|_| !stretch.shows_it_is_up());
                 let for_too_long = since.is_some_and(|since| self.now() >= since.plus(webhook.config.give_up()));
                 for_too_long.then_some(WebhookEnd::GaveUp)
             }
         };
-        if let Some(end) = end {
-            error!(
-                webhook = webhook.name,
-                why = end.code(),
-                "a webhook is disabled: nothing is sent until operations resume it"
-            );
-            *hold = Hold::default();
-        }
-        following.hold_until(hold.left().map(|left| self.now().plus(left)));
+        self.end_or_hold(following, pace, end);
         end
     }
 
-    /// Tries once more what failed and is due. Whether there may be more.
-    async fn retry_failed(self: &Arc<Self>, following: &Arc<Following>) -> Result<bool, StoreError> {
+    /// The same for events that are sent once more. Only what the receiver asks for holds up anything else: these events may be to blame.
+    async fn judge_replay(&self, following: &Following, pace: &mut Pace, stretch: &mut Stretch) -> Option<WebhookEnd> {
         let webhook = &following.webhook;
-        let at_once = u32::try_from(webhook.config.requests_max).unwrap_or(u32::MAX);
-        let due = self.store.failed_deliveries(&webhook.name, FailedFilter::Due(self.now()), at_once).await?;
-        if due.is_empty() {
-            return Ok(false);
+        if stretch.shows_it_is_up() {
+            pace.replay = Hold::default();
         }
-        let mut events = Vec::new();
-        for failed in &due {
-            events.extend(self.event_at(failed.place).await?);
-        }
-        let replies = self.deliver_at_once(following, &events).await;
-        let mut changes = Changes { sent: true, ..Changes::default() };
-        for failed in due {
-            match replies.iter().find(|(event, _)| event.cursor == failed.place) {
-                Some((_, Reply::Taken)) => changes.removed.push(failed.place),
-                Some((_, reply)) => changes.failed.push(self.failed_again(following, failed, reply)),
-                // The journal never loses an entry; what it does not tell cannot be sent.
-                None => changes.removed.push(failed.place),
+        let (mut end, mut to_blame) = (None, false);
+        match &stretch.trouble {
+            None => {}
+            Some(Trouble::Gone) => end = Some(WebhookEnd::Gone),
+            Some(Trouble::Busy(wish)) => pace.receiver.grant(*wish),
+            Some(Trouble::Down { retry_after, why, .. }) => {
+                let drawn = process::random_range(0.5..1.0);
+                to_blame = pace.hold_replay(retry_after.is_some(), |rounds| webhook.config.pause(rounds, drawn));
+                warn!(
+                    webhook = webhook.name,
+                    why, to_blame, "a webhook's receiver takes nothing that is sent once more"
+                );
+                if let Some(wish) = retry_after {
+                    pace.receiver.grant(*wish);
+                }
             }
         }
-        self.forget_given_up(following, &mut changes).await?;
-        let took = replies.iter().any(|(_, reply)| *reply == Reply::Taken);
-        let change = |standing: &mut WebhookStanding| standing.failing_since = standing.failing_since.filter(|_| !took);
-        self.move_webhook(following, change, changes).await?;
-        Ok(took)
-    }
-
-    /// The event at this place, as it was sent before.
-    async fn event_at(&self, place: EventPlace) -> Result<Option<Event>, StoreError> {
-        let settled = self.store.settled_journal(place.entry.saturating_sub(1), 1).await?;
-        let event = |settled| events_of(settled).into_iter().find(|event| event.cursor == place);
-        Ok(settled.first().and_then(event))
-    }
-
-    fn failed_again(&self, following: &Following, failed: FailedDelivery, reply: &Reply) -> FailedDelivery {
-        let (webhook, now) = (&following.webhook, self.now());
-        let tries = failed.tries.saturating_add(1);
-        let is_over = now >= failed.failed_at.plus(webhook.config.give_up());
-        if is_over {
-            counter!("webhook_given_up_total", "webhook" => webhook.name.clone()).increment(1);
-            let (event, why) = (failed.place, reply.why());
-            error!(webhook = webhook.name, %event, kind = failed.event_type, charge = %failed.reference, why, "a delivery is given up");
+        if to_blame {
+            stretch.blame_the_events();
         }
-        let pause = webhook.config.pause(tries, process::random_range(0.5..1.0));
-        let pause = reply.retry_after().map_or(pause, |wish| pause.max(wish));
-        FailedDelivery { tries, due_at: (!is_over).then(|| now.plus(pause)), why: reply.why(), ..failed }
+        self.end_or_hold(following, pace, end);
+        end
     }
 
-    /// Room for those that are being given up: of too many, the oldest go.
-    async fn forget_given_up(&self, following: &Following, changes: &mut Changes) -> Result<(), StoreError> {
-        let given_up = changes.failed.iter().filter(|failed| failed.due_at.is_none()).count();
-        if given_up == 0 {
-            return Ok(());
+    /// Says so where a webhook ends, and shows until when its receiver is left alone.
+    pub(super) fn end_or_hold(&self, following: &Following, pace: &mut Pace, end: Option<WebhookEnd>) {
+        if let Some(end) = end {
+            error!(
+                webhook = following.webhook.name,
+                why = end.code(),
+                "a webhook is disabled: nothing is sent until operations resume it"
+            );
+            *pace = Pace::default();
         }
-        let name = &following.webhook.name;
-        let kept = self.store.failed_deliveries(name, FailedFilter::GivenUp, GIVEN_UP_MAX).await?;
-        let over = (kept.len() + given_up).saturating_sub(usize::try_from(GIVEN_UP_MAX).unwrap_or(usize::MAX));
-        changes.removed.extend(kept.iter().take(over).map(|failed| failed.place));
-        Ok(())
+        following.hold_until(pace.receiver.left().map(|left| self.now().plus(left)));
     }
 
-    async fn measure_webhook(&self, following: &Following, standing: &WebhookStanding) -> Result<(), StoreError> {
+    async fn measure_webhook(&self, following: &Following) -> Result<(), StoreError> {
         let name = || following.webhook.name.clone();
+        let standing = following.known().await;
         let counts = self.store.failed_counts(&following.webhook.name).await?;
         let behind = self.store.settled_end().await?.saturating_sub(standing.cursor);
         let first_left = if behind > 0 { self.store.settled_journal(standing.cursor, 1).await? } else { Vec::new() };
@@ -299,32 +272,9 @@ impl Inner {
     }
 }
 
-impl Hold {
-    /// How long it still lasts.
-    fn left(&self) -> Option<Duration> {
-        let left = self.until?.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
-    }
-
-    /// Begins once more, longer than before. For how long.
-    fn set(&mut self, wish: Option<Duration>, events: usize, pause: impl FnOnce(u32) -> Duration) -> Duration {
-        self.rounds = self.rounds.saturating_add(1);
-        let pause = pause(self.rounds);
-        let pause = wish.map_or(pause, |wish| pause.max(wish));
-        self.until = Some(Instant::now() + pause);
-        self.by_one_event = events == 1 && wish.is_none();
-        pause
-    }
-}
-
-/// The last entry that is dealt with whole: all that was looked at, or up to where the receiver took nothing any more.
-fn reached(stretch: &Stretch, from: u64, looked_at: u64) -> u64 {
-    match (&stretch.trouble, stretch.dealt_with) {
-        (None, _) => looked_at,
-        // Of its last entry another event may be left.
-        (Some(_), Some(place)) => place.entry.saturating_sub(1).max(from),
-        (Some(_), None) => from,
-    }
+/// How long a courier that waits waits at most before it looks again.
+fn look_again(pace: &Pace) -> Duration {
+    if pace.receiver.is_by_one_event() { LOOK_FOR_ANOTHER } else { LOOK_EVERY }
 }
 
 /// Gauges are floats; counts are far below where those lose digits.

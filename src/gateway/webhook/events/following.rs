@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tracing::{info, warn};
 
-use super::WebhookConfig;
+use super::{WebhookConfig, hold::Pace};
 use crate::{
     carrier::web::WebClient,
     clock::Timestamp,
@@ -125,9 +125,6 @@ pub enum ReplayError {
     /// No webhook of the configuration has this name.
     #[error("no webhook has this name")]
     Unknown,
-    /// One replay at a time.
-    #[error("a replay is under way, up to {}", EventPlace::all_of(*.0))]
-    UnderWay(u64),
     /// There is nothing between the two places.
     #[error("there is no event after {after} and up to {until}")]
     Empty {
@@ -202,6 +199,11 @@ impl Following {
 
     pub(super) async fn known(&self) -> WebhookStanding {
         self.standing.lock().await.standing.clone()
+    }
+
+    /// Whether the receiver is neither left alone nor sent nothing any more.
+    pub(super) async fn may_be_sent(&self, pace: &Pace) -> bool {
+        pace.receiver.is_lifted() && self.known().await.disabled.is_none()
     }
 
     pub(super) fn hold_until(&self, until: Option<Timestamp>) {
@@ -279,14 +281,12 @@ impl Inner {
                 return Err(FutureCursor { cursor, end }.into());
             }
         }
-        if let Some(replay) = standing.replay {
-            return Err(ReplayError::UnderWay(replay.until));
-        }
         let replay = Replay { cursor: after.whole_entries(), until: until.entry };
         if replay.cursor >= replay.until {
             return Err(ReplayError::Empty { after, until });
         }
-        warn!(webhook = following.webhook.name, %after, %until, "events are sent once more");
+        let instead_of = standing.replay.map(|replay| replay.until);
+        warn!(webhook = following.webhook.name, %after, %until, instead_of, "events are sent once more");
         let changes = Changes { sent: true, ..Changes::default() };
         Ok(self.move_webhook(following, |standing| standing.replay = Some(replay), changes).await?)
     }
@@ -321,9 +321,9 @@ impl Gateway {
         }
     }
 
-    /// Sends events once more, under the ids that they have. Durable on return.
+    /// Sends events once more, under the ids that they have, instead of those of a replay that is under way. Durable on return.
     ///
-    /// Errors: no such webhook, a replay that is under way, places that do not fit.
+    /// Errors: no such webhook, places that do not fit.
     pub async fn replay_webhook(&self, name: &str, wish: ReplayWish) -> Result<WebhookReport, ReplayError> {
         let following = self.0.webhooks.get(name).ok_or(ReplayError::Unknown)?;
         self.0.send_once_more(following, wish).await?;
