@@ -13,8 +13,8 @@ use smsbusd::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-        JournalEntry, KeyGuard, NewCarrierId, Opening, OutgoingSms, Settlement, SlotChange, SlotClaim, StoredTicket,
-        Told, ToldSeller, Verbatim, Write,
+        JournalEntry, KeyGuard, Named, NewCarrierId, Opening, OutgoingSms, Settlement, SlotChange, SlotClaim,
+        StoredTicket, Told, ToldSeller, Verbatim, Write,
     },
 };
 
@@ -39,6 +39,7 @@ fn writes(n: u64) -> [Write; 2] {
         in_flight_delay_ms: 30_000,
         queries: Some(QuerySchedule { first_after_ms: 10_000, interval_ms_max: 60_000 }),
         can_refund: true,
+        refund_message: None,
         replays_keys: false,
         reservation_ms: None,
         fee: None,
@@ -99,7 +100,7 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
         from_version: sent.version,
         journal: JournalEntry { verbatim: Some(verbatim.digest()), ..journal(Some(sent), &next, Some(paid), told) },
         verbatim: Some(verbatim),
-        carrier_id: Some(NewCarrierId { carrier: "beeline".parse().unwrap(), id, attempt: 1 }),
+        carrier_id: Some(NewCarrierId { carrier: "beeline".parse().unwrap(), id, names: Named::Attempt(1) }),
         entries: ledger::entries(Some(sent), &next),
         ticket: Some(ticket),
         revoke_ticket: false,

@@ -199,7 +199,7 @@ impl Carrier {
     /// the query itself is [`Finding::Nothing`] (M8).
     pub async fn query(&self, charge: &Charge, attempt: &Attempt) -> Option<Finding> {
         match self {
-            Carrier::Smpp(carrier) => carrier.query(attempt).await,
+            Carrier::Smpp(carrier) => carrier.query(charge, attempt).await,
             Carrier::Camara(carrier) => carrier.charging.query(charge, attempt).await,
             Carrier::Http(carrier) => carrier.charging.query(charge, attempt).await,
         }
@@ -208,6 +208,7 @@ impl Carrier {
     /// Has the carrier give money back; the refund must be durable as requested. [`Finding::Charged`] means that it went back.
     pub async fn refund(&self, slot: SendSlot, charge: &Charge, refund: &Refund) -> Finding {
         match (self, slot) {
+            (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.refund(slot, charge, refund).await,
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.refund(slot, charge, refund).await,
             (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.refund(slot, charge, refund).await,
             _ => Finding::NotSent,
@@ -217,7 +218,7 @@ impl Carrier {
     /// Asks what became of a refund. `None` where the carrier cannot be asked.
     pub async fn query_refund(&self, charge: &Charge, refund: &Refund) -> Option<Finding> {
         match self {
-            Carrier::Smpp(_) => None,
+            Carrier::Smpp(carrier) => carrier.query_refund(refund).await,
             Carrier::Camara(carrier) => carrier.charging.query_refund(charge, refund).await,
             Carrier::Http(carrier) => carrier.charging.query_refund(charge, refund).await,
         }
@@ -263,6 +264,14 @@ impl Carrier {
         match self {
             Carrier::Smpp(carrier) => carrier.receipt_fits(receipt, charge, attempt),
             // A receipt is about a text there.
+            Carrier::Camara(_) | Carrier::Http(_) => false,
+        }
+    }
+
+    /// The same of a refund.
+    pub fn receipt_fits_refund(&self, receipt: &CarrierReceipt, charge: &Charge, refund: &Refund) -> bool {
+        match self {
+            Carrier::Smpp(carrier) => carrier.receipt_fits_refund(receipt, charge, refund),
             Carrier::Camara(_) | Carrier::Http(_) => false,
         }
     }

@@ -1,5 +1,5 @@
 use crate::{
-    charge::{Evidence, Reference},
+    charge::{Event, Reference},
     clock::Timestamp,
     msisdn::Msisdn,
     passenger::MoPart,
@@ -72,12 +72,12 @@ pub enum CarrierEvent {
         /// To be answered once the receipt is durable.
         ack: Ack,
     },
-    /// The answer to an attempt that had been given up as in doubt.
+    /// The answer to an attempt, or to a request for a refund, that had been given up as in doubt.
     Late {
         /// The charge.
         reference: Reference,
-        /// What the answer says.
-        evidence: Evidence,
+        /// What the answer says: evidence.
+        event: Event,
         /// Word for word.
         words: Option<String>,
     },

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     CamaraProfile, HttpProfile,
     links::{BindConfig, BreakerProfile, InterfaceVersion, TlsConfig},
+    refund_profile::RefundProfile,
     tariff::{TariffConfig, tariff_for},
 };
 use crate::{
@@ -82,6 +83,12 @@ impl CarrierConfig {
     pub fn has_tariff(&self, amount: Money) -> bool {
         let Some(profile) = self.smpp.as_ref().filter(|_| self.charges_by_smpp()) else { return true };
         amount.minor == 0 || tariff_for(&profile.tariffs, amount).is_ok()
+    }
+
+    /// Whether a charge of this amount can go back whole as far as its tariff goes, where the contract has refunds at all.
+    pub fn has_refund_tariff(&self, amount: Money) -> bool {
+        let refund = self.smpp.as_ref().filter(|_| self.charges_by_smpp()).and_then(|profile| profile.refund.as_ref());
+        refund.is_none_or(|refund| amount.minor == 0 || tariff_for(&refund.tariffs, amount).is_ok())
     }
 
     /// Whether it is said how its subscribers are charged, in one way.
@@ -186,6 +193,9 @@ pub struct SmppProfile {
     /// How a fare travels: the first row that fits an amount. To charge by SMPP, every fare must have one.
     #[serde(default)]
     pub tariffs: Vec<TariffConfig>,
+    /// How money goes back, where the contract says that it can. Without it, what has to go back is owed.
+    #[serde(default)]
+    pub refund: Option<RefundProfile>,
 }
 
 /// How a text travels that does not fit one segment.
@@ -245,13 +255,14 @@ pub enum StatMeaning {
 impl SmppProfile {
     /// What of the contract is copied into every attempt.
     pub fn contract(&self) -> Contract {
-        // Over SMPP no refund can be asked for; what goes back stands on the refund list.
+        // Without a section for it no refund can be asked for; what goes back stands on the refund list.
         Contract {
             in_flight_delay_ms: self.in_flight_delay_ms,
             queries: self.query,
             queries_by_carrier_id: true,
-            queries_refunds: false,
-            can_refund: false,
+            queries_refunds: self.refund.is_some() && self.query.is_some(),
+            can_refund: self.refund.is_some(),
+            refund_message: self.refund.as_ref().map(RefundProfile::message),
             replays_keys: false,
             reservation_ms: None,
             fee: None,
@@ -265,18 +276,32 @@ impl SmppProfile {
 
     /// What is wrong with the profile of a carrier that charges by it, each with its key; empty if nothing is.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = self.link_only_problems();
+        let mut problems = self.problems_of_links();
         if self.charged_at.is_none() {
             problems.push("charged_at: \"submission\" or \"delivery\", or nobody knows when the money is taken".into());
         }
         if self.tariffs.is_empty() {
             problems.push("tariffs: at least one, or nothing can be charged".into());
         }
+        for problem in self.tariffs.iter().enumerate().filter_map(|(n, tariff)| tariff.problem_of_charge(n)) {
+            problems.push(problem);
+        }
+        if let Some(refund) = &self.refund {
+            problems.extend(refund.problems(self).into_iter().map(|problem| format!("refund.{problem}")));
+        }
         problems
     }
 
     /// What is wrong with the profile of a carrier that only sends and receives by it.
     pub fn link_only_problems(&self) -> Vec<String> {
+        let mut problems = self.problems_of_links();
+        if self.refund.is_some() {
+            problems.push("refund: this carrier does not charge by SMPP, so it gives nothing back by it either".into());
+        }
+        problems
+    }
+
+    fn problems_of_links(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut check = |fine: bool, problem: &str| {
             if !fine {
@@ -298,10 +323,9 @@ impl SmppProfile {
         }
         problems.extend(self.link_problems());
         for (n, tariff) in self.tariffs.iter().enumerate() {
-            if tariff.billing_identification.is_some() && self.interface_version != InterfaceVersion::V50 {
-                problems.push(format!("tariffs[{n}].billing_identification: it needs interface_version = \"5.0\""));
-            }
-            problems.extend(tariff.problems().into_iter().map(|problem| format!("tariffs[{n}].{problem}")));
+            problems.extend(
+                tariff.problems(self.interface_version).into_iter().map(|problem| format!("tariffs[{n}].{problem}")),
+            );
         }
         problems
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    charge::{Attempt, CarrierName, Evidence, EvidenceSource, Finding},
+    charge::{CarrierName, Event, Evidence, EvidenceSource, Finding, Reference},
     clock::Timestamp,
     msisdn::Msisdn,
 };
@@ -27,6 +27,9 @@ pub struct CarrierReceipt {
     pub source: String,
     /// What it says of an attempt.
     pub finding: Finding,
+    /// What it says of a refund, where that is a message. [`Finding::Charged`] means that the money went back.
+    #[serde(default = "nothing")]
+    pub refund: Finding,
     /// What it says of a text: it reached the phone (`true`), never will (`false`), or nothing final.
     pub delivered: Option<bool>,
     /// `stat`, `err` and done date as the carrier wrote them: with carrier and owner, the id of this piece (M9).
@@ -38,6 +41,23 @@ pub struct CarrierReceipt {
     /// Word for word.
     #[serde(default)]
     pub words: String,
+}
+
+/// A message of ours whose id no response ever told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SubmittedMessage<'a> {
+    /// `user_message_reference`, as decimal text.
+    pub(super) wire_reference: &'a str,
+    /// The phone that it went to.
+    pub(super) msisdn: Msisdn,
+    /// The address that it came from: ours.
+    pub(super) source: &'a str,
+    /// When it was made durable; not a byte left before.
+    pub(super) opened_at: Timestamp,
+}
+
+const fn nothing() -> Finding {
+    Finding::Nothing
 }
 
 impl CarrierReceipt {
@@ -53,6 +73,20 @@ impl CarrierReceipt {
         let id = self.carrier_id.as_ref().filter(|_| !matches!(self.finding, Finding::Charged { .. }))?;
         let finding = Finding::Accepted { carrier_id: Some(id.clone()) };
         Some(Evidence { id: format!("receipt:{attempt}:id:{id}"), attempt, source: EvidenceSource::Receipt, finding })
+    }
+
+    /// The receipt as evidence about this refund.
+    pub fn evidence_of_refund(&self, refund: Reference) -> Event {
+        let id = format!("receipt:{refund}:{}", self.key);
+        Event::RefundEvidence { refund, id, source: EvidenceSource::Receipt, finding: self.refund.clone() }
+    }
+
+    /// As [`CarrierReceipt::evidence_of_id`], of a refund.
+    pub fn evidence_of_refund_id(&self, refund: Reference) -> Option<Event> {
+        let id = self.carrier_id.as_ref().filter(|_| !matches!(self.refund, Finding::Charged { .. }))?;
+        let finding = Finding::Accepted { carrier_id: Some(id.clone()) };
+        let id = format!("receipt:{refund}:id:{id}");
+        Some(Event::RefundEvidence { refund, id, source: EvidenceSource::Receipt, finding })
     }
 
     /// Whether the receipt, which came at `received_at`, can be about a message to this phone that did not leave before `since`.
@@ -73,17 +107,14 @@ impl CarrierReceipt {
         format!("{}:{owner}:{}", self.carrier, self.key)
     }
 
-    /// Whether the receipt can be about this attempt, of which no response ever told the carrier's id: same carrier, same
-    /// phone, same source address, our number if it is echoed, and a submit date near the opening. At least one of the
-    /// last two must be there: phone and address alone are the same for every purchase of a passenger.
-    pub(super) fn fits(&self, attempt: &Attempt, msisdn: Msisdn, source: &str, zone: &TimeZone) -> bool {
-        let same_message = attempt.carrier == self.carrier
-            && attempt.carrier_id.is_none()
-            && msisdn == self.msisdn
-            && source == self.source;
-        let number = self.user_message_reference.map(|number| attempt.wire_reference == number.to_string());
-        let date = self.submitted_at.map(|civil| is_near(civil, zone, attempt.opened_at));
-        same_message && (number.is_some() || date.is_some()) && number.unwrap_or(true) && date.unwrap_or(true)
+    /// Whether the receipt can be about this message to its carrier, of which no response ever told the carrier's id: same phone,
+    /// same source address, our number if it is echoed, and a submit date near the opening. At least one of the last two must be
+    /// there: phone and address alone are the same for every purchase of a passenger.
+    pub(super) fn fits(&self, message: &SubmittedMessage<'_>, zone: &TimeZone) -> bool {
+        let same_way = message.msisdn == self.msisdn && message.source == self.source;
+        let number = self.user_message_reference.map(|number| message.wire_reference == number.to_string());
+        let date = self.submitted_at.map(|civil| is_near(civil, zone, message.opened_at));
+        same_way && (number.is_some() || date.is_some()) && number.unwrap_or(true) && date.unwrap_or(true)
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod compose;
 mod deliver;
+mod query;
+mod refund;
 mod send;
 
 use std::{
@@ -21,18 +23,15 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, info, warn};
 
 use super::{
-    Ack, BindStanding, CarrierConfig, CarrierEvent, CarrierReceipt, LinkSecrets, Meanings, Mode, NoSlot, SmppProfile,
-    Standing, Trace, TraceFilter, Urgency, links, tariff, transcript,
+    Ack, BindStanding, CarrierConfig, CarrierEvent, LinkSecrets, Meanings, Mode, NoSlot, SmppProfile, Standing, Trace,
+    TraceFilter, Urgency, links, transcript,
 };
 use crate::{
-    charge::{Attempt, CarrierName, Charge, Contract, Evidence, EvidenceSource, Finding, Reference},
+    charge::{Attempt, CarrierName, Charge, Contract, Event, Evidence, EvidenceSource, Finding, Reference},
     clock::Timestamp,
     money::Money,
     process,
-    smpp::{
-        self, Address, BreakerState, Lane, LinkState, Pool, PoolEvent, QueryOutcome, QuerySm, ReserveError,
-        SubmitOutcome, Tls,
-    },
+    smpp::{self, BreakerState, Lane, LinkState, Pool, PoolEvent, ReserveError, SubmitOutcome, Tls},
 };
 
 /// A place in the window of an SMPP link.
@@ -43,11 +42,6 @@ pub(super) type Slot = smpp::Slot;
 const LATE_MAX: usize = 10_000;
 /// Events that wait for the gateway. With more, the link stops reading, and the carrier keeps the rest.
 const EVENTS_MAX: usize = 256;
-/// How long a status query may take, place in the window included.
-const QUERY_PATIENCE: Duration = Duration::from_secs(10);
-/// Status queries at once. They use the contract's rate as messages do: with thousands in doubt, passengers who wait now would
-/// wait for all of them.
-const QUERIES_MAX: usize = 8;
 
 /// Why a carrier cannot be set up.
 #[derive(Debug, Error)]
@@ -116,7 +110,7 @@ impl SmppCarrier {
             wire_references: AtomicU16::new(process::random()),
             tokens: AtomicU64::new(1),
             unanswered: Mutex::default(),
-            queries: Semaphore::new(QUERIES_MAX),
+            queries: Semaphore::new(query::QUERIES_MAX),
             name,
             config,
             profile,
@@ -240,7 +234,8 @@ impl SmppCarrier {
         };
         let token = self.0.tokens.fetch_add(1, Ordering::Relaxed);
         // Remembered before the first byte leaves, so that a late answer always finds its attempt.
-        self.unanswered().insert(token, charge.reference, number);
+        let asked = Asked { charge: charge.reference, what: AskedFor::Attempt(number) };
+        self.unanswered().insert(token, asked);
         let outcome = slot.submit(message, token).await;
         if !matches!(outcome, SubmitOutcome::InDoubt { .. }) {
             self.unanswered().remove(token);
@@ -266,38 +261,6 @@ impl SmppCarrier {
             }
         };
         Evidence { id, attempt, source, finding }
-    }
-
-    pub(super) async fn query(&self, attempt: &Attempt) -> Option<Finding> {
-        let message_id = compose::id_as_written(&self.0.profile, attempt.carrier_id.as_deref()?);
-        self.0.profile.query?;
-        let query = QuerySm { message_id, source: Address::short_code(self.0.config.short_number.clone()) };
-        let deadline = process::now() + QUERY_PATIENCE;
-        let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline.into(), self.0.queries.acquire()).await else {
-            // It asks again when the schedule says so.
-            return Some(Finding::Nothing);
-        };
-        let outcome = self.0.pool.query(query, deadline).await;
-        Some(match outcome {
-            QueryOutcome::State(state) => {
-                transcript::note(|| format!("query_sm_resp: {state:?}"));
-                self.0.meanings.of_queried_state(state.message_state)
-            }
-            // An error of the query says nothing of the message (M8).
-            QueryOutcome::Refused { .. } | QueryOutcome::NotWritten { .. } | QueryOutcome::Unanswered { .. } => {
-                Finding::Nothing
-            }
-        })
-    }
-
-    pub(super) fn receipt_fits(&self, receipt: &CarrierReceipt, charge: &Charge, attempt: &Attempt) -> bool {
-        let profile = &self.0.profile;
-        let short_number = self.0.config.short_number.as_str();
-        let source = match tariff::tariff_for(&profile.tariffs, charge.order.amount) {
-            Ok(tariff) if charge.order.amount.minor > 0 => tariff.source.as_deref().unwrap_or(short_number),
-            _ => short_number,
-        };
-        receipt.fits(attempt, charge.order.msisdn, source, &self.0.zone)
     }
 
     pub(super) fn trace(&self, filter: TraceFilter, now: Timestamp) -> Result<Trace, smpp::tap::TooManyListeners> {
@@ -340,10 +303,13 @@ impl SmppCarrier {
 
     /// A late answer is as good as one in time.
     fn late(&self, token: u64, outcome: SubmitOutcome) -> Option<CarrierEvent> {
-        let (reference, attempt) = self.unanswered().remove(token)?;
+        let Asked { charge, what } = self.unanswered().remove(token)?;
         counter!("carrier_late_answers_total", "carrier" => self.0.name.to_string()).increment(1);
-        let evidence = self.evidence(attempt, &outcome);
-        Some(CarrierEvent::Late { reference, evidence, words: words_of(&outcome) })
+        let event = match what {
+            AskedFor::Attempt(number) => Event::Evidence(self.evidence(number, &outcome)),
+            AskedFor::Refund(refund) => self.late_refund(refund, &outcome),
+        };
+        Some(CarrierEvent::Late { reference: charge, event, words: words_of(&outcome) })
     }
 }
 
@@ -361,19 +327,34 @@ fn words_of(outcome: &SubmitOutcome) -> Option<String> {
     }
 }
 
-/// Which attempt each unanswered request belongs to, by token. Tokens rise, so the oldest is the first. Bounded: it is forgotten first.
+/// What a request was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    charge: Reference,
+    what: AskedFor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedFor {
+    /// The attempt with this number.
+    Attempt(u16),
+    /// This refund.
+    Refund(Reference),
+}
+
+/// What each unanswered request was for, by token. Tokens rise, so the oldest is the first. Bounded: it is forgotten first.
 #[derive(Debug, Default)]
-struct Unanswered(BTreeMap<u64, (Reference, u16)>);
+struct Unanswered(BTreeMap<u64, Asked>);
 
 impl Unanswered {
-    fn insert(&mut self, token: u64, reference: Reference, attempt: u16) {
-        self.0.insert(token, (reference, attempt));
+    fn insert(&mut self, token: u64, asked: Asked) {
+        self.0.insert(token, asked);
         while self.0.len() > LATE_MAX {
             self.0.pop_first();
         }
     }
 
-    fn remove(&mut self, token: u64) -> Option<(Reference, u16)> {
+    fn remove(&mut self, token: u64) -> Option<Asked> {
         self.0.remove(&token)
     }
 }
@@ -382,28 +363,28 @@ impl Unanswered {
 mod tests {
     use super::*;
 
+    const ASKED: Asked = Asked { charge: Reference::from_bytes([1; 16]), what: AskedFor::Attempt(1) };
+
     #[test]
     fn the_memory_of_unanswered_requests_is_bounded_and_forgets_the_oldest() {
         let mut unanswered = Unanswered::default();
-        let reference = Reference::from_bytes([1; 16]);
         for token in 0..LATE_MAX as u64 + 10 {
-            unanswered.insert(token, reference, 1);
+            unanswered.insert(token, ASKED);
         }
         assert_eq!(unanswered.0.len(), LATE_MAX);
         assert_eq!(unanswered.remove(9), None);
-        assert_eq!(unanswered.remove(10), Some((reference, 1)));
+        assert_eq!(unanswered.remove(10), Some(ASKED));
         assert_eq!(unanswered.0.len(), LATE_MAX - 1);
     }
 
     #[test]
     fn however_many_are_answered_one_in_doubt_is_remembered() {
         let mut unanswered = Unanswered::default();
-        let reference = Reference::from_bytes([1; 16]);
-        unanswered.insert(0, reference, 1);
+        unanswered.insert(0, ASKED);
         for token in 1..=LATE_MAX as u64 + 1 {
-            unanswered.insert(token, reference, 1);
+            unanswered.insert(token, ASKED);
             unanswered.remove(token);
         }
-        assert_eq!(unanswered.remove(0), Some((reference, 1)));
+        assert_eq!(unanswered.remove(0), Some(ASKED));
     }
 }

@@ -1,11 +1,12 @@
-//! How a fare travels in a `submit_sm`. It differs by carrier and is configuration: the source address, `service_type`, a
-//! vendor TLV of any tag and type. The same vendor tag means different things at different carriers.
+//! How a fare travels in a `submit_sm`, and how what goes back does. It differs by carrier and is configuration: the source address,
+//! `service_type`, a vendor TLV of any tag and type. The same vendor tag means different things at different carriers.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    charge::{Charge, Reference},
+    carrier::InterfaceVersion,
+    charge::{Charge, Reference, Refund},
     money::{Currency, Money},
     smpp::{Address, SubmitSm, tlv},
 };
@@ -50,7 +51,7 @@ pub struct BillingIdentification {
     pub value: String,
 }
 
-/// A parameter that goes with a charged message.
+/// A parameter that goes with a message that takes or gives back money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlvConfig {
@@ -59,7 +60,8 @@ pub struct TlvConfig {
     /// How the value is written.
     #[serde(rename = "type")]
     pub kind: TlvKind,
-    /// The value. `{minor}`, `{major}`, `{fare_class}` and `{reference}` stand for the charge's own; not for `reference`.
+    /// The value. `{minor}`, `{major}`, `{fare_class}` and `{reference}` stand for the charge's or refund's own, and in a refund
+    /// `{carrier_id}` for the id that the carrier gave the charged message. Not for the type `reference`.
     #[serde(default)]
     pub value: String,
 }
@@ -78,11 +80,11 @@ pub enum TlvKind {
     Integer2,
     /// Four bytes, big-endian.
     Integer4,
-    /// The sixteen bytes of the charge's reference.
+    /// The sixteen bytes of the charge's or refund's reference.
     Reference,
 }
 
-/// Why a charge cannot be put into a message.
+/// Why a charge or a refund cannot be put into a message.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TariffError {
     /// No row fits the amount.
@@ -106,8 +108,11 @@ fn network_specific() -> u8 {
 
 impl TariffConfig {
     /// What is wrong with the row, each with its key.
-    pub fn problems(&self) -> Vec<String> {
+    pub fn problems(&self, version: InterfaceVersion) -> Vec<String> {
         let mut problems = Vec::new();
+        if self.billing_identification.is_some() && version != InterfaceVersion::V50 {
+            problems.push("billing_identification: it needs interface_version = \"5.0\"".into());
+        }
         if let Some(amount) = &self.amount
             && let Err(e) = Money::parse_major(amount, Currency::Kzt)
         {
@@ -121,7 +126,9 @@ impl TariffConfig {
         }
         for (n, tlv) in self.tlvs.iter().enumerate() {
             // The values that come with a charge are numbers and names; a sample shows whether the rest fits the type.
-            let sample = Sample { minor: 8_000, fare_class: "standard", reference: Reference::from_bytes([0; 16]) };
+            let reference = Reference::from_bytes([0; 16]);
+            let sample =
+                Priced { amount: Money::kzt(8_000), fare_class: "standard", reference, carrier_id: Some("1000001") };
             if let Err(e) = tlv.octets(&sample) {
                 problems.push(format!("tlvs[{n}]: {e}"));
             }
@@ -137,6 +144,31 @@ impl TariffConfig {
         problems
     }
 
+    /// The problem of row number `n`, if it is to take money with what only a refund knows.
+    pub(super) fn problem_of_charge(&self, n: usize) -> Option<String> {
+        self.says(&[CARRIER_ID]).then(|| format!("tariffs[{n}]: {CARRIER_ID} is known in a refund only"))
+    }
+
+    /// Whether one of these placeholders stands in a value of the row.
+    pub(super) fn says(&self, placeholders: &[&str]) -> bool {
+        let billing = self.billing_identification.as_ref().map(|billing| &billing.value);
+        let mut values = self.tlvs.iter().map(|tlv| &tlv.value).chain(billing);
+        values.any(|value| placeholders.iter().any(|placeholder| value.contains(placeholder)))
+    }
+
+    /// Whether a message of this row looks like one of the other's, whatever the amount.
+    pub(super) fn looks_like(&self, other: &TariffConfig) -> bool {
+        TariffConfig { amount: other.amount.clone(), ..self.clone() } == *other
+    }
+
+    /// Where a message of this row comes from: its own source address, or the carrier's short number.
+    pub(super) fn source_or(&self, short_number: &str) -> Address {
+        match &self.source {
+            Some(source) => Address { ton: self.source_ton, npi: self.source_npi, addr: source.clone() },
+            None => Address::short_code(short_number),
+        }
+    }
+
     fn fits(&self, amount: Money) -> bool {
         match &self.amount {
             None => true,
@@ -150,49 +182,75 @@ pub(super) fn tariff_for(tariffs: &[TariffConfig], amount: Money) -> Result<&Tar
     tariffs.iter().find(|tariff| tariff.fits(amount)).ok_or(TariffError::NoTariff(amount))
 }
 
-/// Puts the tariff of `charge` into `message`. A charge over nothing (a test number) travels without any.
+/// Puts the tariff of what is `priced` into `message`. A charge over nothing (a test number) travels without any.
 ///
 /// Errors: no row fits, or a value does not fit its type.
-pub(super) fn apply(tariffs: &[TariffConfig], charge: &Charge, mut message: SubmitSm) -> Result<SubmitSm, TariffError> {
-    let amount = charge.order.amount;
-    if amount.minor == 0 {
+pub(super) fn apply(
+    tariffs: &[TariffConfig],
+    priced: &Priced<'_>,
+    mut message: SubmitSm,
+) -> Result<SubmitSm, TariffError> {
+    if priced.amount.minor == 0 {
         return Ok(message);
     }
-    let tariff = tariff_for(tariffs, amount)?;
-    if let Some(source) = &tariff.source {
-        message.source = Address { ton: tariff.source_ton, npi: tariff.source_npi, addr: source.clone() };
+    let tariff = tariff_for(tariffs, priced.amount)?;
+    if tariff.source.is_some() {
+        message.source = tariff.source_or("");
     }
     message.service_type.clone_from(&tariff.service_type);
-    let sample = Sample { minor: amount.minor, fare_class: &charge.order.fare_class, reference: charge.reference };
     for tlv in &tariff.tlvs {
-        message = message.with_tlv(tlv.tag, tlv.octets(&sample)?);
+        message = message.with_tlv(tlv.tag, tlv.octets(priced)?);
     }
     if let Some(billing) = &tariff.billing_identification {
-        let octets = [&[billing.format], filled(&billing.value, &sample).as_bytes()].concat();
+        let octets = [&[billing.format], priced.filled(&billing.value).as_bytes()].concat();
         message = message.with_tlv(tlv::BILLING_IDENTIFICATION, octets);
     }
     Ok(message)
 }
 
-/// What stands for the placeholders.
-struct Sample<'a> {
-    minor: i64,
+/// Stands for the id of the charged message, as the carrier wrote it.
+pub(super) const CARRIER_ID: &str = "{carrier_id}";
+/// Stand for the amount.
+pub(super) const AMOUNTS: [&str; 2] = ["{minor}", "{major}"];
+
+/// What a message takes or gives back: what stands for the placeholders.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Priced<'a> {
+    amount: Money,
     fare_class: &'a str,
     reference: Reference,
+    carrier_id: Option<&'a str>,
 }
 
-/// `value` with what its placeholders stand for.
-fn filled(value: &str, sample: &Sample<'_>) -> String {
-    value
-        .replace("{minor}", &sample.minor.to_string())
-        .replace("{major}", &Money::kzt(sample.minor).major())
-        .replace("{fare_class}", sample.fare_class)
-        .replace("{reference}", &sample.reference.to_string())
+impl<'a> Priced<'a> {
+    pub(super) fn charge(charge: &'a Charge) -> Priced<'a> {
+        let Charge { order, reference, .. } = charge;
+        Priced { amount: order.amount, fare_class: &order.fare_class, reference: *reference, carrier_id: None }
+    }
+
+    /// `carrier_id` is that of the charged message.
+    pub(super) fn refund(charge: &'a Charge, refund: &Refund, carrier_id: &'a str) -> Priced<'a> {
+        let (amount, reference) = (refund.amount, refund.reference);
+        Priced { amount, fare_class: &charge.order.fare_class, reference, carrier_id: Some(carrier_id) }
+    }
+
+    /// `value` with what its placeholders stand for.
+    pub(super) fn filled(&self, value: &str) -> String {
+        let value = value
+            .replace("{minor}", &self.amount.minor.to_string())
+            .replace("{major}", &Money::kzt(self.amount.minor).major())
+            .replace("{fare_class}", self.fare_class)
+            .replace("{reference}", &self.reference.to_string());
+        match self.carrier_id {
+            Some(id) => value.replace(CARRIER_ID, id),
+            None => value,
+        }
+    }
 }
 
 impl TlvConfig {
-    fn octets(&self, sample: &Sample<'_>) -> Result<Vec<u8>, TariffError> {
-        let value = filled(&self.value, sample);
+    fn octets(&self, priced: &Priced<'_>) -> Result<Vec<u8>, TariffError> {
+        let value = priced.filled(&self.value);
         let wrong = |want| TariffError::Value { tag: self.tag, value: value.clone(), want };
         match self.kind {
             TlvKind::COctetString if value.contains('\0') || !value.is_ascii() => Err(wrong("ASCII text without NUL")),
@@ -205,7 +263,7 @@ impl TlvConfig {
             TlvKind::Integer4 => {
                 Ok(value.parse::<u32>().map_err(|_| wrong("a number of four bytes"))?.to_be_bytes().to_vec())
             }
-            TlvKind::Reference => Ok(sample.reference.as_bytes().to_vec()),
+            TlvKind::Reference => Ok(priced.reference.as_bytes().to_vec()),
         }
     }
 }

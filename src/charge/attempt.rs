@@ -37,6 +37,16 @@ pub struct Contract {
     /// What the carrier keeps of what it takes. `None` where it keeps nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee: Option<Fee>,
+    /// Set where a refund is a message of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_message: Option<RefundMessage>,
+}
+
+/// How money goes back by a message, as over SMPP. The message has an id of its own, and can be asked about by that alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundMessage {
+    /// How long after the carrier took the message its receipt may come, in milliseconds; what is not proved by then is in doubt.
+    pub receipt_lag_ms: u64,
 }
 
 impl Contract {

@@ -26,7 +26,7 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use attempt::{Asked, Attempt, AttemptState, Contract, QuerySchedule, Rejection};
+pub use attempt::{Asked, Attempt, AttemptState, Contract, QuerySchedule, RefundMessage, Rejection};
 pub use effect::{Break, Effect, Notice};
 pub use event::Event;
 pub use evidence::{Doubt, Evidence, EvidenceSource, Finding, Retry, Validation};
@@ -174,10 +174,19 @@ impl Charge {
         self.state == State::Processing && self.undecided_attempt().is_none()
     }
 
+    /// The refund of this name.
+    pub fn refund(&self, reference: Reference) -> Option<&Refund> {
+        self.refunds.iter().find(|refund| refund.reference == reference)
+    }
+
+    /// The attempt whose money this refund gives back.
+    pub fn attempt_of(&self, refund: &Refund) -> Option<&Attempt> {
+        refund.attempt.map_or(self.last_attempt(), |number| self.attempt(number))
+    }
+
     /// The carrier that took the money of this refund.
     pub fn carrier_of(&self, refund: &Refund) -> Option<&CarrierName> {
-        let attempt = refund.attempt.map_or(self.last_attempt(), |number| self.attempt(number));
-        attempt.map(|attempt| &attempt.carrier)
+        self.attempt_of(refund).map(|attempt| &attempt.carrier)
     }
 
     /// The name of the refund of a success that came too late: then nothing was sold (M11, M12).

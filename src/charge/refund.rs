@@ -156,6 +156,9 @@ pub struct Refund {
     /// Why it was ever owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<OwedBecause>,
+    /// When the carrier took the message for it, where it is a message: its receipt is waited for from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Timestamp>,
 }
 
 impl Refund {
@@ -182,6 +185,7 @@ impl Refund {
             pauses: 0,
             next_at: None,
             owed: None,
+            taken_at: None,
         };
         match contract.filter(|contract| contract.can_refund) {
             Some(contract) => refund.request(contract, now),
@@ -195,6 +199,24 @@ impl Refund {
         format!("{}-{}", self.reference, self.tries)
     }
 
+    /// What a message for it is told by: sixteen bits that follow from its name, so that no other process chooses others; never 0.
+    pub fn user_message_reference(&self) -> u16 {
+        let [.., high, low] = *self.reference.as_bytes();
+        u16::from_be_bytes([high, low]).max(1)
+    }
+
+    /// Whether the carrier may have given its message an id that we never learned: it may have arrived, and no answer named one.
+    pub fn may_have_unknown_id(&self) -> bool {
+        let was_refused = matches!(self.owed, Some(OwedBecause::Refused { .. }));
+        let may_have_arrived = self.tries > 0 && self.state != RefundState::Waiting && !was_refused;
+        may_have_arrived && self.carrier_id.is_none()
+    }
+
+    /// Whether there is a way to ask the carrier what became of it.
+    pub fn can_be_asked_about(&self, contract: &Contract) -> bool {
+        contract.queries_refunds && (contract.refund_message.is_none() || self.carrier_id.is_some())
+    }
+
     /// Makes it durable that the carrier is asked.
     pub(super) fn request(&mut self, contract: &Contract, now: Timestamp) {
         self.state = RefundState::Requested;
@@ -203,23 +225,37 @@ impl Refund {
         self.sent_again = false;
         self.in_doubt_since = None;
         self.not_found_at = None;
+        self.taken_at = None;
         self.pauses = 0;
         self.pause(contract, now);
     }
 
     /// The next look at it, later each time: a question as soon as the contract's schedule has the first one, anything else after
-    /// [`PAUSE`]. None where nothing could come of it.
+    /// [`PAUSE`]. The end of the wait for a receipt is one too. None where nothing could come of it.
     pub(super) fn pause(&mut self, contract: &Contract, now: Timestamp) {
+        let receipt_due_at = self.receipt_due_at(contract);
         let is_asked_about = matches!(self.state, RefundState::Accepted | RefundState::InDoubt);
-        if is_asked_about && !contract.queries_refunds && !self.may_be_resent(contract, now) {
-            self.next_at = None;
+        if is_asked_about && !self.can_be_asked_about(contract) && !self.may_be_resent(contract, now) {
+            self.next_at = receipt_due_at;
             return;
         }
         let schedule = contract.queries.filter(|_| is_asked_about);
         let first = schedule.map_or(PAUSE, |queries| Duration::from_millis(queries.first_after_ms));
         let doubled = first.saturating_mul(1_u32.checked_shl(self.pauses.saturating_sub(1)).unwrap_or(u32::MAX));
         self.pauses = self.pauses.saturating_add(1);
-        self.next_at = Some(now.plus(doubled.min(PAUSE_MAX)));
+        let next_at = now.plus(doubled.min(PAUSE_MAX));
+        self.next_at = Some(receipt_due_at.map_or(next_at, |due_at| due_at.min(next_at)));
+    }
+
+    /// When a receipt that has not come is late.
+    fn receipt_due_at(&self, contract: &Contract) -> Option<Timestamp> {
+        let message = contract.refund_message.filter(|_| self.state == RefundState::Accepted)?;
+        Some(self.taken_at?.plus(Duration::from_millis(message.receipt_lag_ms)))
+    }
+
+    /// Whether what should have come by now has not: the answer to its request, or the receipt of its message.
+    pub(super) fn is_overdue(&self, contract: &Contract, now: Timestamp) -> bool {
+        self.state == RefundState::Requested || self.receipt_due_at(contract).is_some_and(|due_at| due_at <= now)
     }
 
     /// Nobody knows whether the last request was done.
@@ -233,6 +269,10 @@ impl Refund {
     pub(super) fn accepted(&mut self, carrier_id: Option<String>, contract: &Contract, now: Timestamp) {
         self.carrier_id = carrier_id.or(self.carrier_id.take());
         self.state = RefundState::Accepted;
+        if contract.refund_message.is_some() {
+            // Once: that it was taken is said again by each receipt that says nothing else.
+            self.taken_at.get_or_insert(now);
+        }
         self.in_doubt_since = None;
         self.ask_from_now_on(contract, now);
     }

@@ -50,15 +50,31 @@ impl Change {
         attempt.map(|attempt| attempt.contract)
     }
 
+    /// The id of a message stays its refund's, however that ends: the receipts to come find their owner by it. Another id for the
+    /// same message is a break, and is not learned.
+    fn learn_message_id(&mut self, index: usize, finding: &mut Finding) {
+        let refund = &mut self.charge.refunds[index];
+        let (Finding::Accepted { carrier_id } | Finding::Charged { carrier_id, .. }) = finding else { return };
+        if refund.may_have_unknown_id() {
+            refund.carrier_id.clone_from(carrier_id);
+        } else if carrier_id.is_some() && refund.carrier_id != *carrier_id && !refund.state.is_settled() {
+            *carrier_id = None;
+            self.effects.push(Effect::RaiseBreak(Break::CarrierIdDiffers));
+        }
+    }
+
     pub(super) fn weigh_refund(
         &mut self,
         reference: Reference,
         source: &EvidenceSource,
-        finding: Finding,
+        mut finding: Finding,
     ) -> Result<(), Illegal> {
         let index = self.refund_index(reference)?;
         let Some(contract) = self.refund_contract(self.charge.refunds[index].attempt) else { return Ok(()) };
         let before = self.charge.refunds[index].state;
+        if contract.refund_message.is_some() {
+            self.learn_message_id(index, &mut finding);
+        }
         if let EvidenceSource::Operator { name, because } = source {
             self.resolve_refund(index, &finding, name, because)?;
         } else if before.is_settled() {
@@ -221,9 +237,9 @@ impl Change {
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::Refund { refund: reference });
                 }
-                RefundState::Requested => {
+                RefundState::Requested | RefundState::Accepted if refund.is_overdue(&contract, self.now) => {
                     refund.doubt(&contract, self.now);
-                    if contract.queries_refunds {
+                    if refund.can_be_asked_about(&contract) {
                         self.effects.push(Effect::QueryRefund { refund: reference });
                     }
                 }
@@ -235,7 +251,7 @@ impl Change {
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::ResendRefund { refund: reference });
                 }
-                RefundState::Accepted | RefundState::InDoubt if contract.queries_refunds => {
+                RefundState::Accepted | RefundState::InDoubt if refund.can_be_asked_about(&contract) => {
                     refund.pause(&contract, self.now);
                     self.effects.push(Effect::QueryRefund { refund: reference });
                 }

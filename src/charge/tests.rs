@@ -26,6 +26,7 @@ fn contract() -> Contract {
         queries_by_carrier_id: false,
         queries_refunds: true,
         can_refund: false,
+        refund_message: None,
         replays_keys: false,
         reservation_ms: None,
         fee: None,

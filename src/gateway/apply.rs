@@ -6,13 +6,13 @@ use tracing::{info, warn};
 
 use super::{Inner, TicketingError};
 use crate::{
-    charge::{Break, Charge, Effect, Event, Illegal, Reference, State, step},
+    charge::{Break, CarrierName, Charge, Effect, Event, Illegal, Reference, Refund, RefundState, State, step},
     clock::Timestamp,
     eligibility::FactName,
     ledger, process,
     store::{
-        JournalEntry, NewCarrierId, Outcome, ParkedReceipt, Settlement, Slot, SlotChange, StoreError, StoredTicket,
-        Verbatim, Write,
+        JournalEntry, Named, NewCarrierId, Outcome, ParkedReceipt, Settlement, Slot, SlotChange, StoreError,
+        StoredTicket, Verbatim, Write,
     },
 };
 
@@ -248,9 +248,15 @@ impl Inner {
         self.queue_messages(&settlement.messages);
         // A receipt may have been waiting for the id that was just learned, or for the doubt that shows its response is lost.
         let newly_in_doubt = charge.state == State::InDoubt && before.state != State::InDoubt;
-        if let (true, Some(attempt)) = (!parked.is_empty() || newly_in_doubt, charge.last_attempt()) {
-            let learned = settlement.carrier_id.as_ref().map(|learned| (learned.carrier.clone(), learned.id.clone()));
-            self.settle_parked_later(attempt.carrier.clone(), charge.order.msisdn, learned);
+        let learned = settlement.carrier_id.as_ref().map(|learned| (learned.carrier.clone(), learned.id.clone()));
+        let carrier = match (&learned, doubtful_refund(before, charge)) {
+            (Some((carrier, _)), _) if !parked.is_empty() => Some(carrier),
+            (_, Some(carrier)) => Some(carrier),
+            _ if newly_in_doubt => charge.last_attempt().map(|attempt| &attempt.carrier),
+            _ => None,
+        };
+        if let Some(carrier) = carrier {
+            self.settle_parked_later(carrier.clone(), charge.order.msisdn, learned);
         }
     }
 
@@ -260,11 +266,31 @@ impl Inner {
 }
 
 fn learned_id(before: &Charge, after: &Charge) -> Option<NewCarrierId> {
-    after.attempts.iter().find_map(|attempt| {
+    let of_attempt = after.attempts.iter().find_map(|attempt| {
         let id = attempt.carrier_id.clone()?;
         let known = before.attempt(attempt.number).and_then(|old| old.carrier_id.as_ref());
-        (known != Some(&id)).then(|| NewCarrierId { carrier: attempt.carrier.clone(), id, attempt: attempt.number })
+        let names = Named::Attempt(attempt.number);
+        (known != Some(&id)).then(|| NewCarrierId { carrier: attempt.carrier.clone(), id, names })
+    });
+    of_attempt.or_else(|| {
+        after.refunds.iter().find_map(|refund| {
+            let id = refund.carrier_id.clone()?;
+            // Over HTTP a refund's id may be its payment's; only a message's receipts look for it.
+            let attempt = after.attempt_of(refund).filter(|attempt| attempt.contract.refund_message.is_some())?;
+            let known = before.refund(refund.reference).and_then(|old| old.carrier_id.as_ref());
+            let names = Named::Refund(refund.reference);
+            (known != Some(&id)).then(|| NewCarrierId { carrier: attempt.carrier.clone(), id, names })
+        })
     })
+}
+
+/// The carrier of a refund that has just become doubtful: its receipt may be parked.
+fn doubtful_refund<'a>(before: &Charge, after: &'a Charge) -> Option<&'a CarrierName> {
+    let is_new = |refund: &&Refund| {
+        let known = before.refund(refund.reference).map(|old| old.state);
+        refund.state == RefundState::InDoubt && known != Some(RefundState::InDoubt)
+    };
+    after.carrier_of(after.refunds.iter().find(is_new)?)
 }
 
 fn report(before: &Charge, charge: &Charge) {

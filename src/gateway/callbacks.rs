@@ -158,7 +158,7 @@ impl Inner {
             About::Attempt { reference, attempt } => (*reference, *attempt),
             About::CarrierId(id) => match self.store.owner(&notice.carrier, id).await? {
                 Some(Owner::Attempt { reference, attempt }) => (reference, attempt),
-                Some(Owner::Message(_)) | None => return Ok(None),
+                Some(Owner::Refund { .. } | Owner::Message(_)) | None => return Ok(None),
             },
             About::Refund { .. } => return Ok(None),
         };

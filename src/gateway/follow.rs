@@ -226,8 +226,7 @@ impl Inner {
         charge: &'a Charge,
         reference: Reference,
     ) -> Option<(&'a Carrier, &'a Refund)> {
-        let refund = charge.refunds.iter().find(|refund| refund.reference == reference)?;
-        let attempt = refund.attempt.map_or(charge.last_attempt(), |number| charge.attempt(number))?;
-        Some((self.carriers.get(&attempt.carrier)?, refund))
+        let refund = charge.refund(reference)?;
+        Some((self.carriers.get(charge.carrier_of(refund)?)?, refund))
     }
 }

@@ -318,7 +318,11 @@ pub fn missing_tariffs<'a>(
                             amount.currency
                         ));
                     }
-                    Ok(amount) if carrier.has_tariff(amount) => {}
+                    Ok(amount) if carrier.has_tariff(amount) => {
+                        if !carrier.has_refund_tariff(amount) {
+                            missing.push(format!("{section}.smpp.refund.tariffs: {amount} cannot go back {bought}"));
+                        }
+                    }
                     Ok(amount) => missing.push(format!("{section}.smpp.tariffs: no tariff for {amount} {bought}")),
                     Err(e) => missing.push(format!("{section}: {e} {bought}")),
                 }

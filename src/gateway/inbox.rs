@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     carrier::{Ack, Carrier, CarrierEvent, PurchaseMode},
-    charge::{CarrierName, Channel, Event, Reason, Reference},
+    charge::{CarrierName, Channel, Reason, Reference},
     msisdn::Msisdn,
     passenger::{self, Command, MO_PARTS_MAX, Message, MoPart},
     process,
@@ -42,10 +42,10 @@ impl Inner {
         while let Some(event) = events.recv().await {
             let inner = self.clone();
             match event {
-                CarrierEvent::Late { reference, evidence, words } => {
+                CarrierEvent::Late { reference, event, words } => {
                     self.spawn(async move {
-                        info!(charge = %reference, attempt = evidence.attempt, "a late answer");
-                        inner.settle(reference, None, Happening::told(Event::Evidence(evidence), words)).await;
+                        info!(charge = %reference, evidence = event.evidence_id(), "a late answer");
+                        inner.settle(reference, None, Happening::told(event, words)).await;
                     });
                 }
                 CarrierEvent::Receipt { receipt, ack } => {

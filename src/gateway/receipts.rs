@@ -8,10 +8,10 @@ use tracing::{debug, warn};
 use super::{ApplyError, Inner, apply::Happening};
 use crate::{
     carrier::{Ack, Carrier, CarrierReceipt},
-    charge::{Attempt, AttemptState, CarrierName, Charge, Event, Finding, Reference},
+    charge::{AttemptState, CarrierName, Charge, Event, Finding, Reference, RefundState},
     clock::Timestamp,
     msisdn::Msisdn,
-    store::{ChargeFilter, MessageProgress, MessageState, Outcome, Owner, ParkedReceipt, StoreError, Write},
+    store::{ChargeFilter, MessageProgress, MessageState, Named, Outcome, Owner, ParkedReceipt, StoreError, Write},
 };
 
 /// Receipts looked at for one passenger at a time, and charges that a receipt without a known id may be about.
@@ -81,18 +81,22 @@ impl Inner {
         receipt: &CarrierReceipt,
         received_at: Timestamp,
     ) -> Result<bool, ApplyError> {
-        let (reference, number) = match owner {
-            Owner::Attempt { reference, attempt } => (*reference, *attempt),
+        let reference = match owner {
+            Owner::Attempt { reference, .. } | Owner::Refund { reference, .. } => *reference,
             Owner::Message(id) => return Ok(self.message_delivered(*id, receipt, received_at).await?),
         };
         let charge = self.store.charge(reference).await?.ok_or(ApplyError::UnknownCharge(reference))?;
-        let opened_at = charge.attempt(number).map(|attempt| attempt.opened_at);
+        let opened_at = match owner {
+            Owner::Refund { refund, .. } => charge.refund(*refund).map(|refund| refund.opened_at),
+            Owner::Attempt { attempt, .. } => charge.attempt(*attempt).map(|attempt| attempt.opened_at),
+            Owner::Message(_) => None,
+        };
         if !opened_at.is_some_and(|at| receipt.can_be_about(charge.order.msisdn, at, received_at)) {
             warn!(charge = %reference, carrier = %receipt.carrier, "a receipt names this charge's id and is about another message");
             return Ok(false);
         }
-        if receipt.finding != Finding::Nothing {
-            let happening = Happening::told(Event::Evidence(receipt.evidence(number)), Some(receipt.words.clone()));
+        if let Some(event) = evidence(receipt, owner) {
+            let happening = Happening::told(event, Some(receipt.words.clone()));
             let applied = self.apply(reference, Some(charge), happening).await?;
             self.follow(&applied);
         }
@@ -180,13 +184,17 @@ impl Inner {
         if self.is_of_a_text_to_come(receipt).await? {
             return Ok(false);
         }
-        let Some((reference, attempt)) = self.attempt_without_id(receipt, received_at).await? else { return Ok(false) };
-        if let Some(learned) = receipt.evidence_of_id(attempt) {
-            let happening = Happening::told(Event::Evidence(learned), Some(receipt.words.clone()));
+        let Some((reference, candidate)) = self.owner_without_id(receipt, received_at).await? else { return Ok(false) };
+        let learned = match candidate {
+            Named::Attempt(attempt) => receipt.evidence_of_id(attempt).map(Event::Evidence),
+            Named::Refund(refund) => receipt.evidence_of_refund_id(refund),
+        };
+        if let Some(learned) = learned {
+            let happening = Happening::told(learned, Some(receipt.words.clone()));
             let applied = self.apply(reference, None, happening).await?;
             self.follow(&applied);
         }
-        self.weigh_receipt(&Owner::Attempt { reference, attempt }, receipt, received_at).await
+        self.weigh_receipt(&candidate.of(reference), receipt, received_at).await
     }
 
     /// Whether its id is that of a text to the same phone that seems not to be sent yet: the clock has gone back since, and the receipt
@@ -197,22 +205,21 @@ impl Inner {
         Ok(text.is_some_and(|queued| queued.message.msisdn == receipt.msisdn))
     }
 
-    /// The one attempt that a receipt can be about although no response ever told its id: exactly one fits, decided ones
+    /// The one attempt or refund that a receipt can be about although no response ever told its id: exactly one fits, decided ones
     /// included. One that is open may still get its response, and then the receipt may be its own.
-    async fn attempt_without_id(
+    async fn owner_without_id(
         &self,
         receipt: &CarrierReceipt,
         received_at: Timestamp,
-    ) -> Result<Option<(Reference, u16)>, StoreError> {
+    ) -> Result<Option<(Reference, Named)>, StoreError> {
         let Some(carrier) = self.carriers.get(&receipt.carrier) else { return Ok(None) };
         let mut charges = self.store.open_charges_of(receipt.msisdn, CANDIDATES_MAX).await?;
         let newest = ChargeFilter { msisdn: Some(receipt.msisdn), ..ChargeFilter::default() };
         let newest = self.store.charges(&newest, CANDIDATES_MAX).await?;
         charges.extend(newest.into_iter().filter(|charge| !charge.state.is_open()));
-        let Some((charge, attempt)) = only_fit(carrier, &charges, receipt, received_at) else { return Ok(None) };
-        let known =
-            attempt.state != AttemptState::Open && !self.may_be_about_a_text(receipt, attempt.opened_at).await?;
-        Ok(known.then_some((charge.reference, attempt.number)))
+        let Some(fit) = only_fit(carrier, &charges, receipt, received_at) else { return Ok(None) };
+        let known = !fit.is_open && !self.may_be_about_a_text(receipt, fit.opened_at).await?;
+        Ok(known.then_some((fit.charge, fit.candidate)))
     }
 
     /// Whether a text to the same phone, sent since about then, can be what the receipt is about: one that has no id yet, or had
@@ -231,18 +238,56 @@ impl Inner {
     }
 }
 
-/// The only attempt without a known id that the receipt fits; none if two do.
-fn only_fit<'a>(
-    carrier: &Carrier,
-    charges: &'a [Charge],
-    receipt: &CarrierReceipt,
-    received_at: Timestamp,
-) -> Option<(&'a Charge, &'a Attempt)> {
-    let attempts = charges.iter().flat_map(|charge| charge.attempts.iter().map(move |attempt| (charge, attempt)));
-    let mut fitting = attempts.filter(|(charge, attempt)| {
-        attempt.may_have_unknown_id()
-            && carrier.receipt_fits(receipt, charge, attempt)
-            && receipt.can_be_about(charge.order.msisdn, attempt.opened_at, received_at)
+/// What a receipt says of its owner; nothing where that is a text, or where it is no news.
+fn evidence(receipt: &CarrierReceipt, owner: &Owner) -> Option<Event> {
+    match owner {
+        Owner::Attempt { attempt, .. } => {
+            (receipt.finding != Finding::Nothing).then(|| Event::Evidence(receipt.evidence(*attempt)))
+        }
+        Owner::Refund { refund, .. } => {
+            (receipt.refund != Finding::Nothing).then(|| receipt.evidence_of_refund(*refund))
+        }
+        Owner::Message(_) => None,
+    }
+}
+
+/// An attempt or a refund without a known id that a receipt fits.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    charge: Reference,
+    candidate: Named,
+    opened_at: Timestamp,
+    /// Whether its response may still come.
+    is_open: bool,
+}
+
+/// The only one that the receipt fits; none if two do.
+fn only_fit(carrier: &Carrier, charges: &[Charge], receipt: &CarrierReceipt, received_at: Timestamp) -> Option<Fit> {
+    let mut fitting = charges.iter().flat_map(|charge| {
+        let can_be_about = move |at| receipt.can_be_about(charge.order.msisdn, at, received_at);
+        let attempts = charge.attempts.iter().filter(move |attempt| {
+            attempt.may_have_unknown_id()
+                && carrier.receipt_fits(receipt, charge, attempt)
+                && can_be_about(attempt.opened_at)
+        });
+        let attempts = attempts.map(|attempt| Fit {
+            charge: charge.reference,
+            candidate: Named::Attempt(attempt.number),
+            opened_at: attempt.opened_at,
+            is_open: attempt.state == AttemptState::Open,
+        });
+        let refunds = charge.refunds.iter().filter(move |refund| {
+            refund.may_have_unknown_id()
+                && carrier.receipt_fits_refund(receipt, charge, refund)
+                && can_be_about(refund.opened_at)
+        });
+        let refunds = refunds.map(|refund| Fit {
+            charge: charge.reference,
+            candidate: Named::Refund(refund.reference),
+            opened_at: refund.named_at.unwrap_or(refund.opened_at),
+            is_open: refund.state == RefundState::Requested,
+        });
+        attempts.chain(refunds)
     });
     let first = fitting.next()?;
     fitting.next().is_none().then_some(first)

@@ -26,6 +26,7 @@ fn open_with(fee: Option<Fee>) -> Event {
         in_flight_delay_ms: 0,
         queries: None,
         can_refund: true,
+        refund_message: None,
         replays_keys: false,
         reservation_ms: None,
         queries_by_carrier_id: false,

@@ -15,7 +15,7 @@ mod validate;
 
 pub(super) use validate::value;
 
-use super::{faults::FaultRule, http::HttpConfig, subscribers::Subscriber};
+use super::{faults::FaultRule, http::HttpConfig, refunds::RefundsConfig, subscribers::Subscriber};
 use crate::msisdn::Msisdn;
 
 /// A simulated carrier. Read from TOML with [`SimulatorConfig::from_toml`], or built from [`SimulatorConfig::default`]:
@@ -48,6 +48,8 @@ pub struct SimulatorConfig {
     pub tariffs: BTreeMap<String, i64>,
     /// Tariff code by source address, for carriers that price by short number. A TLV has precedence.
     pub source_addresses: BTreeMap<String, String>,
+    /// How money goes back; none where the contract gives nothing back.
+    pub refunds: Option<RefundsConfig>,
     /// How message ids are written in responses and in receipts.
     pub message_id: MessageIdForm,
     /// Where a receipt carries its fields.
@@ -291,6 +293,7 @@ impl Default for SimulatorConfig {
             charging: Charging { at: ChargingMoment::Submission },
             tariffs: BTreeMap::new(),
             source_addresses: BTreeMap::new(),
+            refunds: None,
             message_id: MessageIdForm::Decimal,
             receipt_form: ReceiptForm::Text,
             echo_user_message_reference: true,

@@ -14,6 +14,7 @@ use super::{
     message::{Message, MessageKey, MessageState, Messages, Submission},
     phones::Phones,
     receipts::{self, ReceiptDue},
+    refunds::RefundRefusal,
     ruling::{ESME_RMSGQFUL, ESME_RTHROTTLED, Reply, Ruling},
     stats::Stats,
     subscribers::{Condition, Refusal, Subscribers},
@@ -89,7 +90,7 @@ impl Exchange {
         if submission.tariff.is_none() {
             submission.tariff = self.config.source_addresses.get(&submission.from).cloned();
         }
-        let faults = self.faults.draw_for_submit(submission.to, submission.tariff.is_some(), &mut self.rng);
+        let faults = self.faults.draw_for_submit(submission.to, submission.purpose(), &mut self.rng);
         self.stats.submits += 1;
         self.stats.record_faults(&faults);
         let mut ruling = match faults.iter().find_map(|fault| Ruling::before_acceptance(*fault)) {
@@ -140,7 +141,7 @@ impl Exchange {
             let message = message.clone();
             match self.hand_over(&message, now) {
                 Ok(()) => (MessageState::Delivered, 0),
-                Err(refusal) => (MessageState::Undeliverable, refusal.err_code()),
+                Err(err) => (MessageState::Undeliverable, err),
             }
         };
         let message = self.messages.finish(key, state, err, now)?;
@@ -190,6 +191,7 @@ impl Exchange {
             Some(code) => Some(*self.config.tariffs.get(code).ok_or(ESME_RINVTLVVAL)?),
             None => None,
         };
+        let refunds_now = self.config.refunds.as_ref().is_some_and(|refunds| refunds.at == ChargingMoment::Submission);
         let id = self.messages.next_id(faults.contains(&Fault::ReusedMessageId));
         let message = Message {
             id,
@@ -201,20 +203,33 @@ impl Exchange {
             err: 0,
             done_at: None,
         };
-        if self.config.charging.at == ChargingMoment::Submission {
+        if message.submission.refund.is_some() {
+            if refunds_now {
+                self.give_back_by_message(&message, now).map_err(RefundRefusal::command_status)?;
+            }
+        } else if self.config.charging.at == ChargingMoment::Submission {
             self.charge(&message, now).map_err(ChargeError::command_status)?;
         }
         Ok(self.messages.accept(message))
     }
 
-    /// The phone is on: charges if delivery is the moment, and shows a free message.
-    fn hand_over(&mut self, message: &Message, now: Timestamp) -> Result<(), Refusal> {
+    /// The phone is on: charges or gives back if delivery is the moment, and shows a free message. Errors: the network's error.
+    fn hand_over(&mut self, message: &Message, now: Timestamp) -> Result<(), u8> {
         let to = message.submission.to;
         if self.subscribers.get(to).conditions.contains(&Condition::Unknown) {
-            return Err(Refusal::NotOurSubscriber);
+            return Err(Refusal::NotOurSubscriber.err_code());
+        }
+        if message.submission.refund.is_some() {
+            let at = self.config.refunds.as_ref().map(|refunds| refunds.at);
+            return match at {
+                Some(ChargingMoment::Delivery) => {
+                    self.give_back_by_message(message, now).map_err(RefundRefusal::err_code)
+                }
+                _ => Ok(()),
+            };
         }
         if self.config.charging.at == ChargingMoment::Delivery {
-            self.charge(message, now).map_err(ChargeError::refusal)?;
+            self.charge(message, now).map_err(|error| error.refusal().err_code())?;
         }
         if message.price_minor.is_none() {
             self.stats.inbox_dropped += self.phones.show(&message.submission, now);

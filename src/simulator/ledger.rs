@@ -48,13 +48,14 @@ pub struct RefundEntry {
     pub msisdn: Msisdn,
     /// How much.
     pub amount: Money,
-    /// By which interface.
-    pub interface: Interface,
-    /// The carrier's id of the payment, as in [`LedgerEntry::message_id`].
+    /// By which interface; none for SMPP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Interface>,
+    /// The carrier's id of the payment or charged message, as in [`LedgerEntry::message_id`].
     pub payment_id: String,
-    /// The carrier's id of the refund.
+    /// The carrier's id of the refund; over SMPP the id of its message.
     pub refund_id: String,
-    /// The client's reference of the refund.
+    /// The client's reference of the refund; empty if it sent none.
     pub request_reference: String,
     /// What else befell that request.
     #[serde(default)]

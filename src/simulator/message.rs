@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{config::MessageIdForm, faults::Fault, link::LinkId, text::Part};
+use super::{config::MessageIdForm, faults::Fault, link::LinkId, refunds::RefundOrder, text::Part};
 use crate::{clock::Timestamp, msisdn::Msisdn};
 
 /// What the client submitted, as far as the carrier cares.
@@ -23,6 +23,8 @@ pub(super) struct Submission {
     pub(super) segment: Option<Segment>,
     pub(super) tariff: Option<String>,
     pub(super) reference: Option<Uuid>,
+    /// Which charge is to be given back, if it asks for that.
+    pub(super) refund: Option<RefundOrder>,
     pub(super) user_message_reference: Option<u16>,
     pub(super) receipts: ReceiptsWanted,
     pub(super) validity: Option<Duration>,
@@ -66,7 +68,7 @@ pub(super) struct Message {
     pub(super) submitted_at: Timestamp,
     pub(super) price_minor: Option<i64>,
     pub(super) state: MessageState,
-    /// The network's error: 0, or see [`super::Refusal::err`].
+    /// The network's error: 0, or see [`super::Refusal::err`] and [`super::RefundRefusal::err`].
     pub(super) err: u8,
     pub(super) done_at: Option<Timestamp>,
     /// Whose id it has: its own, or that of an older message.
@@ -277,6 +279,7 @@ pub(super) mod tests {
             segment: None,
             tariff: None,
             reference: None,
+            refund: None,
             user_message_reference: None,
             receipts: ReceiptsWanted::Always,
             validity: None,

@@ -8,7 +8,7 @@
 //! `Simulator` is the handle inside a process; `control` offers the same over HTTP on loopback.
 //!
 //! The way of a `submit_sm`: `session` reads it, `wire` frames and decodes it, `exchange` (no I/O) draws its faults, charges
-//! it and rules what is answered (`ruling`), `answers` writes that, `exchange` again brings it to the phone (`phones`),
+//! it or gives money back (`refunds`) and rules what is answered (`ruling`), `answers` writes that, `exchange` again brings it to the phone (`phones`),
 //! `receipts` writes the receipt and `delivery` repeats that until the client has acknowledged it. `binding` says who may
 //! bind, `faults` what goes wrong, and `chaos` when; `damage` spoils octets. `http` has the way of a request over HTTP.
 
@@ -32,6 +32,7 @@ mod mo;
 mod phones;
 mod rate;
 mod receipts;
+mod refunds;
 mod ruling;
 mod session;
 mod shared;
@@ -59,6 +60,7 @@ pub use ledger::{Ledger, LedgerEntry, RefundEntry};
 pub use links::{BindMode, LinkReport};
 pub use listeners::ListenerReport;
 pub use phones::InboxMessage;
+pub use refunds::{RefundRefusal, RefundsConfig};
 pub use stats::{Malformed, Stats};
 pub use subscribers::{Condition, Refusal, Subscriber, TooManySubscribers};
 pub use text::Part;

@@ -185,7 +185,7 @@ impl Session {
             return self.shared.exchange().refuse_over_limit(true);
         }
         let load = config.congestion_state.then(|| self.load_percent(open));
-        let submission = wire::submission(submit, self.link.id, now);
+        let submission = wire::submission(submit, config.refunds.as_ref(), self.link.id, now);
         let mut exchange = self.shared.exchange();
         let mut ruling = match submission {
             Ok(submission) => exchange.submit(submission, now),

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     link::LinkId,
     message::{ReceiptsWanted, Segment, Submission},
+    refunds::{RefundOrder, RefundsConfig},
     text::{self, Part},
     times,
 };
@@ -123,8 +124,13 @@ pub(super) fn c_string<const MAX: usize>(text: &str) -> COctetString<1, MAX> {
     COctetString::from_string(fitting).unwrap_or_default()
 }
 
-/// What a `submit_sm` asks for. Errors: the status that refuses it.
-pub(super) fn submission(pdu: &SubmitSm, via: LinkId, now: Timestamp) -> Result<Submission, Unacceptable> {
+/// What a `submit_sm` asks for, at a carrier with these `refunds`. Errors: the status that refuses it.
+pub(super) fn submission(
+    pdu: &SubmitSm,
+    refunds: Option<&RefundsConfig>,
+    via: LinkId,
+    now: Timestamp,
+) -> Result<Submission, Unacceptable> {
     let to_as_written = pdu.destination_addr.as_str().to_owned();
     let to = Some(&to_as_written)
         .filter(|address| address.bytes().all(|byte| byte.is_ascii_digit()))
@@ -140,6 +146,7 @@ pub(super) fn submission(pdu: &SubmitSm, via: LinkId, now: Timestamp) -> Result<
         segment: None,
         tariff: None,
         reference: None,
+        refund: None,
         user_message_reference: None,
         receipts: ReceiptsWanted::from_registered_delivery(pdu.registered_delivery.into()),
         validity,
@@ -155,7 +162,9 @@ pub(super) fn submission(pdu: &SubmitSm, via: LinkId, now: Timestamp) -> Result<
             TlvValue::SarTotalSegments(total) => sar.total = Some(*total),
             TlvValue::SarSegmentSeqnum(number) => sar.number = Some(*number),
             TlvValue::BillingIdentification(octets) => submission.tariff = Some(billing(octets.as_ref())?),
-            TlvValue::Other { tag: TlvTag::Other(TLV_TARIFF), value } => submission.tariff = Some(tariff(value)?),
+            TlvValue::Other { tag: TlvTag::Other(TLV_TARIFF), value } => {
+                submission.tariff = Some(c_text(value.as_ref(), TLV_TARIFF)?);
+            }
             TlvValue::Other { tag: TlvTag::Other(TLV_REFERENCE), value } => {
                 submission.reference = Some(reference(value)?);
             }
@@ -173,6 +182,9 @@ pub(super) fn submission(pdu: &SubmitSm, via: LinkId, now: Timestamp) -> Result<
     let (octets, part) = text::strip_header(pdu.esm_class.into(), octets);
     let data_coding = pdu.data_coding.into();
     submission.text = text::decode(data_coding, octets);
+    if let Some(refunds) = refunds.filter(|refunds| refunds.service_type == pdu.service_type.value().as_str()) {
+        submission.refund = Some(refund(pdu, refunds, &submission.text)?);
+    }
     let part = part.or(sar.part()).filter(|part| (1..=part.total).contains(&part.number));
     submission.segment = part.map(|part| Segment { part, data_coding, octets: octets.to_vec() });
     Ok(submission)
@@ -207,20 +219,45 @@ fn billing(octets: &[u8]) -> Result<String, Unacceptable> {
     Ok(code.iter().copied().map(char::from).collect())
 }
 
-fn tariff(octets: &[u8]) -> Result<String, Unacceptable> {
-    match octets.split_last() {
-        Some((0, code)) if code.iter().all(u8::is_ascii_graphic) => Ok(code.iter().copied().map(char::from).collect()),
-        _ => Err(broken(
-            CommandStatus::EsmeRinvtlvval,
-            format!("TLV {TLV_TARIFF:#x} is no C-octet string: {}", HEXLOWER.encode(octets)),
-        )),
-    }
-}
-
 fn reference(octets: &[u8]) -> Result<Uuid, Unacceptable> {
     Uuid::from_slice(octets).map_err(|_| {
         broken(CommandStatus::EsmeRinvtlvlen, format!("TLV {TLV_REFERENCE:#x} has {} octets, not 16", octets.len()))
     })
+}
+
+/// What a message that gives money back names. Errors: it names no message, or an amount that is none.
+fn refund(pdu: &SubmitSm, refunds: &RefundsConfig, text: &str) -> Result<RefundOrder, Unacceptable> {
+    let vendor = |tag| {
+        let values = pdu.tlvs().iter().filter_map(|tlv| tlv.value());
+        values.into_iter().find_map(|value| match value {
+            TlvValue::Other { tag: TlvTag::Other(other), value } if *other == tag => Some(c_text(value, tag)),
+            _ => None,
+        })
+    };
+    let named = match refunds.message_id_tlv {
+        Some(tag) => vendor(tag).transpose()?,
+        None => text.split_whitespace().next_back().map(str::to_owned),
+    };
+    let message_id = named
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| broken(CommandStatus::EsmeRmissingtlv, "a refund that names no charged message".to_owned()))?;
+    let amount = refunds.amount_tlv.and_then(vendor).transpose()?;
+    let amount_minor = amount
+        .map(|amount| amount.parse().ok().filter(|minor| *minor > 0).ok_or(amount))
+        .transpose()
+        .map_err(|amount| broken(CommandStatus::EsmeRinvtlvval, format!("a refund of {amount:?} tiyn")))?;
+    Ok(RefundOrder { message_id, amount_minor })
+}
+
+/// A C-octet string of a vendor TLV.
+fn c_text(octets: &[u8], tag: u16) -> Result<String, Unacceptable> {
+    match octets.split_last() {
+        Some((0, code)) if code.iter().all(u8::is_ascii_graphic) => Ok(code.iter().copied().map(char::from).collect()),
+        _ => Err(broken(
+            CommandStatus::EsmeRinvtlvval,
+            format!("TLV {tag:#x} is no C-octet string: {}", HEXLOWER.encode(octets)),
+        )),
+    }
 }
 
 fn broken(status: CommandStatus, complaint: String) -> Unacceptable {
@@ -277,7 +314,7 @@ mod tests {
             if let Ok(Decoded { command, .. }) = decode(&frame.freeze())
                 && let Some(Pdu::SubmitSm(submit)) = command.pdu()
             {
-                let _ = submission(submit, LinkId::default(), Timestamp::from_unix_seconds(0));
+                let _ = submission(submit, Some(&RefundsConfig::default()), LinkId::default(), Timestamp::from_unix_seconds(0));
             }
         }
 
@@ -304,7 +341,7 @@ mod tests {
             if let Ok(Decoded { command, .. }) = decode(&octets.into())
                 && let Some(Pdu::SubmitSm(submit)) = command.pdu()
             {
-                let _ = submission(submit, LinkId::default(), Timestamp::from_unix_seconds(0));
+                let _ = submission(submit, Some(&RefundsConfig::default()), LinkId::default(), Timestamp::from_unix_seconds(0));
             }
         }
     }

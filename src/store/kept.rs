@@ -61,6 +61,13 @@ pub enum Owner {
         /// Its number.
         attempt: u16,
     },
+    /// A refund that is a message of its own.
+    Refund {
+        /// Its charge.
+        reference: Reference,
+        /// Its name.
+        refund: Reference,
+    },
     /// An outgoing message, by its [`OutgoingSms::id`].
     Message(Reference),
 }

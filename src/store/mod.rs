@@ -52,6 +52,6 @@ pub use webhook::{
     WebhookStanding,
 };
 pub use write::{
-    JoinedParts, KeyGuard, MessageProgress, MoAnswer, NewCarrierId, Opening, Outcome, Settlement, SlotChange,
+    JoinedParts, KeyGuard, MessageProgress, MoAnswer, Named, NewCarrierId, Opening, Outcome, Settlement, SlotChange,
     SlotClaim, Write,
 };

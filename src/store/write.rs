@@ -129,7 +129,7 @@ pub struct Settlement {
     pub journal: JournalEntry,
     /// What the carrier said, if the event is evidence.
     pub verbatim: Option<Verbatim>,
-    /// The carrier id that an attempt has just learned.
+    /// The carrier id that an attempt or a refund has just learned.
     pub carrier_id: Option<NewCarrierId>,
     /// The entries of this transition.
     pub entries: Vec<Entry>,
@@ -180,15 +180,34 @@ pub enum SlotChange {
     Release(Option<Slot>),
 }
 
-/// A carrier id just learned, which from now on names this attempt.
+/// A carrier id just learned, which from now on names an attempt or a refund of the charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCarrierId {
     /// The carrier.
     pub carrier: CarrierName,
     /// Its id, normalised.
     pub id: String,
-    /// The attempt's number.
-    pub attempt: u16,
+    /// What it names.
+    pub names: Named,
+}
+
+/// What of a charge a carrier id names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// The attempt with this number.
+    Attempt(u16),
+    /// The refund of this name.
+    Refund(Reference),
+}
+
+impl Named {
+    /// The owner of the id, in the charge of this reference.
+    pub fn of(self, reference: Reference) -> Owner {
+        match self {
+            Named::Attempt(attempt) => Owner::Attempt { reference, attempt },
+            Named::Refund(refund) => Owner::Refund { reference, refund },
+        }
+    }
 }
 
 /// The answer to a message from a passenger. The answer and the fact that there is one are durable together.

@@ -160,6 +160,7 @@ impl CamaraProfile {
             queries_by_carrier_id: false,
             queries_refunds: self.refund_url.is_some(),
             can_refund: self.refund_url.is_some(),
+            refund_message: None,
             replays_keys: false,
             reservation_ms: self.two_step.then_some(self.reservation_ms),
             fee: None,

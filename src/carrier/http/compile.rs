@@ -199,6 +199,7 @@ impl Compiler<'_> {
                 queries_by_carrier_id: false,
                 queries_refunds: document.refund_status.is_some(),
                 can_refund: document.refund.is_some(),
+                refund_message: None,
                 replays_keys: section.replays_keys,
                 reservation_ms: section.reservation_ms.filter(|_| two_step),
                 fee: None,

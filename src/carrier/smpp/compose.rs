@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::{
     carrier::{
-        LongMessages, SmppProfile, Text,
-        tariff::{self, TariffError},
+        LongMessages, RefundProfile, SmppProfile, Text,
+        tariff::{self, Priced, TariffError},
     },
-    charge::{Attempt, Charge, Reference},
+    charge::{Attempt, Charge, Reference, Refund},
     clock::Timestamp,
     msisdn::Msisdn,
     smpp::{
@@ -49,7 +49,34 @@ pub(super) fn charged_message(
         Ok(number) if profile.user_message_reference => message.with_user_message_reference(number),
         _ => message,
     };
-    tariff::apply(&profile.tariffs, charge, message)
+    tariff::apply(&profile.tariffs, &Priced::charge(charge), message)
+}
+
+/// The message by which the carrier gives back what is refunded of `charge`. `carrier_id` names the charged message, in our normal form.
+///
+/// It may be tried for as long as its receipt is waited for: after that it is looked for in the carrier's books, and must not be
+/// done later. It has one form only, however often it is asked for.
+///
+/// Errors: as [`charged_message`].
+pub(super) fn refund_message(
+    short_number: &str,
+    profile: &SmppProfile,
+    refunds: &RefundProfile,
+    charge: &Charge,
+    refund: &Refund,
+    carrier_id: &str,
+) -> Result<SubmitSm, TariffError> {
+    let carrier_id = id_as_written(profile, carrier_id);
+    let priced = Priced::refund(charge, refund, &carrier_id);
+    let mut message = whole(short_number, profile, charge.order.msisdn, &priced.filled(&refunds.text));
+    message.registered_delivery = RECEIPT_WANTED;
+    if profile.validity_period {
+        message.validity_period = relative_time(Duration::from_millis(refunds.message().receipt_lag_ms));
+    }
+    if profile.user_message_reference {
+        message = message.with_user_message_reference(refund.user_message_reference());
+    }
+    tariff::apply(&refunds.tariffs, &priced, message)
 }
 
 /// The messages that a text for a passenger takes, in the order in which they are to be sent; at least one.

@@ -47,10 +47,12 @@ impl SmppCarrier {
             counter!("carrier_unreadable_total", "carrier" => self.0.name.to_string(), "kind" => "receipt")
                 .increment(1);
         }
-        let finding = if receipt.intermediate {
-            Finding::Nothing
-        } else {
-            self.0.meanings.of_receipt(receipt, receipt.message_id.clone())
+        let (finding, refund) = match receipt.intermediate {
+            true => (Finding::Nothing, Finding::Nothing),
+            false => (
+                self.0.meanings.of_receipt(receipt, receipt.message_id.clone()),
+                self.0.meanings.of_refund_receipt(receipt, receipt.message_id.clone()),
+            ),
         };
         let delivered = match receipt.delivery() {
             Delivery::Delivered => Some(true),
@@ -63,6 +65,7 @@ impl SmppCarrier {
             msisdn,
             source: sm.destination.addr.clone(),
             finding,
+            refund,
             delivered,
             key: receipt.evidence_key(),
             submitted_at: receipt.submit_date.as_ref().and_then(|date| date.civil),

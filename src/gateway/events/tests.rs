@@ -112,6 +112,7 @@ fn attempt(can_refund: bool) -> crate::charge::Event {
         queries_by_carrier_id: false,
         queries_refunds: true,
         can_refund,
+        refund_message: None,
         replays_keys: false,
         reservation_ms: None,
         fee: None,

@@ -40,6 +40,7 @@ fn receipt_of(charge: &Charge, carrier_id: &str, finding: Finding) -> CarrierRec
         source: SHORT_NUMBER.into(),
         finding,
         delivered: Some(delivered),
+        refund: Finding::Nothing,
         key: format!("{delivered}"),
         submitted_at: charge.last_attempt().map(|attempt| attempt.opened_at.zoned(&zone).datetime()),
         user_message_reference: None,

@@ -33,6 +33,7 @@ fn receipt(carrier: &str, number: &str, carrier_id: &str) -> CarrierReceipt {
         source: "2505".into(),
         finding: Finding::Charged { carrier_id: Some(carrier_id.into()), amount: None },
         delivered: Some(true),
+        refund: Finding::Nothing,
         key: "DELIVRD|000|2026-03-01T12:30:00".into(),
         submitted_at: None,
         user_message_reference: None,

@@ -21,6 +21,7 @@ fn receipt(carrier_id: &str, finding: Finding) -> CarrierReceipt {
         source: SHORT_NUMBER.into(),
         delivered: (finding != Finding::Nothing).then_some(true),
         finding,
+        refund: Finding::Nothing,
         key: "DELIVRD:000".into(),
         submitted_at: None,
         user_message_reference: None,

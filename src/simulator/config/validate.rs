@@ -29,6 +29,12 @@ impl SimulatorConfig {
                 ));
             }
         }
+        if let Some(refunds) = &self.refunds {
+            check_ascii("refunds.service_type", &refunds.service_type, 5)?;
+            if refunds.service_type.is_empty() {
+                return Err(value("refunds.service_type", "without one, every message would give money back"));
+            }
+        }
         for (key, range) in
             [("delivery_delay_ms", self.delivery_delay_ms), ("response_delay_ms", self.response_delay_ms)]
         {

@@ -2,7 +2,7 @@
 
 use rand::{Rng, RngExt};
 
-use super::{Fault, FaultRule, InvalidFault, Strikes};
+use super::{Fault, FaultRule, InvalidFault, Purpose, Strikes};
 use crate::{msisdn::Msisdn, simulator::http::Operation};
 
 /// Rules at a time.
@@ -53,15 +53,15 @@ impl FaultBook {
     pub(in crate::simulator) fn draw_for_submit(
         &mut self,
         msisdn: Msisdn,
-        charged: bool,
+        purpose: Purpose,
         rng: &mut impl Rng,
     ) -> Vec<Fault> {
-        self.draw(Strikes::Submission, Some((msisdn, charged)), rng)
+        self.draw(Strikes::Submission, Some((msisdn, purpose)), rng)
     }
 
     /// The faults that strike an MO of `msisdn`.
     pub(in crate::simulator) fn draw_for_mo(&mut self, msisdn: Msisdn, rng: &mut impl Rng) -> Vec<Fault> {
-        self.draw(Strikes::Mo, Some((msisdn, false)), rng)
+        self.draw(Strikes::Mo, Some((msisdn, Purpose::Text)), rng)
     }
 
     /// The faults that strike a bind or a link.
@@ -85,11 +85,11 @@ impl FaultBook {
         })
     }
 
-    fn draw(&mut self, strikes: Strikes, message: Option<(Msisdn, bool)>, rng: &mut impl Rng) -> Vec<Fault> {
+    fn draw(&mut self, strikes: Strikes, message: Option<(Msisdn, Purpose)>, rng: &mut impl Rng) -> Vec<Fault> {
         self.draw_where(rng, |rule| {
             rule.fault.strikes() == strikes
-                && message.is_none_or(|(msisdn, charged)| {
-                    rule.msisdn.is_none_or(|only| only == msisdn) && rule.traffic.includes(charged)
+                && message.is_none_or(|(msisdn, purpose)| {
+                    rule.msisdn.is_none_or(|only| only == msisdn) && rule.traffic.includes(purpose)
                 })
         })
     }
@@ -122,11 +122,11 @@ mod tests {
         let (ours, other) = (number("77010000001"), number("77010000002"));
         let (mut book, mut rng) = (FaultBook::default(), StdRng::seed_from_u64(1));
         book.add(FaultRule::for_number(ours, 2, Fault::DropResponse).only(Traffic::Charged)).expect("valid");
-        assert_eq!(book.draw_for_submit(other, true, &mut rng), []);
-        assert_eq!(book.draw_for_submit(ours, false, &mut rng), []);
-        assert_eq!(book.draw_for_submit(ours, true, &mut rng), [Fault::DropResponse]);
-        assert_eq!(book.draw_for_submit(ours, true, &mut rng), [Fault::DropResponse]);
-        assert_eq!(book.draw_for_submit(ours, true, &mut rng), []);
+        assert_eq!(book.draw_for_submit(other, Purpose::Charge, &mut rng), []);
+        assert_eq!(book.draw_for_submit(ours, Purpose::Text, &mut rng), []);
+        assert_eq!(book.draw_for_submit(ours, Purpose::Charge, &mut rng), [Fault::DropResponse]);
+        assert_eq!(book.draw_for_submit(ours, Purpose::Charge, &mut rng), [Fault::DropResponse]);
+        assert_eq!(book.draw_for_submit(ours, Purpose::Charge, &mut rng), []);
         assert!(book.rules().is_empty());
     }
 
@@ -135,7 +135,9 @@ mod tests {
         let draw = |seed| {
             let (mut book, mut rng) = (FaultBook::default(), StdRng::seed_from_u64(seed));
             book.add(FaultRule::at_random(0.5, Fault::Throttle)).expect("valid");
-            (0..64).map(|_| book.draw_for_submit(number("77010000001"), true, &mut rng).len()).collect::<Vec<_>>()
+            (0..64)
+                .map(|_| book.draw_for_submit(number("77010000001"), Purpose::Charge, &mut rng).len())
+                .collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
@@ -148,7 +150,7 @@ mod tests {
         book.add(FaultRule::always(Fault::RedeliverMo)).expect("valid");
         book.add(FaultRule::always(Fault::Slow)).expect("valid");
         assert_eq!(book.draw_for_mo(number("77010000001"), &mut rng), [Fault::RedeliverMo]);
-        assert_eq!(book.draw_for_submit(number("77010000001"), false, &mut rng), [Fault::Slow]);
+        assert_eq!(book.draw_for_submit(number("77010000001"), Purpose::Text, &mut rng), [Fault::Slow]);
     }
 
     #[test]

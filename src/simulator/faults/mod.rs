@@ -8,4 +8,5 @@ mod rule;
 pub(super) use book::{FaultBook, RuleId};
 pub use fault::Fault;
 pub(super) use fault::Strikes;
+pub(in crate::simulator) use rule::Purpose;
 pub use rule::{FaultRule, InvalidFault, Traffic};

@@ -15,7 +15,7 @@ pub struct FaultRule {
     /// take none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub msisdn: Option<Msisdn>,
-    /// Only charged, or only free, messages.
+    /// Only charged messages, only refunds, or only free messages.
     #[serde(default)]
     pub traffic: Traffic,
     /// Only requests over HTTP that ask for this; none means any. Only faults of HTTP take one.
@@ -43,8 +43,18 @@ pub enum Traffic {
     Any,
     /// Messages with a tariff.
     Charged,
-    /// Messages without a tariff, and MOs.
+    /// Messages that give money back.
+    Refunds,
+    /// Other messages without a tariff, and MOs.
     Free,
+}
+
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::simulator) enum Purpose {
+    Charge,
+    Refund,
+    Text,
 }
 
 impl FaultRule {
@@ -76,7 +86,7 @@ impl FaultRule {
         FaultRule { probability, ..FaultRule::always(fault) }
     }
 
-    /// The same rule for charged, or for free, messages only.
+    /// The same rule for one kind of messages only.
     pub const fn only(mut self, traffic: Traffic) -> FaultRule {
         self.traffic = traffic;
         self
@@ -131,11 +141,12 @@ impl FaultRule {
 }
 
 impl Traffic {
-    pub(super) const fn includes(self, charged: bool) -> bool {
+    pub(super) fn includes(self, purpose: Purpose) -> bool {
         match self {
             Traffic::Any => true,
-            Traffic::Charged => charged,
-            Traffic::Free => !charged,
+            Traffic::Charged => purpose == Purpose::Charge,
+            Traffic::Refunds => purpose == Purpose::Refund,
+            Traffic::Free => purpose == Purpose::Text,
         }
     }
 }

@@ -309,7 +309,7 @@ impl Exchange {
             at: now,
             msisdn: payment.asked.msisdn,
             amount: Money::kzt(refund.amount_minor),
-            interface: payment.asked.interface,
+            interface: Some(payment.asked.interface),
             payment_id: payment.id.clone(),
             refund_id: refund.id.clone(),
             request_reference: refund.asked.reference.clone(),

@@ -13,7 +13,7 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-        IncomingSms, JournalEntry, KeyGuard, MoKind, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt,
+        IncomingSms, JournalEntry, KeyGuard, MoKind, Named, NewCarrierId, Opening, Outcome, OutgoingSms, ParkedReceipt,
         Settlement, SlotChange, SlotClaim, Store, StoredTicket, Told, Verbatim, Write,
     },
     transit::VehicleCode,
@@ -118,6 +118,7 @@ pub(in crate::store) fn open_attempt() -> Event {
         queries_by_carrier_id: false,
         queries_refunds: true,
         can_refund: false,
+        refund_message: None,
         replays_keys: false,
         reservation_ms: None,
         fee: None,
@@ -161,7 +162,12 @@ pub(in crate::store) fn settlement(charge: &Charge, event: Event, second: u64) -
             finding: Finding::Accepted { carrier_id: Some(id) } | Finding::Charged { carrier_id: Some(id), .. },
             attempt,
             ..
-        }) => Some(NewCarrierId { carrier: carrier(), id: id.clone(), attempt: *attempt }),
+        }) => Some(NewCarrierId { carrier: carrier(), id: id.clone(), names: Named::Attempt(*attempt) }),
+        Event::RefundEvidence {
+            finding: Finding::Accepted { carrier_id: Some(id) } | Finding::Charged { carrier_id: Some(id), .. },
+            refund,
+            ..
+        } => Some(NewCarrierId { carrier: carrier(), id: id.clone(), names: Named::Refund(*refund) }),
         _ => None,
     };
     let breaks = done.effects.iter().filter_map(|effect| match effect {

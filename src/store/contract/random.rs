@@ -15,8 +15,8 @@ use crate::{
     passenger::{Language, MoPart},
     store::{
         ChargeFilter, Forgetting, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer,
-        MoKind, NewCarrierId, Opening, OutgoingSms, RefundFilter, Settlement, Slot, SlotChange, SlotClaim, Store,
-        TicketFilter, Write, overlap,
+        MoKind, Named, NewCarrierId, Opening, OutgoingSms, RefundFilter, Settlement, Slot, SlotChange, SlotClaim,
+        Store, TicketFilter, Write, overlap,
     },
 };
 
@@ -186,7 +186,8 @@ async fn write(store: &Store, plan: &Plan, second: u64) -> Option<Write> {
             let kept = store.charge(reference(charge)).await.unwrap()?;
             let mut settlement = legal_settlement(&kept, &events(event, &name("e", piece), id, piece), second)?;
             settlement.from_version = settlement.from_version.saturating_sub(stale.into());
-            settlement.carrier_id = id.map(|id| NewCarrierId { carrier: carrier(), id: name("id", id), attempt: 1 });
+            let names = if slot < 2 { Named::Refund(reference(piece)) } else { Named::Attempt(1) };
+            settlement.carrier_id = id.map(|id| NewCarrierId { carrier: carrier(), id: name("id", id), names });
             settlement.messages = sms.into_iter().map(|sms| message(sms, Some(kept.reference), second)).collect();
             settlement.slot = match slot {
                 0 => SlotChange::HoldUntil(at(second + 5)),

@@ -315,8 +315,7 @@ impl State {
             self.evidence.insert((reference, id.to_owned()), settlement.verbatim.clone());
         }
         if let Some(new) = &settlement.carrier_id {
-            let owner = Owner::Attempt { reference, attempt: new.attempt };
-            self.carrier_ids.insert((new.carrier.clone(), new.id.clone()), owner);
+            self.carrier_ids.insert((new.carrier.clone(), new.id.clone()), new.names.of(reference));
         }
         for entry in &settlement.entries {
             self.ledger.insert((reference, entry.version, entry.account.clone()), entry.clone());

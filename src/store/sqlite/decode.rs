@@ -1,7 +1,7 @@
 //! Rows back into values. What a row should not be able to hold is an error that names the table.
 
 use serde::de::DeserializeOwned;
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, ValueRef, sqlite::SqliteRow};
 
 use crate::{
     charge::Reference,
@@ -88,12 +88,14 @@ pub(super) fn slot(row: &SqliteRow, from: usize) -> Result<Slot, StoreError> {
     })
 }
 
-/// reference, attempt.
+/// reference, attempt, refund.
 pub(super) fn owner(row: &SqliteRow, from: usize) -> Result<Owner, StoreError> {
-    let reference = reference(row, from)?;
-    Ok(match row.try_get::<Option<i64>, _>(from + 1)? {
-        Some(_) => Owner::Attempt { reference, attempt: small(row, from + 1, "carrier_ids")? },
-        None => Owner::Message(reference),
+    let of = reference(row, from)?;
+    let is_there = |column| row.try_get_raw(column).map(|value| !value.is_null());
+    Ok(match (is_there(from + 1)?, is_there(from + 2)?) {
+        (true, _) => Owner::Attempt { reference: of, attempt: small(row, from + 1, "carrier_ids")? },
+        (false, true) => Owner::Refund { reference: of, refund: reference(row, from + 2)? },
+        (false, false) => Owner::Message(of),
     })
 }
 

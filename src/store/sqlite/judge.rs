@@ -254,7 +254,7 @@ CROSS JOIN mos AS kept INDEXED BY mos_parts
 ORDER BY kept.received_at, kept.id";
 
 const OWNERS: &str = "
-SELECT asked.value->>'i', known.reference, known.attempt
+SELECT asked.value->>'i', known.reference, known.attempt, known.refund
 FROM jsonb_each(?1) AS asked
 CROSS JOIN carrier_ids AS known ON known.carrier = asked.value->>'carrier' AND known.id = asked.value->>'id'";
 

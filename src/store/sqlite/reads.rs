@@ -172,7 +172,7 @@ impl Sqlite {
         carrier: &CarrierName,
         carrier_id: &str,
     ) -> Result<Option<Owner>, StoreError> {
-        let query = sqlx::query("SELECT reference, attempt FROM carrier_ids WHERE carrier = ?1 AND id = ?2")
+        let query = sqlx::query("SELECT reference, attempt, refund FROM carrier_ids WHERE carrier = ?1 AND id = ?2")
             .bind(carrier.as_str())
             .bind(carrier_id);
         one(query.fetch_optional(&self.readers).await?, |row| decode::owner(row, 0))

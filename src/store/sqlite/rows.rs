@@ -134,12 +134,7 @@ impl<'a> Rows<'a> {
         let verbatim = settlement.verbatim.as_ref();
         self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow::new(reference, id, verbatim)));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));
-        self.carrier_ids.extend(settlement.carrier_id.iter().map(|new| CarrierIdRow {
-            carrier: new.carrier.as_str(),
-            id: &new.id,
-            reference,
-            attempt: Some(new.attempt),
-        }));
+        self.carrier_ids.extend(settlement.carrier_id.iter().map(|new| CarrierIdRow::new(reference, new)));
         self.append(&settlement.journal);
         self.digest.lines(&settlement.entries);
         self.refunds.extend(RefundRow::all(charge));
@@ -220,6 +215,7 @@ impl<'a> Rows<'a> {
             id,
             reference: progress.id,
             attempt: None,
+            refund: None,
         }));
     }
 }

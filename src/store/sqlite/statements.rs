@@ -135,10 +135,12 @@ INSERT INTO evidence (reference, id, words, salt)
 SELECT unhex(value->>'reference', '-'), value->>'id', value->>'words', unhex(value->>'salt') FROM jsonb_each(?1)";
 
 const LEARN_CARRIER_IDS: &str = "
-INSERT INTO carrier_ids (carrier, id, reference, attempt)
-SELECT value->>'carrier', value->>'id', unhex(value->>'reference', '-'), value->>'attempt' FROM jsonb_each(?1)
+INSERT INTO carrier_ids (carrier, id, reference, attempt, refund)
+SELECT value->>'carrier', value->>'id', unhex(value->>'reference', '-'), value->>'attempt', unhex(value->>'refund', '-')
+FROM jsonb_each(?1)
 WHERE true
-ON CONFLICT (carrier, id) DO UPDATE SET reference = excluded.reference, attempt = excluded.attempt";
+ON CONFLICT (carrier, id)
+DO UPDATE SET reference = excluded.reference, attempt = excluded.attempt, refund = excluded.refund";
 
 const APPEND_JOURNAL: &str = "
 INSERT INTO journal (reference, at, body)

@@ -10,8 +10,8 @@ use crate::{
     msisdn::Msisdn,
     passenger::Language,
     store::{
-        EventPlace, IncomingSms, KeyGuard, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket, Verbatim,
-        WebhookProgress, sales::SalesChanges,
+        EventPlace, IncomingSms, KeyGuard, Named, NewCarrierId, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket,
+        Verbatim, WebhookProgress, sales::SalesChanges,
     },
     transit::VehicleCode,
 };
@@ -213,6 +213,18 @@ pub(super) struct CarrierIdRow<'a> {
     pub(super) id: &'a str,
     pub(super) reference: Reference,
     pub(super) attempt: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refund: Option<Reference>,
+}
+
+impl<'a> CarrierIdRow<'a> {
+    pub(super) fn new(reference: Reference, new: &'a NewCarrierId) -> CarrierIdRow<'a> {
+        let (attempt, refund) = match new.names {
+            Named::Attempt(number) => (Some(number), None),
+            Named::Refund(refund) => (None, Some(refund)),
+        };
+        CarrierIdRow { carrier: new.carrier.as_str(), id: &new.id, reference, attempt, refund }
+    }
 }
 
 #[derive(Serialize)]
