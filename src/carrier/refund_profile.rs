@@ -109,3 +109,85 @@ impl RefundProfile {
         problems
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::carrier::{ChargedAt, test_profile};
+
+    const SOUND: &str = r#"
+        proved_by = "receipt"
+        tariffs = [{ service_type = "RFND", tlvs = [{ tag = 0x1403, type = "c_octet_string", value = "{carrier_id}" }] }]
+    "#;
+
+    fn problems(text: &str) -> Vec<String> {
+        let mut profile = test_profile(ChargedAt::Delivery);
+        profile.refund = Some(toml::from_str(text).expect("a section"));
+        profile.problems()
+    }
+
+    #[test]
+    fn a_section_that_names_the_charged_message_is_sound_wherever_it_does() {
+        assert_eq!(problems(SOUND), [""; 0]);
+        let in_text = r#"
+            proved_by = "response"
+            partial = true
+            text = "REFUND {carrier_id} {minor}"
+            tariffs = [{ source = "25059" }]
+            stats = { EXPIRED = "rejected", ACCEPTD = "refunded", ENROUTE = "nothing" }
+        "#;
+        assert_eq!(problems(in_text), [""; 0]);
+        let read: RefundProfile = toml::from_str(SOUND).expect("a section");
+        assert_eq!((read.partial, read.text.as_str(), read.message().receipt_lag_ms), (false, "", 86_400_000));
+    }
+
+    #[test]
+    fn what_cannot_work_is_told_by_key_and_reason() {
+        let nameless = problems("proved_by = \"receipt\"\ntariffs = [{ service_type = \"RFND\" }]");
+        assert_eq!(
+            nameless,
+            ["refund.tariffs[0]: neither text nor a TLV has {carrier_id}; which message does it give back?"]
+        );
+        let none =
+            problems("proved_by = \"receipt\"\ntariffs = []\nreceipt_lag_seconds = 0\nstats = { LOST = \"rejected\" }");
+        let keys: Vec<&str> = none.iter().map(|problem| problem.split(':').next().unwrap_or_default()).collect();
+        assert_eq!(keys, ["refund.tariffs", "refund.receipt_lag_seconds", "refund.stats.LOST"]);
+        let unpriced = problems(&format!("partial = true\n{SOUND}"));
+        assert!(unpriced.len() == 1 && unpriced[0].contains("would give back all"), "{unpriced:?}");
+        let charges = r#"
+            proved_by = "receipt"
+            text = "{carrier_id}"
+            tariffs = [{ amount = "80", tlvs = [{ tag = 0x1401, type = "c_octet_string", value = "BUS{major}" }] }]
+        "#;
+        let again = problems(charges);
+        assert!(again.len() == 1 && again[0].contains("the money would be taken once more"), "{again:?}");
+    }
+
+    #[test]
+    fn a_charge_cannot_name_the_message_that_it_is() {
+        let mut profile = test_profile(ChargedAt::Delivery);
+        profile.tariffs[0].tlvs[0].value = CARRIER_ID.into();
+        assert_eq!(profile.problems(), ["tariffs[0]: {carrier_id} is known in a refund only"]);
+    }
+
+    #[test]
+    fn a_carrier_that_does_not_charge_by_smpp_has_no_refunds_by_it() {
+        let mut profile = test_profile(ChargedAt::Delivery);
+        profile.refund = Some(toml::from_str(SOUND).expect("a section"));
+        let problems = profile.link_only_problems();
+        assert!(problems.len() == 1 && problems[0].starts_with("refund: "), "{problems:?}");
+    }
+
+    #[test]
+    fn the_contract_of_an_attempt_says_whether_money_can_go_back_and_how_long_its_receipt_takes() {
+        let mut profile = test_profile(ChargedAt::Delivery);
+        let without = profile.contract();
+        assert!(!without.can_refund && !without.queries_refunds && without.refund_message.is_none());
+        profile.refund = Some(toml::from_str(&format!("receipt_lag_seconds = 60\n{SOUND}")).expect("a section"));
+        let with = profile.contract();
+        assert!(with.can_refund && !with.queries_refunds, "query_sm is not answered");
+        assert_eq!(with.refund_message, Some(RefundMessage { receipt_lag_ms: 60_000 }));
+        profile.query = Some(crate::charge::QuerySchedule { first_after_ms: 1, interval_ms_max: 1 });
+        assert!(profile.contract().queries_refunds);
+    }
+}

@@ -552,6 +552,7 @@ fn proved_as_paid(history: &[Event], charge: &Charge) -> usize {
 }
 
 mod refund_evidence;
+mod refund_messages;
 mod refunding;
 mod reserving;
 mod second_step;

@@ -173,7 +173,8 @@ mod tests {
     use super::*;
     use crate::{
         carrier::{ChargedAt, Urgency, test_profile},
-        charge::{Event, LateSuccess, Terms, samples, step},
+        charge::{Event, Evidence, EvidenceSource, Finding, LateSuccess, Terms, samples, step},
+        money::Money,
         smpp::tlv,
     };
 
@@ -271,5 +272,75 @@ mod tests {
                 assert_eq!((message.esm_class, message.registered_delivery), (0, RECEIPT_WANTED));
             }
         }
+    }
+
+    /// A charge that was taken, of which 30 tenge are to go back, under this profile's contract.
+    fn refunding(profile: &SmppProfile) -> Charge {
+        let terms = Terms::new(NOW.plus(Duration::from_secs(60)), LateSuccess::Refund);
+        let charge = Charge::new(Reference::from_bytes([1; 16]), samples::order(NOW), terms);
+        let open = Event::OpenAttempt {
+            carrier: "beeline".parse().expect("a name"),
+            wire_reference: "7".into(),
+            contract: profile.contract(),
+        };
+        let paid = Evidence {
+            id: "r".into(),
+            attempt: 1,
+            source: EvidenceSource::Response,
+            finding: Finding::Charged { carrier_id: Some("175".into()), amount: None },
+        };
+        let ask = Event::RequestRefund { refund: Reference::from_bytes([2; 16]), amount: Money::kzt(3_000) };
+        let events = [open, Event::Evidence(paid), ask];
+        events.into_iter().fold(charge, |charge, event| step(&charge, event, NOW).expect("legal").next)
+    }
+
+    #[test]
+    fn a_refund_names_the_charged_message_as_the_carrier_wrote_its_id() {
+        let mut profile = profile(LongMessages::Udh);
+        let section = r#"
+            proved_by = "receipt"
+            partial = true
+            text = "BACK {major} OF {carrier_id}"
+            receipt_lag_seconds = 3600
+            [[tariffs]]
+            amount = "80"
+            service_type = "RALL"
+            [[tariffs]]
+            source = "25059"
+            source_ton = 5
+            service_type = "RPART"
+            tlvs = [
+                { tag = 0x1403, type = "c_octet_string", value = "{carrier_id}" },
+                { tag = 0x1404, type = "integer4", value = "{minor}" },
+                { tag = 0x1402, type = "reference" },
+            ]
+        "#;
+        profile.refund = Some(toml::from_str(section).expect("a section"));
+        let charge = refunding(&profile);
+        let refunds = profile.refund.as_ref().expect("a section");
+        let message = refund_message("2505", &profile, refunds, &charge, &charge.refunds[0], "175").expect("a tariff");
+        assert_eq!(
+            (message.service_type.as_str(), message.source.addr.as_str(), message.source.ton),
+            ("RPART", "25059", 5)
+        );
+        assert_eq!((message.registered_delivery, message.validity_period.as_str()), (1, "000000010000000R"));
+        assert_eq!(message.short_message.as_ref(), b"BACK 30 OF AF");
+        let tlvs: Vec<(u16, &[u8])> = message.tlvs.iter().map(|tlv| (tlv.tag, tlv.value.as_ref())).collect();
+        let number = [2, 2];
+        assert_eq!(tlvs, [(0x0204, &number[..]), (0x1403, b"AF\0"), (0x1404, &[0, 0, 0x0B, 0xB8]), (0x1402, &[2; 16])]);
+        let again = refund_message("2505", &profile, refunds, &charge, &charge.refunds[0], "175").expect("a tariff");
+        assert_eq!(again, message, "it has one form");
+    }
+
+    #[test]
+    fn a_refund_whose_amount_has_no_tariff_is_no_message() {
+        let mut profile = profile(LongMessages::Udh);
+        let section =
+            "proved_by = \"response\"\ntext = \"{carrier_id}\"\ntariffs = [{ amount = \"80\", service_type = \"R\" }]";
+        profile.refund = Some(toml::from_str(section).expect("a section"));
+        let charge = refunding(&profile);
+        let refunds = profile.refund.as_ref().expect("a section");
+        let composed = refund_message("2505", &profile, refunds, &charge, &charge.refunds[0], "175");
+        assert_eq!(composed, Err(TariffError::NoTariff(Money::kzt(3_000))));
     }
 }

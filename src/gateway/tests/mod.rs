@@ -30,6 +30,7 @@ mod responses;
 mod second_sending;
 mod second_step_faults;
 mod slots;
+mod smpp_refunds;
 mod stopping;
 mod ticket_service;
 mod token_faults;

@@ -305,6 +305,10 @@ impl World {
             0x456 = {{ rejected = "carrier_account" }}
             0x457 = {{ rejected = "not_our_subscriber" }}
             0x458 = {{ rejected = "barred" }}
+            0x460 = {{ rejected = "carrier_refused" }}
+            0x461 = {{ rejected = "carrier_refused" }}
+            0x462 = {{ rejected = "carrier_refused" }}
+            0x463 = {{ rejected = "carrier_refused" }}
             [smpp.errs]
             050 = "insufficient_balance"
             051 = "corporate_number"

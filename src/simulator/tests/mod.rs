@@ -13,6 +13,7 @@ mod listeners;
 mod mos;
 mod peer;
 mod receipts;
+mod refunds;
 mod responses;
 mod session;
 

@@ -81,7 +81,8 @@ on_every_backend! {
         balances_add_up_to_zero,
         m09_a_receipt_parked_before_its_response_is_returned_when_the_id_is_learned,
         m09_a_receipt_after_its_response_is_owned_and_not_parked,
-        m09_an_id_used_again_belongs_to_the_newest;
+        m09_an_id_used_again_belongs_to_the_newest,
+        m14_the_id_of_a_refunds_message_names_the_refund_and_finds_what_was_parked_for_it;
     messages:
         an_mo_is_kept_once_within_the_window,
         an_answer_and_its_messages_are_written_once,

@@ -226,3 +226,26 @@ pub(super) async fn m09_an_id_used_again_belongs_to_the_newest(store: Store) {
     assert_eq!(store.owner(&carrier(), "id1").await.unwrap(), Some(owner));
     assert_eq!(newer.state, State::Processing);
 }
+
+pub(super) async fn m14_the_id_of_a_refunds_message_names_the_refund_and_finds_what_was_parked_for_it(store: Store) {
+    let ask = Event::RequestRefund { refund: reference(9), amount: Money::kzt(3_000) };
+    let charge = run(&store, charge_at(1, 0), [(1, open_attempt()), (2, paid("e1")), (3, ask)]).await;
+    let early = receipt("r1", Some("id1"), 4);
+    assert_eq!(commit(&store, Write::Park(early.clone())).await, Outcome::Parked);
+    let finding = Finding::Charged { carrier_id: Some("id1".into()), amount: None };
+    let (source, id) = (EvidenceSource::Response, "refund:e2".to_owned());
+    let event = Event::RefundEvidence { refund: reference(9), id, source, finding };
+    let settled = settle(&store, settlement(&charge, event.clone(), 5)).await;
+    assert_eq!(settled, Outcome::Settled { parked: vec![early] });
+    let owner = Owner::Refund { reference: charge.reference, refund: reference(9) };
+    assert_eq!(commit(&store, Write::Park(receipt("r2", Some("id1"), 6))).await, Outcome::Owned(owner.clone()));
+    assert_eq!(store.owner(&carrier(), "id1").await.unwrap(), Some(owner));
+    let known = store.charge(charge.reference).await.unwrap().unwrap();
+    assert_eq!(settle(&store, settlement(&charge, event, 7)).await, Outcome::EvidenceKnown);
+    assert_eq!(store.charge(charge.reference).await.unwrap(), Some(known));
+
+    // Used again, it is the newest one's, of whatever kind.
+    let newer = run(&store, charge_at(2, 9), [(10, open_attempt()), (11, accepted("e1", "id1"))]).await;
+    let owner = Owner::Attempt { reference: newer.reference, attempt: 1 };
+    assert_eq!(store.owner(&carrier(), "id1").await.unwrap(), Some(owner));
+}
