@@ -142,6 +142,8 @@ impl Change {
         let now = self.now;
         let is_answer = matches!(source, EvidenceSource::Response | EvidenceSource::Link);
         let refund = &mut self.charge.refunds[index];
+        // A message that has an id was taken; no answer unsays it, and it must not be sent once more.
+        let was_taken = contract.refund_message.is_some() && refund.carrier_id.is_some();
         match (refund.state, finding) {
             // That the same bytes were not sent again, or were turned away, says nothing of those that were sent before.
             (_, Finding::Rejected { .. } | Finding::NotSent) if *source == EvidenceSource::Repeat => {}
@@ -149,8 +151,9 @@ impl Change {
             // It is on the refund list now; only that the money went back changes it.
             (RefundState::Owed, _) => {}
             (state, Finding::NotSent | Finding::Rejected { retry: Retry::SameCarrier, .. })
-                if state == RefundState::Requested
-                    || state == RefundState::InDoubt && is_answer && !refund.sent_again =>
+                if !was_taken
+                    && (state == RefundState::Requested
+                        || state == RefundState::InDoubt && is_answer && !refund.sent_again) =>
             {
                 refund.state = RefundState::Waiting;
                 refund.in_doubt_since = None;

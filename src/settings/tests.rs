@@ -10,7 +10,8 @@ use super::{draft, *};
 use crate::{
     api::{ApiConfig, TokenConfig},
     carrier::{
-        CamaraProfile, CarrierConfig, HttpProfile, RoutingSettings, SmppProfile, TariffConfig, TlvConfig,
+        CamaraProfile, CarrierConfig, HttpProfile, RefundProfile, RoutingSettings, SmppProfile, TariffConfig,
+        TlvConfig,
         camara::{ListProfile, MerchantProfile, TokenProfile},
     },
     eligibility::{FactRule, Limits, Rules, SalesLimit, Velocity},
@@ -146,7 +147,7 @@ fn what_is_commented_out_is_sound_and_says_the_defaults_of_a_carrier() {
     for (key, default) in minimal.iter().filter(|(key, _)| !examples.contains(&key.as_str())) {
         assert_eq!(shown.get(key), Some(default), "carriers.kcell.{key}");
     }
-    let examples = ["password_file", "binds", "statuses", "errs", "stats", "tariffs"];
+    let examples = ["password_file", "binds", "statuses", "errs", "stats", "tariffs", "refund"];
     for (key, default) in minimal["smpp"].as_table().expect("a profile") {
         assert!(
             examples.contains(&key.as_str()) || shown["smpp"].get(key) == Some(default),
@@ -214,6 +215,7 @@ fn every_key_of_every_structure_is_in_the_annotated_file() {
     look("carriers.NAME.http", &shown["carriers"]["kcell"]["http"], fields_of::<HttpProfile>());
     look("carriers.NAME.smpp.tariffs", &smpp["tariffs"][0], fields_of::<TariffConfig>());
     look("carriers.NAME.smpp.tariffs.tlvs", &smpp["tariffs"][0]["tlvs"][0], fields_of::<TlvConfig>());
+    look("carriers.NAME.smpp.refund", &smpp["refund"], fields_of::<RefundProfile>());
     let sections = table(&Settings::default()).keys().cloned().collect();
     look("", &shown, sections);
     assert_eq!(missing, [""; 0]);
@@ -379,6 +381,26 @@ fn a_fare_without_a_tariff_is_told() {
     assert!(last.starts_with("more.toml: carriers.beeline.smpp.tariffs: and ") && last.ends_with(" more"), "{last}");
     assert!(problems.iter().any(|line| line.contains("(almaty, reduced, 1 passengers)")), "{problems:#?}");
     assert!(!problems.iter().any(|line| line.contains("(almaty, regular, ")), "{problems:#?}");
+}
+
+#[test]
+fn what_a_refund_over_smpp_lacks_is_told_by_its_key() {
+    let folder = Folder::new();
+    let section = "[carriers.beeline.smpp.refund]\nproved_by = \"receipt\"\npartial = false\n";
+    let of = |more: &str| folder.problems(&format!("{section}{more}"));
+    assert_eq!(
+        of("tariffs = [{ service_type = \"RFND\" }]"),
+        [
+            "more.toml: carriers.beeline.smpp.refund.tariffs[0]: neither text nor a TLV has {carrier_id}; which message does it give back?"
+        ]
+    );
+    let unfit = of(
+        "text = \"{carrier_id}\"\ntariffs = [{ amount = \"1\", service_type = \"RFND\" }]\n[gateway]\npassengers_max = 1",
+    );
+    let of_this = |line: &String| line.starts_with("more.toml: carriers.beeline.smpp.refund.tariffs: ");
+    assert!(!unfit.is_empty() && unfit.iter().all(of_this), "{unfit:#?}");
+    assert!(unfit.iter().any(|line| line.contains("cannot go back (almaty, regular, 1 passengers)")), "{unfit:#?}");
+    assert_eq!(of("text = \"{carrier_id}\"\ntariffs = [{ service_type = \"RFND\" }]"), [""; 0]);
 }
 
 #[test]

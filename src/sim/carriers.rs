@@ -3,17 +3,18 @@
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::plan::{CarrierPlan, Kind, Plan, Role, sub_seed};
+use super::plan::{CarrierPlan, Kind, Plan, RefundPlan, Role, sub_seed};
 use crate::{
     carrier::{
         CamaraProfile, CamaraSecrets, CarrierConfig, CarrierSecrets, HttpMaterials, HttpProfile, HttpSecrets,
-        LinkSecrets, http::Profile,
+        LinkSecrets, Meaning, SmppProfile, http::Profile,
     },
+    charge::{QuerySchedule, Reason},
     clock::Clock,
     ledger::DatedFee,
     simulator::{
         CallbackConfig, CallbackTry, CamaraConfig, Charging, ChargingMoment, CisConfig, DelayRange, Door, HttpConfig,
-        Interface, OneApiConfig, Simulator, SimulatorConfig,
+        Interface, OneApiConfig, RefundsConfig, Simulator, SimulatorConfig,
     },
 };
 
@@ -55,6 +56,11 @@ fn one(
     let config = SimulatorConfig {
         charging: Charging { at: charged_at },
         tariffs: tariffs.collect(),
+        refunds: carrier.refunds.map(|RefundPlan { at, partial, .. }| RefundsConfig {
+            at,
+            partial,
+            ..RefundsConfig::default()
+        }),
         response_delay_ms: carrier.response_delay,
         delivery_delay_ms: carrier.delivery_delay,
         faults: carrier.faults.clone(),
@@ -137,6 +143,9 @@ fn configured(carrier: &CarrierPlan, port: u16) -> CarrierConfig {
     );
     let mut config: CarrierConfig = toml::from_str(&text).expect("a carrier");
     config.fees = fees(carrier.name);
+    if let (Some(plan), Some(profile)) = (carrier.refunds, config.smpp.as_mut()) {
+        give_back(profile, plan);
+    }
     let base = format!("http://127.0.0.1:{port}");
     let sink = callback_url(name);
     match carrier.kind {
@@ -148,6 +157,34 @@ fn configured(carrier: &CarrierPlan, port: u16) -> CarrierConfig {
         Kind::Cis { .. } => config.http = Some(section(&base, &sink, &["sign"])),
     }
     config
+}
+
+/// The contract has refunds; what the profile says of parts is what the carrier does.
+fn give_back(profile: &mut SmppProfile, plan: RefundPlan) {
+    let proved_by = match plan.at {
+        ChargingMoment::Submission => "response",
+        ChargingMoment::Delivery => "receipt",
+    };
+    let text = format!(
+        r#"
+        proved_by = "{proved_by}"
+        partial = {partial}
+        receipt_lag_seconds = 600
+        [[tariffs]]
+        service_type = "RFND"
+        tlvs = [
+            {{ tag = 0x1403, type = "c_octet_string", value = "{{carrier_id}}" }},
+            {{ tag = 0x1404, type = "c_octet_string", value = "{{minor}}" }},
+            {{ tag = 0x1402, type = "reference" }},
+        ]
+        "#,
+        partial = plan.partial,
+    );
+    profile.refund = Some(toml::from_str(&text).expect("a section"));
+    profile.query = plan.queries.then_some(QuerySchedule { first_after_ms: 2_000, interval_ms_max: 60_000 });
+    profile
+        .statuses
+        .extend((0x460..=0x464).map(|status| (status.to_string(), Meaning::Rejected(Reason::CarrierRefused))));
 }
 
 fn section(base_url: &str, sink: &str, secrets: &[&str]) -> HttpProfile {

@@ -19,6 +19,15 @@ pub(super) enum Kind {
     Cis { two_step: bool },
 }
 
+/// How a carrier gives money back over SMPP.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RefundPlan {
+    pub(super) at: ChargingMoment,
+    pub(super) partial: bool,
+    /// Whether `query_sm` is answered.
+    pub(super) queries: bool,
+}
+
 /// One carrier.
 #[derive(Clone, Debug)]
 pub(super) struct CarrierPlan {
@@ -26,6 +35,8 @@ pub(super) struct CarrierPlan {
     /// The three digits after +7.
     pub(super) prefix: &'static str,
     pub(super) kind: Kind,
+    /// How it gives money back over SMPP, if its contract says that it does.
+    pub(super) refunds: Option<RefundPlan>,
     pub(super) faults: Vec<FaultRule>,
     pub(super) response_delay: DelayRange,
     pub(super) delivery_delay: DelayRange,
@@ -87,6 +98,7 @@ pub(super) enum Role {
     Staff(u64),
     Weather(u64),
     Follower,
+    Refunds(u64),
 }
 
 /// The dice of one role.
@@ -107,6 +119,7 @@ pub(super) fn sub_seed(seed: u64, role: Role) -> u64 {
         Role::Staff(number) => (8, number),
         Role::Weather(number) => (9, number),
         Role::Follower => (10, 0),
+        Role::Refunds(number) => (11, number),
     };
     seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (kind << 56) ^ number
 }
@@ -126,7 +139,12 @@ impl Plan {
         let mut dice = dice(seed, Role::Plan);
         let count = *[1, 1, 2, 3].choose(&mut dice).expect("there are some");
         let carriers = CARRIERS.iter().take(count).map(|(name, prefix)| CarrierPlan::new(&mut dice, name, prefix));
-        let carriers = carriers.collect();
+        let mut carriers: Vec<CarrierPlan> = carriers.collect();
+        for (number, carrier) in (0..).zip(&mut carriers) {
+            if let Kind::Smpp(_) = carrier.kind {
+                carrier.refunds = RefundPlan::new(&mut self::dice(seed, Role::Refunds(number)));
+            }
+        }
         let often = |dice: &mut StdRng, odds: &[u32]| *odds.choose(dice).expect("there are some");
         let store = match dice.random_bool(0.5) {
             false => StorePlan::default(),
@@ -170,6 +188,15 @@ impl Plan {
     }
 }
 
+impl RefundPlan {
+    /// Two in three contracts have refunds.
+    fn new(dice: &mut StdRng) -> Option<RefundPlan> {
+        let at = *[ChargingMoment::Submission, ChargingMoment::Delivery].choose(dice)?;
+        let plan = RefundPlan { at, partial: dice.random_bool(0.7), queries: dice.random_bool(0.5) };
+        dice.random_bool(2.0 / 3.0).then_some(plan)
+    }
+}
+
 impl CarrierPlan {
     fn new(dice: &mut StdRng, name: &'static str, prefix: &'static str) -> CarrierPlan {
         let two_step = dice.random_bool(0.5);
@@ -194,6 +221,7 @@ impl CarrierPlan {
             name,
             prefix,
             kind,
+            refunds: None,
             faults,
             response_delay: range(dice, &[20, 500, 6_000]),
             delivery_delay: range(dice, &[50, 2_000, 20_000]),

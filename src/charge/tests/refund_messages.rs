@@ -86,6 +86,17 @@ fn a_message_whose_id_nobody_knows_is_not_asked_about() {
 }
 
 #[test]
+fn m04_a_message_that_a_receipt_has_named_is_not_sent_again_by_a_late_no() {
+    let lost = [(11, answered(doubtful(Doubt::Timeout))), (12, receipt(taken("m1"))), (700, Event::Tick)];
+    let (doubt, _) = run(asked_back(by_message()), lost);
+    assert_eq!(standing(&doubt), (RefundState::InDoubt, Some("m1")));
+    for no in [rejected(Retry::SameCarrier), Finding::NotSent] {
+        let (charge, effects) = run(doubt.clone(), [(701, answered(no))]);
+        assert_eq!((standing(&charge).0, effects), (RefundState::InDoubt, vec![]));
+    }
+}
+
+#[test]
 fn m09_a_message_keeps_the_first_id_that_it_was_told_by_and_another_is_a_break() {
     let (charge, effects) = run(asked_back(by_message()), [(11, answered(doubtful(Doubt::Timeout)))]);
     assert_eq!(breaks(&effects), []);

@@ -613,7 +613,7 @@ impl World {
             }
             refunded += if refund.state == RefundState::Done { refund.amount.minor } else { 0 };
         }
-        assert!(refunded <= charge.refunded_amount().minor, "{charge:?}");
+        assert!(charge.refunded_amount().minor <= charge.order.amount.minor, "M14: {charge:?}");
         refunded
     }
 }

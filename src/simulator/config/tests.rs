@@ -10,7 +10,7 @@ fn the_example_shows_every_key_and_is_valid() {
     let shown: toml::Table = text.parse().expect("TOML");
     let all: toml::Table = toml::Table::try_from(&config).expect("the configuration is TOML");
     assert_eq!(all.keys().collect::<Vec<_>>(), shown.keys().collect::<Vec<_>>());
-    for table in ["redelivery", "limits"] {
+    for table in ["redelivery", "limits", "refunds"] {
         assert_eq!(all[table].as_table().map(toml::Table::len), shown[table].as_table().map(toml::Table::len));
     }
     let keys = |table: &toml::Table, inner: &str| {
@@ -36,6 +36,8 @@ fn what_cannot_work_is_refused_by_its_key() {
         ("tariffs = { FARE = 0 }", "tariffs"),
         ("source_addresses = { 2505 = 'FARE' }", "source_addresses"),
         ("delivery_delay_ms = { min = 2, max = 1 }", "delivery_delay_ms"),
+        ("refunds = { service_type = '' }", "refunds.service_type"),
+        ("refunds = { service_type = 'REFUND' }", "refunds.service_type"),
         ("time_zone = 'Asia/Atlantis'", "time_zone"),
         ("tps_max = 0", "tps_max"),
         ("charging = { at = 'dawn' }", "dawn"),
