@@ -87,6 +87,7 @@ pub(super) enum Role {
     Staff(u64),
     Weather(u64),
     Follower,
+    Audit,
 }
 
 /// The dice of one role.
@@ -107,6 +108,7 @@ pub(super) fn sub_seed(seed: u64, role: Role) -> u64 {
         Role::Staff(number) => (8, number),
         Role::Weather(number) => (9, number),
         Role::Follower => (10, 0),
+        Role::Audit => (11, 0),
     };
     seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (kind << 56) ^ number
 }
