@@ -79,7 +79,7 @@ impl Event {
     /// for ever.
     #[must_use]
     pub fn masked(mut self, msisdn: Msisdn) -> Event {
-        let mut mask = |words: &mut String| *words = msisdn.masked_in(words);
+        let mask = |words: &mut String| *words = msisdn.masked_in(words);
         let (source, finding) = match &mut self {
             Event::Evidence(evidence) | Event::EvidenceWithoutTicket(evidence) => {
                 (&mut evidence.source, &mut evidence.finding)

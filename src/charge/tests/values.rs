@@ -282,3 +282,10 @@ fn the_subscribers_number_is_masked_in_the_words_of_people() {
     assert_eq!(words(Event::RefundEvidence { refund, id: "r".into(), source, finding }), said);
     assert_eq!(words(Event::PayOut { refund, by: "aizhan".into(), because }), said);
 }
+
+#[test]
+fn a_charge_reads_back_from_its_json() {
+    let (charge, _) = run(in_doubt(), [(61, evidence(1, charged()))]);
+    let json = serde_json::to_string(&charge).expect("plain data");
+    assert_eq!(serde_json::from_str::<Charge>(&json).expect("its own writing"), charge);
+}
