@@ -24,7 +24,11 @@ fuzz_target!(|data: &[u8]| {
         2 => DefaultAlphabet::Latin1,
         _ => DefaultAlphabet::Ascii,
     };
-    let mark = if choice & 4 == 0 { PartMark::Header } else { PartMark::Sar };
+    let mark = match (choice & 4, high & 1) {
+        (0, 0) => PartMark::Header,
+        (0, _) => PartMark::ShortHeader,
+        _ => PartMark::Sar,
+    };
     let reference_number = u16::from_be_bytes([*high, *low]);
     let text = check_octets(*esm_class, *coding, default, octets);
     check_header(octets, reference_number);

@@ -75,16 +75,27 @@ impl Event {
         }
     }
 
-    /// The same without this number in the carrier's words, which become a part of the journal and stay there for ever.
+    /// The same without this number in the words of the carrier and of people, which become a part of the journal and stay there
+    /// for ever.
     #[must_use]
     pub fn masked(mut self, msisdn: Msisdn) -> Event {
-        let finding = match &mut self {
-            Event::Evidence(evidence) | Event::EvidenceWithoutTicket(evidence) => Some(&mut evidence.finding),
-            Event::RefundEvidence { finding, .. } => Some(finding),
-            _ => None,
+        let mask = |words: &mut String| *words = msisdn.masked_in(words);
+        let (source, finding) = match &mut self {
+            Event::Evidence(evidence) | Event::EvidenceWithoutTicket(evidence) => {
+                (&mut evidence.source, &mut evidence.finding)
+            }
+            Event::RefundEvidence { source, finding, .. } => (source, finding),
+            Event::PayOut { because, .. } => {
+                mask(because);
+                return self;
+            }
+            _ => return self,
         };
-        if let Some(Finding::Rejected { detail, .. }) = finding {
-            *detail = msisdn.masked_in(detail);
+        if let EvidenceSource::Operator { because, .. } = source {
+            mask(because);
+        }
+        if let Finding::Rejected { detail, .. } = finding {
+            mask(detail);
         }
         self
     }

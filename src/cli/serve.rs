@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     gateway::{Gateway, Parts, StartError},
     settings::{self, Configuration, Materials, Settings, Sources},
-    store::{GroupCommit, Store, StoreError},
+    store::{GroupCommit, Hold, Store, StoreError},
     subscriber::{Keeper, Subscribers},
 };
 
@@ -82,6 +82,7 @@ impl Signals {
 /// Everything that runs.
 struct Daemon {
     settings: Settings,
+    _hold: Hold,
     store: Store,
     writer: GroupCommit,
     gateway: Gateway,
@@ -106,6 +107,7 @@ impl Daemon {
         let calls_back = settings.carriers.values().any(CarrierConfig::calls_back);
         let callbacks_listener =
             if calls_back { Some(listen("callbacks.listen", settings.callbacks.listen).await?) } else { None };
+        let hold = Hold::take(&settings.store.url).map_err(store_failure)?;
         let store = Store::open(&settings.store.url).await.map_err(store_failure)?;
         let writer = GroupCommit::start(store.clone(), settings.store.group_commit());
         let gateway = Box::pin(start_gateway(&settings, materials, store.clone(), writer.clone())).await?;
@@ -122,7 +124,7 @@ impl Daemon {
                 api::serve_callbacks(listener, gateway.clone(), stop)
             })
         });
-        Ok(Daemon { settings, store, writer, gateway, api, callbacks, operations })
+        Ok(Daemon { settings, _hold: hold, store, writer, gateway, api, callbacks, operations })
     }
 
     /// Works until a signal ends it, or the loss of something that it cannot do without.

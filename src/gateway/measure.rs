@@ -16,8 +16,11 @@ use crate::{
     store::{Outstanding, OutstandingSum, StoreError},
 };
 
-/// How often it is counted what is outstanding.
+/// How often it is counted what is outstanding, at most.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// After a count, so many times as long as it took passes before the next: with a million in doubt the counting must not be what
+/// the store is busy with.
+const PAUSE_FACTOR: u32 = 20;
 
 /// What was counted last.
 #[derive(Debug, Default)]
@@ -25,7 +28,8 @@ pub(super) struct Counted(Mutex<Last>);
 
 #[derive(Debug, Default)]
 struct Last {
-    at: Option<Instant>,
+    /// When to count again.
+    due: Option<Instant>,
     /// What has a gauge that is not zero.
     shown: BTreeSet<(Outstanding, CarrierName, &'static str)>,
 }
@@ -33,12 +37,15 @@ struct Last {
 impl Counted {
     /// Whether it is time to count again.
     fn is_due(&self, now: Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.at.is_none_or(|at| now.saturating_duration_since(at) >= COUNT_EVERY);
-        if due {
-            last.at = Some(now);
-        }
-        due
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.due.is_none_or(|due| now >= due)
+    }
+
+    /// It was counted, from then to then.
+    fn counted(&self, began: Instant, ended: Instant) {
+        let took = ended.saturating_duration_since(began);
+        let pause = took.saturating_mul(PAUSE_FACTOR).max(COUNT_EVERY);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).due = ended.checked_add(pause);
     }
 
     /// What must be shown as nothing now: it was shown before.
@@ -55,8 +62,10 @@ impl Counted {
 
 impl Inner {
     pub(super) async fn measure(&self) -> Result<(), StoreError> {
-        if self.counted.is_due(process::now()) {
+        let began = process::now();
+        if self.counted.is_due(began) {
             self.measure_outstanding().await?;
+            self.counted.counted(began, process::now());
         }
         gauge!("flights_in_progress").set(float((self.config.flights_max - self.flights.available_permits()) as u64));
         let key_end = self.ticketing.keys_end();
@@ -94,8 +103,13 @@ impl Inner {
     }
 }
 
-const ALL: [Outstanding; 4] =
-    [Outstanding::ChargesInDoubt, Outstanding::RefundsInDoubt, Outstanding::RefundsOwed, Outstanding::Parked];
+const ALL: [Outstanding; 5] = [
+    Outstanding::ChargesInDoubt,
+    Outstanding::RefundsRequested,
+    Outstanding::RefundsInDoubt,
+    Outstanding::RefundsOwed,
+    Outstanding::Parked,
+];
 
 /// What is parked is worth nothing that is known.
 const fn what_in(what: Outstanding, currency: Currency) -> &'static str {
@@ -109,6 +123,9 @@ fn show(what: Outstanding, carrier: &CarrierName, currency: &'static str, count:
     let carrier = carrier.to_string();
     let (counts, ages, values) = match what {
         Outstanding::ChargesInDoubt => ("in_doubt_charges", "in_doubt_oldest_seconds", "in_doubt_minor"),
+        Outstanding::RefundsRequested => {
+            ("refunds_requested", "refunds_requested_oldest_seconds", "refunds_requested_minor")
+        }
         Outstanding::RefundsInDoubt => {
             ("refunds_in_doubt", "refunds_in_doubt_oldest_seconds", "refunds_in_doubt_minor")
         }
@@ -151,6 +168,16 @@ mod tests {
     #[test]
     fn it_is_counted_once_in_a_while() {
         let (counted, start) = (Counted::default(), Instant::now());
-        assert!(counted.is_due(start) && !counted.is_due(start) && counted.is_due(start + COUNT_EVERY));
+        assert!(counted.is_due(start));
+        counted.counted(start, start);
+        assert!(!counted.is_due(start) && counted.is_due(start + COUNT_EVERY));
+    }
+
+    #[test]
+    fn counting_that_takes_long_is_done_the_less_often() {
+        let (counted, start) = (Counted::default(), Instant::now());
+        let ended = start + Duration::from_millis(500);
+        counted.counted(start, ended);
+        assert!(!counted.is_due(ended + Duration::from_secs(9)) && counted.is_due(ended + Duration::from_secs(10)));
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
 
 use super::{
+    evidence,
     people::Promises,
     staff::{ALL, Operators},
     world::World,
@@ -103,6 +104,7 @@ pub(super) async fn audit(world: &World, promises: &Promises) {
         world.violated(format!("carriers owe {held} by the ledger, and {receivable} by the charges"));
     }
     world.follower.audit(world, &charges).await;
+    evidence::in_other_orders(world, &charges).await;
     one_ticket_at_a_time(world, &charges);
     phones(world, &charges).await;
     for (key, reference) in &promises.keys {

@@ -99,6 +99,7 @@ pub(super) enum Role {
     Weather(u64),
     Follower,
     Refunds(u64),
+    Audit,
 }
 
 /// The dice of one role.
@@ -119,7 +120,8 @@ pub(super) fn sub_seed(seed: u64, role: Role) -> u64 {
         Role::Staff(number) => (8, number),
         Role::Weather(number) => (9, number),
         Role::Follower => (10, 0),
-        Role::Refunds(number) => (11, number),
+        Role::Refunds(number) => (12, number),
+        Role::Audit => (11, 0),
     };
     seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (kind << 56) ^ number
 }

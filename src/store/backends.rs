@@ -367,7 +367,7 @@ impl Store {
         sqlite::audit::roots(&kept(url)?, limit).await
     }
 
-    /// Breaks, newest first, at most `limit`.
+    /// Breaks, those of the newest commit first and those of one commit in any order, at most `limit`.
     pub async fn breaks(&self, limit: u32) -> Result<Vec<StoredBreak>, StoreError> {
         each!(self, backend => backend.breaks(limit).await)
     }
@@ -385,7 +385,7 @@ fn kept(url: &str) -> Result<SqliteConfig, StoreError> {
 }
 
 /// The file that a store's address names; `None` for the store in memory.
-fn sqlite_config(url: &str) -> Result<Option<SqliteConfig>, StoreError> {
+pub(super) fn sqlite_config(url: &str) -> Result<Option<SqliteConfig>, StoreError> {
     let wrong = |why| Err(StoreError::Address { url: url.into(), why });
     match (url, url.strip_prefix("sqlite://")) {
         ("memory:", _) => Ok(None),

@@ -33,6 +33,14 @@ pub enum StoreError {
         /// Why not.
         why: String,
     },
+    /// A process serves the store already: see [`Hold`](super::Hold).
+    #[error("{path} is in use by {process}; one daemon at a time serves a file")]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// Who, as far as can be told.
+        process: String,
+    },
     /// A row does not say what it must.
     #[error("{table}, row {row}: {why}")]
     Corrupt {

@@ -11,6 +11,7 @@ mod backends;
 mod check;
 mod error;
 mod group_commit;
+mod hold;
 mod kept;
 mod known;
 mod memory;
@@ -32,6 +33,7 @@ mod contract;
 pub use backends::Store;
 pub use error::StoreError;
 pub use group_commit::{GroupCommit, GroupCommitConfig};
+pub use hold::Hold;
 pub use kept::{
     IncomingSms, JournalEntry, KeptMo, MessageState, MoKind, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot,
     StoredBreak, StoredTicket,

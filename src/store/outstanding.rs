@@ -84,6 +84,8 @@ impl ListedRefund {
 pub enum Outstanding {
     /// Charges in doubt.
     ChargesInDoubt,
+    /// Refunds that the carrier is asked for, or of which it has not told the outcome yet.
+    RefundsRequested,
     /// Refunds in doubt.
     RefundsInDoubt,
     /// Refunds that are owed.

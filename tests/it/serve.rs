@@ -229,6 +229,22 @@ async fn an_operator_buys_a_ticket_looks_at_it_and_pauses_the_carrier() {
 }
 
 #[test]
+fn a_store_that_a_daemon_serves_is_neither_served_nor_migrated_by_another() {
+    let deployment = Deployment::new();
+    let daemon = Daemon::start(&deployment);
+    let config = deployment.config();
+    for command in ["serve", "migrate"] {
+        let refused = run(&[command, "--config", config.to_str().expect("UTF-8")]);
+        assert_eq!(refused.status.code(), Some(1), "{command}");
+        assert!(stderr(&refused).contains("smsbusd.db is in use by process "), "{command}: {}", stderr(&refused));
+    }
+    daemon.signal("KILL");
+    daemon.end();
+    let migrated = run(&["migrate", "--config", config.to_str().expect("UTF-8")]);
+    assert!(migrated.status.success(), "a process that is killed holds nothing: {}", stderr(&migrated));
+}
+
+#[test]
 fn what_a_daemon_left_in_its_store_is_there_for_the_next() {
     let deployment = Deployment::new();
     for _ in 0..2 {

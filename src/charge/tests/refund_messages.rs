@@ -1,5 +1,7 @@
 //! Refunds that are messages of their own, as over SMPP: without keys, so never sent twice, and known by an id of their own.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::charge::{OwedBecause, RefundMessage, RefundState};
 

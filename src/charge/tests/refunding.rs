@@ -362,3 +362,47 @@ fn what_was_free_and_came_too_late_leaves_nothing_to_give_back() {
     assert_eq!((charge.state, charge.refunds.len()), (State::Refunded, 0));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Refund { .. } | Effect::IssueTicket)));
 }
+
+#[test]
+fn m14_refunds_never_exceed_what_was_taken() {
+    let (paid, _) = run(sent(), [(2, evidence(1, charged()))]);
+    let refund = |n, minor| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor) };
+    let told = |minor, whole| Effect::Tell(Notice::Refund { amount: Money::kzt(minor), whole });
+    let other = Event::RequestRefund { refund: reference(9), amount: Money::new(100, crate::money::Currency::Usd) };
+    assert!(matches!(step(&paid, other, at(3)), Err(Illegal::Money(_))), "another currency");
+    let (part, effects) = run(paid, [(3, refund(10, 3_000))]);
+    assert_eq!((part.state, part.refunded_amount()), (State::Charged, Money::kzt(3_000)));
+    assert_eq!(effects, [told(3_000, false)]);
+    assert_eq!(step(&part, refund(11, 5_001), at(4)), Err(Illegal::RefundAmount(Money::kzt(5_000))));
+    assert_eq!(step(&part, refund(11, 0), at(4)), Err(Illegal::RefundAmount(Money::kzt(5_000))));
+    assert_eq!(step(&part, refund(11, -1), at(4)), Err(Illegal::RefundAmount(Money::kzt(5_000))));
+    let (whole, effects) = run(part, [(4, refund(11, 5_000)), (5, refund(11, 5_000))]);
+    assert_eq!(whole.state, State::RefundOwed);
+    assert_eq!(effects, [Effect::RevokeTicket, Effect::ReleaseSlot, told(5_000, true)]);
+    assert!(matches!(step(&whole, refund(12, 1), at(6)), Err(Illegal::NotCharged { .. })));
+}
+
+#[test]
+fn m14_a_refund_has_a_doubt_of_its_own_that_only_evidence_ends() {
+    let able = Contract { can_refund: true, ..contract() };
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: able };
+    let of = |finding| Event::RefundEvidence {
+        refund: reference(10),
+        id: String::new(),
+        source: EvidenceSource::Response,
+        finding,
+    };
+    let (charge, _) = run(
+        opened(),
+        [(1, open), (2, evidence(1, charged())), (3, Event::RequestRefund { refund: reference(10), amount: FARE })],
+    );
+    assert_eq!(charge.state, State::Refunding);
+    let (charge, _) = run(charge, [(4, of(doubtful(Doubt::Timeout))), (900, Event::Tick)]);
+    assert_eq!((charge.state, charge.refunds[0].state), (State::Refunding, RefundState::InDoubt));
+    let (refused, _) = run(charge.clone(), [(5, of(rejected(Retry::Never)))]);
+    assert_eq!(refused.state, State::RefundOwed);
+    let (done, effects) = run(refused, [(6, of(charged()))]);
+    assert_eq!((done.state, breaks(&effects)), (State::Refunded, vec![Break::RefundedAfterRefusal]));
+    let (still_done, effects) = run(done.clone(), [(7, of(rejected(Retry::Never)))]);
+    assert_eq!((still_done.state, breaks(&effects)), (done.state, vec![Break::RefusedAfterRefund]));
+}

@@ -1,5 +1,7 @@
 //! Two steps, one-time passwords, sending again, and the other carrier.
 
+use proptest::{prelude::*, sample::subsequence};
+
 use super::*;
 use crate::charge::{Asked, EvidenceSource, Validation};
 

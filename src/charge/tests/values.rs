@@ -262,3 +262,30 @@ fn the_subscribers_number_is_masked_wherever_a_carrier_says_no() {
         assert_eq!(detail, format!("{} is barred", order.msisdn.masked()));
     }
 }
+
+#[test]
+fn the_subscribers_number_is_masked_in_the_words_of_people() {
+    let order = samples::order(T0);
+    let because = format!("+{} said so on the phone", order.msisdn.e164());
+    let source = EvidenceSource::Operator { name: "aizhan".into(), because: because.clone() };
+    let finding = Finding::Charged { carrier_id: None, amount: None };
+    let refund = reference(10);
+    let words = |event: Event| match event.masked(order.msisdn) {
+        Event::Evidence(Evidence { source: EvidenceSource::Operator { because, .. }, .. })
+        | Event::RefundEvidence { source: EvidenceSource::Operator { because, .. }, .. }
+        | Event::PayOut { because, .. } => because,
+        other => panic!("{other:?}"),
+    };
+    let said = format!("{} said so on the phone", order.msisdn.masked());
+    let evidence = Evidence { id: "e".into(), attempt: 1, source: source.clone(), finding: finding.clone() };
+    assert_eq!(words(Event::Evidence(evidence)), said);
+    assert_eq!(words(Event::RefundEvidence { refund, id: "r".into(), source, finding }), said);
+    assert_eq!(words(Event::PayOut { refund, by: "aizhan".into(), because }), said);
+}
+
+#[test]
+fn a_charge_reads_back_from_its_json() {
+    let (charge, _) = run(in_doubt(), [(61, evidence(1, charged()))]);
+    let json = serde_json::to_string(&charge).expect("plain data");
+    assert_eq!(serde_json::from_str::<Charge>(&json).expect("its own writing"), charge);
+}

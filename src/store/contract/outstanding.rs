@@ -84,6 +84,7 @@ pub(super) async fn m16_what_is_outstanding_is_counted_aged_and_summed_by_carrie
     let lost = refund_evidence(4, Finding::Doubtful { cause: crate::charge::Doubt::Timeout });
     let asked = [(1, open_refundable()), (2, paid("e1")), (6, ask(4, 8_000)), (7, lost)];
     run(&store, charge_at(4, 0), asked).await;
+    run(&store, charge_at(5, 0), [(1, open_refundable()), (2, paid("e1")), (4, ask(5, 2_000))]).await;
     commit(&store, Write::Park(receipt("r1", None, 9))).await;
     commit(&store, Write::Park(receipt("r2", Some("id9"), 8))).await;
     let sum = |what, count, since, minor| OutstandingSum {
@@ -96,6 +97,7 @@ pub(super) async fn m16_what_is_outstanding_is_counted_aged_and_summed_by_carrie
     };
     let expected = [
         sum(Outstanding::ChargesInDoubt, 2, 11, 16_000),
+        sum(Outstanding::RefundsRequested, 1, 4, 2_000),
         sum(Outstanding::RefundsInDoubt, 1, 6, 8_000),
         sum(Outstanding::RefundsOwed, 1, 5, 3_000),
         sum(Outstanding::Parked, 2, 8, 0),

@@ -39,9 +39,10 @@ impl Memory {
         }
         for (charge, refund) in unsettled(&state) {
             let what = match RefundStanding::of(refund.state) {
+                Some(RefundStanding::Requested) => Outstanding::RefundsRequested,
                 Some(RefundStanding::InDoubt) => Outstanding::RefundsInDoubt,
                 Some(RefundStanding::Owed) => Outstanding::RefundsOwed,
-                _ => continue,
+                None => continue,
             };
             let Some(carrier) = charge.carrier_of(refund) else { continue };
             sums.add(what, carrier, Some(refund.amount.currency), refund.opened_at, refund.amount.minor);

@@ -12,7 +12,8 @@ use crate::{
     clock::Timestamp,
     money::Currency,
     store::{
-        ListedRefund, Outstanding, OutstandingSum, RefundFilter, StoreError, UnownedReceipt, outstanding::UNOWNED,
+        ListedRefund, Outstanding, OutstandingSum, RefundFilter, RefundStanding, StoreError, UnownedReceipt,
+        outstanding::UNOWNED,
     },
 };
 
@@ -34,7 +35,7 @@ WHERE charges.state = 'in_doubt' GROUP BY 1, 2 ORDER BY 1, 2";
 const REFUNDS_STANDING: &str = "
 SELECT carrier, currency, count(*), min(opened_at), sum(minor)
 FROM refunds INDEXED BY refunds_unsettled
-WHERE state NOT IN ('done', 'paid_out') AND state = ?1 GROUP BY 1, 2 ORDER BY 1, 2";
+WHERE state NOT IN ('done', 'paid_out') AND state IN (SELECT value FROM json_each(?1)) GROUP BY 1, 2 ORDER BY 1, 2";
 
 const PARKED: &str = "SELECT carrier, NULL, count(*), min(received_at), 0 FROM parked INDEXED BY parked_by_carrier
 GROUP BY 1 ORDER BY 1";
@@ -116,7 +117,7 @@ impl Sqlite {
         filter: &RefundFilter,
         limit: u32,
     ) -> Result<Vec<ListedRefund>, StoreError> {
-        let states = filter.standing.map(|standing| serde_json::Value::from_iter(standing.states()).to_string());
+        let states = filter.standing.map(states);
         let rows = sqlx::query(REFUNDS)
             .bind(filter.after.as_ref().map_or(&[][..], |after| after.as_bytes()))
             .bind(filter.opened_by.map_or(i64::MAX, Timestamp::unix_ms))
@@ -130,10 +131,12 @@ impl Sqlite {
 
     pub(in crate::store) async fn outstanding(&self) -> Result<Vec<OutstandingSum>, StoreError> {
         let mut sums = Vec::new();
+        let refunds = |standing| sqlx::query(REFUNDS_STANDING).bind(states(standing));
         for (what, query) in [
             (Outstanding::ChargesInDoubt, sqlx::query(CHARGES_IN_DOUBT)),
-            (Outstanding::RefundsInDoubt, sqlx::query(REFUNDS_STANDING).bind("in_doubt")),
-            (Outstanding::RefundsOwed, sqlx::query(REFUNDS_STANDING).bind("owed")),
+            (Outstanding::RefundsRequested, refunds(RefundStanding::Requested)),
+            (Outstanding::RefundsInDoubt, refunds(RefundStanding::InDoubt)),
+            (Outstanding::RefundsOwed, refunds(RefundStanding::Owed)),
             (Outstanding::Parked, sqlx::query(PARKED)),
         ] {
             for row in query.fetch_all(&self.readers).await? {
@@ -154,6 +157,11 @@ impl Sqlite {
             .map(|row| Ok(UnownedReceipt { receipt: parked_receipt(row, 0)?, reported_at: maybe_moment(row, 6)? }))
             .collect()
     }
+}
+
+/// The states that stand here, as a JSON array.
+fn states(standing: RefundStanding) -> String {
+    serde_json::Value::from_iter(standing.states()).to_string()
 }
 
 /// carrier, currency, count, oldest, minor.
