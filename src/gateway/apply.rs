@@ -284,13 +284,14 @@ fn learned_id(before: &Charge, after: &Charge) -> Option<NewCarrierId> {
     })
 }
 
-/// The carrier of a refund that has just become doubtful: its receipt may be parked.
+/// The carrier of a refund by message that has just become doubtful: its receipt may be parked.
 fn doubtful_refund<'a>(before: &Charge, after: &'a Charge) -> Option<&'a CarrierName> {
     let is_new = |refund: &&Refund| {
         let known = before.refund(refund.reference).map(|old| old.state);
         refund.state == RefundState::InDoubt && known != Some(RefundState::InDoubt)
     };
-    after.carrier_of(after.refunds.iter().find(is_new)?)
+    let attempt = after.attempt_of(after.refunds.iter().find(is_new)?)?;
+    attempt.contract.refund_message.map(|_| &attempt.carrier)
 }
 
 fn report(before: &Charge, charge: &Charge) {

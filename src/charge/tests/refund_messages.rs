@@ -150,6 +150,27 @@ fn the_number_of_a_message_follows_from_its_refunds_name_and_is_never_zero() {
     }
 }
 
+#[test]
+fn m09_words_that_do_not_contradict_end_the_same_in_every_order() {
+    let lost = told(EvidenceSource::Link, doubtful(Doubt::Timeout));
+    for answer in [taken("m1"), given_back("m1")] {
+        let words = [lost.clone(), answered(answer), receipt(taken("m1")), receipt(given_back("m1"))];
+        for order in (0..256_usize).map(|n| [n % 4, n / 4 % 4, n / 16 % 4, n / 64]) {
+            if (0..4).any(|word| !order.contains(&word)) {
+                continue;
+            }
+            let told = (11..).zip(order.map(|word| words[word].clone()));
+            let (charge, effects) = run(asked_back(by_message()), told);
+            assert_eq!(
+                (standing(&charge), charge.state),
+                ((RefundState::Done, Some("m1")), State::Refunded),
+                "{order:?}"
+            );
+            assert_eq!((breaks(&effects), charge.due_at()), (vec![], None), "{order:?}");
+        }
+    }
+}
+
 fn any_word() -> impl Strategy<Value = Event> {
     let finding = prop_oneof![
         Just(taken("m1")),
