@@ -102,7 +102,12 @@ class Daemon:
             await self.kill()
         return self.process.returncode
 
-    def was_killed_by_point(self):
+    def was_killed_by_point(self, point):
+        """It says so with its last words: an abort alone can be anything."""
+        last_words = f"ended at the kill point {point}\n".encode()
+        return self.aborted() and last_words in self.log.read_bytes()
+
+    def aborted(self):
         return self.process.returncode == -signal.SIGABRT
 
 
