@@ -230,22 +230,21 @@ impl Inner {
         }
     }
 
-    /// The answer to a repeat. Once it is final, the key stands for it for ever (M15).
+    /// The answer to a repeat. Once it is final, or told by SMS, the key stands for it for ever (M15).
     async fn repeat(self: &Arc<Self>, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
         counter!("charge_repeats_total", "state" => holder.state.code()).increment(1);
-        if holder.state.is_open() {
-            // The key may stand for a charge already: for this one, or for one that has ended.
-            return match self.store.key(&purchase.guard).await? {
-                Some((reference, same_body, repeat)) => self.replay(reference, same_body, repeat).await,
-                None => {
-                    if let Some(answer) = self.answer_to_linked(purchase, &holder).await? {
-                        self.write_answer(answer).await?;
-                    }
-                    Ok(Purchased::Repeat(holder))
-                }
-            };
+        // The key may stand for a charge already: for this one, or for one that has ended.
+        if holder.state.is_open()
+            && let Some((reference, same_body, repeat)) = self.store.key(&purchase.guard).await?
+        {
+            return self.replay(reference, same_body, repeat).await;
         }
         let answer = self.answer_to_linked(purchase, &holder).await?;
+        // What is open may come to nothing, and then this key buys for itself. Not that of a message, once its passenger is answered: it
+        // stands for what it repeats.
+        if holder.state.is_open() && answer.is_none() {
+            return Ok(Purchased::Repeat(holder));
+        }
         let messages = answer.as_ref().map(|answer| answer.messages.clone()).unwrap_or_default();
         let write = Write::RecordRepeat {
             guard: purchase.guard.clone(),
