@@ -7,15 +7,17 @@
 //!
 //! `plan` draws what a world is like, `world` holds it together and starts the gateway again whenever it was killed, `carriers` and
 //! `network` are what the gateway reaches, `office` decides what becomes of its commits, `people` use it, `staff` looks after
-//! it, `follower` is told of events, and `weather` spoils it. `docs/simulation.md` says how to run it and how to replay a seed.
+//! it, `promises` keeps what they were told, `follower` is told of events, and `weather` spoils it. `docs/simulation.md` says how to run it and how to replay a seed.
 
 mod audit;
 mod carriers;
+mod complaints;
 mod follower;
 mod network;
 mod office;
 mod people;
 mod plan;
+mod promises;
 mod runner;
 mod staff;
 mod weather;
