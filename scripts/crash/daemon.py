@@ -103,12 +103,15 @@ class Daemon:
         return self.process.returncode
 
     def was_killed_by_point(self, point):
-        """It says so with its last words: an abort alone can be anything."""
-        last_words = f"ended at the kill point {point}\n".encode()
-        return self.aborted() and last_words in self.log.read_bytes()
+        return is_killed_by_point(self.process.returncode, self.log.read_text(errors="replace"), point)
 
     def aborted(self):
         return self.process.returncode == -signal.SIGABRT
+
+
+def is_killed_by_point(status, log, point):
+    """It says so with its last words: an abort alone can be anything."""
+    return status == -signal.SIGABRT and f"ended at the kill point {point}\n" in log
 
 
 def without_core():
