@@ -84,17 +84,23 @@ fn main() -> ExitCode {
 }
 
 /// `KILL_POINT=gateway-after-open:7` ends the process, as `kill -9` would, when it comes to this kill point for the seventh time. A
-/// panic, the most that `FAILPOINTS` can do, ends a task only.
+/// panic, the most that `FAILPOINTS` can do, ends a task only. The last line on the standard error tells a kill point from any other abort.
 #[cfg(feature = "failpoints")]
 fn arm_kill_point() {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::{
+        io::{Write, stderr},
+        sync::atomic::{AtomicU64, Ordering},
+    };
 
     let Ok(wanted) = std::env::var("KILL_POINT") else { return };
     let (point, times) = wanted.split_once(':').unwrap_or((&wanted, "1"));
     let times: u64 = times.parse().expect("KILL_POINT=NAME:TIMES");
     let passed = AtomicU64::new(0);
+    let name = point.to_owned();
     let end_in_time = move || {
         if passed.fetch_add(1, Ordering::Relaxed) + 1 == times {
+            // Where it cannot be written the end is the same.
+            let _unsaid = writeln!(stderr(), "ended at the kill point {name}");
             std::process::abort();
         }
     };

@@ -1,15 +1,19 @@
 """The audit: the carriers' own ledgers, our store, and what the outside world was told. It shares no code with the daemon."""
 
-import uuid
-from datetime import datetime
-
-from .promises import TAKEN, plain
-from .tickets import AMOUNT, CTI, PRIVATE, VEHICLE, BadTicket, from_text
-from .world import MO_REPEAT_SECONDS, REPEAT_WINDOW_SECONDS
+from .doubt import doubts, overdue
+from .logs import complaints
+from .places import places
+from .promises import MAY_BECOME, plain
+from .sums import ledger
+from .taken import amounts, by_reference, charged_twice, given, owed, refunds_of_ours
+from .tickets import AMOUNT, CTI, PASSENGERS, PRIVATE, VEHICLE, BadTicket, from_text
+from .world import MO_REPEAT_SECONDS
 
 # The clocks of simulator, script and daemon are one; what is rounded differs by this.
 ROUNDING_MS = 50
 SHOWN_MAX = 10
+# What a request to the carrier stands at is not told.
+PUBLIC_STATES = {"requested": "processing", "waiting": "processing", "accepted": "processing"}
 
 
 class Findings:
@@ -17,6 +21,8 @@ class Findings:
 
     def __init__(self):
         self.double_charged, self.without, self.lost, self.problems = [], [], [], []
+        # Nothing is wrong with these, but somebody has to settle them.
+        self.pending = []
         self.charges = self.in_doubt = self.refunds_in_doubt = 0
 
     def is_clean(self):
@@ -29,6 +35,7 @@ class Findings:
             "charged_without_ticket_or_refund": len(self.without),
             "lost": len(self.lost),
             "in_doubt": self.in_doubt,
+            "refunds_in_doubt": self.refunds_in_doubt,
             "other_problems": len(self.problems),
         }
 
@@ -38,6 +45,7 @@ class Findings:
             "charged without a ticket or a refund": self.without,
             "lost": self.lost,
             "wrong": self.problems,
+            "pending, for a person or a statement": self.pending,
         }
         for name, items in named.items():
             for item in items[:SHOWN_MAX]:
@@ -46,91 +54,27 @@ class Findings:
                 yield f"{name}: {len(items) - SHOWN_MAX} more"
 
 
-class Taken:
-    """What one carrier took under one reference, by its own ledger."""
-
-    def __init__(self):
-        # (carrier, its id of the payment): minor units taken, less what went back of it.
-        self.payments = {}
-        self.gross = self.back = 0
-
-    @property
-    def net(self):
-        return self.gross - self.back
-
-    def paid_for_good(self):
-        """Payments of which not everything went back."""
-        return [net for net in self.payments.values() if net > 0]
-
-
-def carriers_view(carrier_books):
-    """What the carriers took, by our reference, and what they gave back, by the refund's."""
-    taken, owners, refunds = {}, {}, []
-    for carrier, ledger in carrier_books.items():
-        for number, entry in enumerate(ledger["entries"]):
-            reference = plain(entry["reference"]) if entry["reference"] else f"no reference: {carrier} {entry['message_id']}"
-            # A message that was submitted twice has two entries, and perhaps one id.
-            payment = (carrier, entry["message_id"], number)
-            of_it = taken.setdefault(reference, Taken())
-            of_it.payments[payment] = entry["amount"]["minor"]
-            of_it.gross += entry["amount"]["minor"]
-            owners.setdefault((carrier, entry["message_id"]), (reference, payment))
-        for refund in ledger["refunds"]:
-            minor = refund["amount"]["minor"]
-            refunds.append((carrier, refund["request_reference"], minor))
-            reference, payment = owners.get((carrier, refund["payment_id"]), (None, None))
-            if reference is not None:
-                taken[reference].payments[payment] -= minor
-                taken[reference].back += minor
-    return taken, refunds
-
-
-def audit(books, carrier_books, promises, verifier):
+def audit(books, carrier_books, promises, verifier, log_lines):
     findings = Findings()
     findings.charges = len(books.charges)
-    findings.in_doubt = sum(charge["state"] == "in_doubt" for charge in books.charges.values())
-    all_refunds = [refund for charge in books.charges.values() for refund in charge["body"]["refunds"]]
-    findings.refunds_in_doubt = sum(refund["state"] == "in_doubt" for refund in all_refunds)
-    taken, refunds = carriers_view(carrier_books)
-    charged_twice(findings, books, taken, promises)
+    taken, refunds = by_reference(carrier_books)
+    charged_twice(findings, taken, promises)
+    places(findings, books, promises)
     with_ticket_or_refund(findings, books, taken)
-    amounts(findings, books, taken, refunds)
+    amounts(findings, books, taken)
+    refunds_of_ours(findings, books, refunds)
     ledger(findings, books, taken)
     tickets(findings, books, verifier)
     answers(findings, books, promises)
+    refunds_promised(findings, books, promises)
     messages(findings, books, promises)
     findings.lost += events_missing(books, promises)
     findings.problems += promises.contradictions
     at_rest(findings, books)
+    doubts(findings, books)
+    overdue(findings, books, promises)
+    complaints(findings, log_lines)
     return findings
-
-
-# --- Never twice --------------------------------------------------------------------------------------------------------------
-
-
-def charged_twice(findings, books, taken, promises):
-    for reference, of_it in taken.items():
-        if len(of_it.paid_for_good()) > 1:
-            findings.double_charged.append(f"{reference}: the carriers have {list(of_it.payments.items())}")
-    # M15: one key never buys twice.
-    for key, promise in promises.keys.items():
-        bought = [r for r in promise["references"] if r in taken and taken[r].paid_for_good()]
-        if len(bought) > 1:
-            findings.double_charged.append(f"key {key} was answered with {bought}, and the carriers took money for each: M15")
-    # M13: the same number in the same vehicle does not pay again within the window.
-    by_place = {}
-    for reference, charge in books.charges.items():
-        if charge["state"] == "charged" and charge["body"]["order"].get("extends") is None:
-            by_place.setdefault((charge["msisdn"], charge["vehicle"]), []).append(charge)
-    for charges in by_place.values():
-        for first in charges:
-            paid_at = moment(first["body"]["charged_at"])
-            for second in charges:
-                within = paid_at <= second["received_at"] < paid_at + REPEAT_WINDOW_SECONDS * 1000
-                if first is not second and within:
-                    findings.double_charged.append(
-                        f"{second['reference']} was bought while {first['reference']} was good: M13"
-                    )
 
 
 # --- Never without a ticket or a refund ---------------------------------------------------------------------------------------
@@ -158,81 +102,6 @@ def with_ticket_or_refund(findings, books, taken):
             findings.problems.append(f"{reference}: a good ticket, and it is {charge['state']}")
 
 
-def owed(charge):
-    """What the passenger gets back although the charge ended as not taken (M8)."""
-    return sum(refund["amount"]["minor"] for refund in charge["body"]["refunds"] if refund["attempt"] is not None)
-
-
-def given(charge):
-    """What goes back of what the charge took."""
-    return sum(refund["amount"]["minor"] for refund in charge["body"]["refunds"] if refund["attempt"] is None)
-
-
-# --- Sums ---------------------------------------------------------------------------------------------------------------------
-
-
-def amounts(findings, books, taken, refunds):
-    """Each charge and each refund, in both directions."""
-    for reference, charge in books.charges.items():
-        gross = taken[reference].gross if reference in taken else 0
-        believed = (charge["amount_minor"] if charge["state"] in TAKEN else 0) + owed(charge)
-        if charge["state"] == "in_doubt":
-            if gross not in (0, charge["amount_minor"]):
-                findings.problems.append(f"{reference}: {gross} taken of {charge['amount_minor']} in doubt")
-        elif gross != believed:
-            findings.problems.append(f"{reference}: {charge['state']}, the carrier took {gross}, we believe {believed}")
-        if given(charge) > charge["amount_minor"]:
-            findings.problems.append(f"{reference}: {given(charge)} goes back of {charge['amount_minor']}: M14")
-    by_name = {}
-    for carrier, name, minor in refunds:
-        by_name.setdefault(uuid_in(name), []).append((carrier, minor))
-    for reference, charge in books.charges.items():
-        for refund in charge["body"]["refunds"]:
-            back = [minor for _, minor in by_name.pop(plain(refund["reference"]), [])]
-            minor, state = refund["amount"]["minor"], refund["state"]
-            right = {"done": [[minor]], "owed": [[]], "paid_out": [[]]}.get(state, [[], [minor]])
-            if back not in right:
-                findings.problems.append(f"{reference}: the refund {refund['reference']} of {minor} is {state}, and {back} went back")
-    for name, entries in by_name.items():
-        findings.problems.append(f"a carrier gave back what we know nothing of: {name} {entries}")
-
-
-def uuid_in(text):
-    """The UUID that a name begins with, in the form of references."""
-    bare = text if "-" in text[:13] else text[:32]
-    try:
-        return uuid.UUID(bare[:36] if "-" in bare else bare).hex
-    except ValueError:
-        return text
-
-
-def ledger(findings, books, taken):
-    sums, receivable = {}, {}
-    for line in books.ledger:
-        key = (line["reference"], line["version"])
-        sums[key] = sums.get(key, 0) + line["minor"]
-        if line["account"].startswith("carrier_receivable:"):
-            receivable[line["reference"]] = receivable.get(line["reference"], 0) + line["minor"]
-        if line["reference"] not in books.charges:
-            findings.problems.append(f"the ledger has lines of {line['reference']}, which is no charge")
-    for (reference, version), total in sums.items():
-        if total != 0:
-            findings.problems.append(f"{reference}: the lines of version {version} add up to {total}")
-    for reference, charge in books.charges.items():
-        posted = receivable.get(reference, 0)
-        refunds = charge["body"]["refunds"]
-        done = sum(refund["amount"]["minor"] for refund in refunds if refund["state"] == "done")
-        stands = charge["amount_minor"] if charge["state"] in TAKEN or charge["state"] == "in_doubt" else 0
-        if posted != stands + owed(charge) - done:
-            findings.problems.append(f"{reference}: the carrier owes {posted} by the ledger, and it is {charge['state']}")
-    entries = {row["reference"]: row["entries"] for row in books.journal}
-    for reference, charge in books.charges.items():
-        if entries.get(reference, 0) != charge["version"]:
-            findings.problems.append(
-                f"{reference}: version {charge['version']} after {entries.get(reference, 0)} entries of the journal"
-            )
-
-
 # --- Tickets ------------------------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +119,8 @@ def tickets(findings, books, verifier):
             findings.problems.append(f"{reference}: its ticket says {claims}")
         elif charge["amount_minor"] != minor_of(ours[AMOUNT]):
             findings.problems.append(f"{reference}: its ticket says {ours[AMOUNT]}, and it cost {charge['amount_minor']}")
+        elif charge["body"]["order"]["passengers"] != ours[PASSENGERS]:
+            findings.problems.append(f"{reference}: its ticket is for {ours[PASSENGERS]} passengers, and they were not so many")
         day = ticket["issued_at"] // 86_400_000
         codes.setdefault((ticket["vehicle"], ticket["short_code"], day), []).append(reference)
     for (vehicle, code, _), references in codes.items():
@@ -281,10 +152,21 @@ def answers(findings, books, promises):
         ticket = books.tickets.get(reference)
         if ticket is None or ticket["cwt"] != from_text(text):
             findings.lost.append(f"{reference}: a ticket was handed out, and the store has {ticket and 'another'}")
-    for reference, refund, minor in promises.refunds:
-        kept = books.charges[reference]["body"]["refunds"] if reference in books.charges else []
-        if not any(plain(r["reference"]) == refund and r["amount"]["minor"] == minor for r in kept):
-            findings.lost.append(f"{reference}: the refund {refund} was promised, and the store does not know it")
+    for reference, states in promises.states.items():
+        now = books.charges[reference]["state"] if reference in books.charges else "not there"
+        for told in states:
+            if now not in MAY_BECOME[told]:
+                findings.problems.append(f"{reference}: an answer said for good that it is {told}, and it is {now}")
+
+
+def refunds_promised(findings, books, promises):
+    for reference, name, minor, told in promises.refunds:
+        refunds = books.charges[reference]["body"]["refunds"] if reference in books.charges else []
+        kept = [refund for refund in refunds if plain(refund["reference"]) == name and refund["amount"]["minor"] == minor]
+        if not kept:
+            findings.lost.append(f"{reference}: the refund {name} was promised, and the store does not know it")
+        elif told in ("done", "paid_out") and kept[0]["state"] != told:
+            findings.problems.append(f"{reference}: an answer said for good that the refund {name} is {told}, and it is {kept[0]['state']}")
 
 
 def messages(findings, books, promises):
@@ -314,14 +196,21 @@ def messages(findings, books, promises):
 
 
 def events_missing(books, promises):
-    """What became of a charge, and its ticket, is told to who follows the events: at least once, whatever was killed."""
-    told = {(kind, reference) for kind, reference, _ in promises.events.values()}
+    """What became of a charge, its ticket and its refunds is told to who follows the events: at least once, whatever was killed."""
+    told = {(kind, reference) for kind, reference, _, _ in promises.events.values()}
+    told_of_refunds = {(kind, refund) for kind, _, _, refund in promises.events.values()}
     missing = []
     for reference, charge in books.charges.items():
         if (f"charge.{charge['state']}", reference) not in told:
             missing.append(f"{reference}: no event told that it is {charge['state']}")
         if reference in books.tickets and ("ticket.issued", reference) not in told:
             missing.append(f"{reference}: no event told of its ticket")
+        if reference in books.tickets and books.tickets[reference]["revoked_at"] and ("ticket.revoked", reference) not in told:
+            missing.append(f"{reference}: no event told that its ticket is revoked")
+        for refund in charge["body"]["refunds"]:
+            kind = f"refund.{PUBLIC_STATES.get(refund['state'], refund['state'])}"
+            if (kind, plain(refund["reference"])) not in told_of_refunds:
+                missing.append(f"{reference}: no event told {kind} of {refund['reference']}")
     return missing
 
 
@@ -332,9 +221,3 @@ def at_rest(findings, books):
     waiting = sum(message["state"] in ("pending", "sending") for message in books.messages)
     if waiting:
         findings.problems.append(f"{waiting} texts to passengers still wait")
-
-
-def moment(text):
-    """Milliseconds since 1970."""
-    form = "%Y-%m-%dT%H:%M:%S.%f%z" if "." in text else "%Y-%m-%dT%H:%M:%S%z"
-    return round(datetime.strptime(text, form).timestamp() * 1000)

@@ -1,6 +1,7 @@
 """The four carriers, one of each kind: how each is simulated, how the daemon is told of it, and what goes wrong there."""
 
 import json
+from collections import namedtuple
 
 SHORT_NUMBER = "2505"
 CLIENT = "smsbus"
@@ -11,6 +12,18 @@ IN_FLIGHT_MS = 8_000
 QUERY = "{ first_after_ms = 1_000, interval_ms_max = 4_000 }"
 PASSENGERS_MAX = 9
 FARE = 80
+
+# What a carrier keeps: a share in hundredths of a per cent and a part of each payment in tiyn; whether it adds the tax, and whether it
+# gives its fee back with the money.
+Fee = namedtuple("Fee", "hundredths fixed_minor vat returned")
+# By the day on which they begin. One of each is in force; the others are there to be taken by mistake.
+FEES = {
+    "kcell": [("2020-01-01", Fee(500, 0, True, False)), ("2099-01-01", Fee(5_000, 0, True, False))],
+    "beeline": [("2010-01-01", Fee(9_900, 0, True, True)), ("2020-01-01", Fee(475, 13, True, True))],
+    "tele2": [("2020-01-01", Fee(700, 0, False, True))],
+}
+VAT = [("2009-01-01", 1_200), ("2026-01-01", 1_600), ("2099-01-01", 5_000)]
+VAT_AGENCIES = ("almaty-1",)
 
 
 class Carrier:
@@ -174,6 +187,7 @@ def daemon_section(carrier, callbacks):
 short_number = "{SHORT_NUMBER}"
 prefixes = [{carrier.prefix}]
 purchase = "{purchase}"
+fees = [{fees(carrier)}]
 [carriers.{carrier.name}.smpp]
 address = "{carrier.links['smpp'].address}"
 system_id = "{CLIENT}"
@@ -232,6 +246,24 @@ callback_url = "http://{callbacks}/carriers/{carrier.name}"
 secret_files = {{ sign = "secret" }}
 tps = 200
 """
+
+
+def fees(carrier):
+    rows = [
+        f'{{ from = "{begins}", percent = "{percent(fee.hundredths)}", fixed_minor = {fee.fixed_minor}, '
+        f"vat = {json.dumps(fee.vat)}, returned = {json.dumps(fee.returned)} }}"
+        for begins, fee in FEES.get(carrier.name, ())
+    ]
+    return ", ".join(rows)
+
+
+def vat_section():
+    rates = ", ".join(f'{{ from = "{begins}", percent = "{percent(rate)}" }}' for begins, rate in VAT)
+    return f"[vat]\nrates = [{rates}]\nagencies = {json.dumps(VAT_AGENCIES)}\n"
+
+
+def percent(hundredths):
+    return f"{hundredths // 100}.{hundredths % 100:02}"
 
 
 def profile(text):

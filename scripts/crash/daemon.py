@@ -102,8 +102,16 @@ class Daemon:
             await self.kill()
         return self.process.returncode
 
-    def was_killed_by_point(self):
+    def was_killed_by_point(self, point):
+        return is_killed_by_point(self.process.returncode, self.log.read_text(errors="replace"), point)
+
+    def aborted(self):
         return self.process.returncode == -signal.SIGABRT
+
+
+def is_killed_by_point(status, log, point):
+    """It says so with its last words: an abort alone can be anything."""
+    return status == -signal.SIGABRT and f"ended at the kill point {point}\n" in log
 
 
 def without_core():

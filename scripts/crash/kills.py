@@ -30,6 +30,8 @@ class Executioner:
         self.missed = {point: 0 for point in points}
         self.passes_max = {point: FIRST_PASSES_MAX for point in points}
         self.problems = []
+        # The kill point that the daemon was started with, and how often it is to be passed.
+        self.point = None
 
     async def run(self):
         again_at_once = False
@@ -49,16 +51,16 @@ class Executioner:
     async def one(self, way):
         """Starts the daemon and kills it. False if it was not a kill that ended it."""
         daemon, dice = self.world.daemon, self.dice
-        point = self.next_point() if way == "point" else None
+        point = self.point = self.next_point() if way == "point" else None
         await daemon.start(point)
         if way == "while starting":
             await asyncio.sleep(dice.uniform(0, 1.0))
             return await self.kill(way)
         if not await daemon.ready():
-            return self.ended(way, point)
+            return self.ended(way)
         if point is not None:
             if await daemon.ended_within(POINT_WITHIN_SECONDS):
-                return self.ended(way, point)
+                return self.ended(way)
             self.missed[point[0]] += 1
             self.passes_max[point[0]] = max(1, self.passes_max[point[0]] // 3)
             return await self.kill(f"{point[0]} missed", "point missed")
@@ -71,7 +73,7 @@ class Executioner:
             self.world.disk.fill(daemon)
             await daemon.ended_within(dice.uniform(0.5, 3))
         if not daemon.is_running():
-            return self.ended(way, point)
+            return self.ended(way)
         killed = await self.kill(way)
         if way == "with a full disk":
             # Now and then it has to start with a full disk as well.
@@ -101,21 +103,24 @@ class Executioner:
 
     async def kill(self, way, kind=None):
         if not await self.world.daemon.kill():
-            return self.ended(way, None)
+            return self.ended(way)
         self.note(way, kind)
         return True
 
-    def ended(self, way, point):
+    def ended(self, way):
         """It ended before it was killed: by its kill point, or in order while stopping, or it should not have."""
-        daemon = self.world.daemon
+        daemon, point = self.world.daemon, self.point
         status = daemon.process.returncode
         daemon.operations.forget()
-        if point is not None and daemon.was_killed_by_point():
+        if point is not None and daemon.was_killed_by_point(point[0]):
             self.hits[point[0]] += 1
             if time.monotonic() - daemon.started_at < SOON_SECONDS:
                 self.passes_max[point[0]] = min(2 * self.passes_max[point[0]], PASSES_MAX)
             self.note(f"{point[0]}, pass {point[1]}", "point")
             return True
+        if daemon.aborted():
+            self.problems.append(f"the daemon aborted, and at no kill point, see {daemon.log}")
+            return False
         if way == "while stopping" and status == 0:
             return False
         if self.world.disk.is_full():

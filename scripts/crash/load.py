@@ -83,6 +83,7 @@ class Load:
     async def app(self, dice, carrier, index, key):
         passengers = dice.choice((1, 1, 1, 2, 3))
         wish = {"msisdn": carrier.number(index), "vehicle": dice.choice(self.vehicles), "passengers": passengers}
+        self.promises.wish(wish["msisdn"], wish["vehicle"], passengers)
         otp = OTP if carrier.asks_for_otp(index) else None
         others = []
         if dice.random() < 0.10:
@@ -143,8 +144,10 @@ class Load:
         await asyncio.sleep(dice.uniform(0.1, 2))
         typed = "0000" if dice.random() < 0.1 else otp
         try:
-            status, _ = await self.api.call("POST", f"/v1/charges/{reference}/otp", {"otp": typed}, timeout=10)
+            status, answer = await self.api.call("POST", f"/v1/charges/{reference}/otp", {"otp": typed}, timeout=10)
             self.count(f"password: {status}")
+            if 200 <= status < 300:
+                self.promises.told(answer)
         except NoAnswer:
             self.count("password: no answer")
 
@@ -170,8 +173,8 @@ class Load:
                 status, answer = 0, None
             if status:
                 self.count(f"refund: {status}")
-            if status == 202:
-                self.promises.refund(reference, answer)
+            if 200 <= status < 300:
+                self.promises.refund(reference, key, answer)
                 return
             if status in (409, 400, 404) or self.closing:
                 return
@@ -181,7 +184,11 @@ class Load:
 
     async def text(self, dice, carrier, msisdn):
         vehicle = dice.choice(self.vehicles)
-        text = dice.choice((vehicle, vehicle, vehicle, f"{vehicle}*2", f"{vehicle}*3", dice.choice(WORDS), NONSENSE, NONSENSE))
+        passengers = dice.choice((1, 1, 1, 2, 3))
+        purchase = vehicle if passengers == 1 else f"{vehicle}*{passengers}"
+        text = dice.choice((purchase, purchase, purchase, purchase, purchase, dice.choice(WORDS), NONSENSE, NONSENSE))
+        if text == purchase:
+            self.promises.wish(msisdn, vehicle, passengers)
         times = 2 if dice.random() < 0.2 else 1
         for _ in range(times):
             self.begin(self.send(carrier, msisdn, text))

@@ -4,6 +4,8 @@ import json
 import shutil
 import sqlite3
 
+from .doubt import can_be_asked_about
+
 OPEN_REFUNDS = ("requested", "waiting", "accepted", "in_doubt")
 
 
@@ -21,7 +23,7 @@ class Books:
 # What the audit looks at. References come as lower-case hexadecimal.
 QUERIES = {
     "charges": "SELECT lower(hex(reference)) AS reference, version, state, msisdn, vehicle, received_at, ticket_deadline,"
-    " amount_minor, body FROM charges",
+    " due_at, amount_minor, body FROM charges",
     "tickets": "SELECT lower(hex(reference)) AS reference, vehicle, short_code, cwt, issued_at, expires_at, revoked_at FROM tickets",
     "keys": "SELECT caller, key, lower(hex(reference)) AS reference, repeat FROM keys",
     "ledger": "SELECT lower(hex(reference)) AS reference, version, account, minor FROM ledger",
@@ -59,15 +61,19 @@ class Sqlite:
                 open_states = books.execute(
                     "SELECT state, count(*) FROM charges WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') GROUP BY 1"
                 ).fetchall()
-                bodies = books.execute("SELECT body FROM charges WHERE state = 'refunding' OR due_at IS NOT NULL").fetchall()
+                bodies = books.execute(
+                    "SELECT body FROM charges WHERE state IN ('refunding', 'in_doubt') OR due_at IS NOT NULL"
+                ).fetchall()
                 (unanswered,) = books.execute("SELECT count(*) FROM mos WHERE answered_at IS NULL").fetchone()
                 (unsent,) = books.execute("SELECT count(*) FROM messages WHERE state IN ('pending', 'sending')").fetchone()
             finally:
                 books.close()
         except sqlite3.Error:
             return None
-        refunds = [refund for (body,) in bodies for refund in json.loads(body)["refunds"]]
+        charges = [json.loads(body) for (body,) in bodies]
+        refunds = [refund for charge in charges for refund in charge["refunds"]]
         standing = {state: count for state, count in open_states}
+        standing["askable"] = sum(charge["state"] == "in_doubt" and can_be_asked_about(charge) for charge in charges)
         standing["refunds"] = sum(refund["state"] in OPEN_REFUNDS for refund in refunds)
         return {**standing, "messages": unanswered, "texts": unsent}
 

@@ -125,6 +125,7 @@ secret_files = ["webhook-secret"]
 timeout_ms = 2_000
 retry_seconds = 1
 retry_seconds_max = 2
+{carriers.vat_section()}
 {"".join(sections)}"""
         )
         return config

@@ -116,7 +116,7 @@ impl Inner {
         &self,
         books: &Books,
         carrier: &Carrier,
-        (order, facts): (Order, &Facts),
+        (order, facts, gone): (Order, &Facts, Option<Reference>),
         purchase: &Purchase,
     ) -> Result<Prepared, PurchaseError> {
         let now = self.now();
@@ -126,7 +126,7 @@ impl Inner {
         let fare_vat = self.vat.of_fare(&order.agency, today);
         let terms = Terms { fare_vat, ..Terms::new(deadline, self.config.late_success) };
         let passengers = order.passengers + order.extends.as_ref().map_or(0, |extends| extends.passengers);
-        let replaces = order.extends.as_ref().map(|extends| extends.reference);
+        let replaces = gone.or(order.extends.as_ref().map(|extends| extends.reference));
         let charge = Charge::new(Reference::new(now, process::random()), order, terms);
         let claim = self.sales.claim(&charge, self.day_start(carrier, now));
         let sold = |(by, today)| Sold { by, today };

@@ -122,12 +122,12 @@ impl Gateway {
     }
 }
 
-/// What the slot says about a purchase.
+/// What the slot says about a purchase. `gone` holds the slot and no place any more: it gives way.
 pub(super) enum Claim {
-    /// Nobody bought here before; or it was long ago.
-    Free,
+    /// Nobody bought here before; or it was long ago, or went back.
+    Free { gone: Option<Reference> },
     /// So many are still to pay, on top of those of an earlier charge.
-    Add(u8, Extends),
+    Add { passengers: u8, extends: Extends, gone: Option<Reference> },
     /// All have paid, or are about to.
     Repeat(Box<Charge>),
 }
@@ -164,15 +164,15 @@ impl Inner {
 
         let _turn = self.subscriber_locks.lock(purchase.msisdn).await;
         for _ in 0..ROUNDS_MAX {
-            let (passengers, extends) = match self.claim(&purchase).await? {
-                Claim::Free => (purchase.passengers, None),
-                Claim::Add(passengers, extends) => (passengers, Some(extends)),
+            let (passengers, extends, gone) = match self.claim(&purchase).await? {
+                Claim::Free { gone } => (purchase.passengers, None, gone),
+                Claim::Add { passengers, extends, gone } => (passengers, Some(extends), gone),
                 Claim::Repeat(charge) => return self.repeat(&purchase, *charge).await,
             };
             let amount = fare.amount.checked_mul(passengers.into()).map_err(|_| PurchaseError::Passengers { max })?;
             let order = fare.order(&purchase, passengers, amount, extends, language);
             let Prepared { opening, effects, slot, claim } =
-                self.opening(&books, &carrier, (order, &facts), &purchase).await?;
+                self.opening(&books, &carrier, (order, &facts, gone), &purchase).await?;
             match self.writer.write(Write::Open(Box::new(opening.clone()))).await? {
                 Outcome::Opened { superseded } => {
                     claim.keep();
@@ -192,8 +192,20 @@ impl Inner {
 
     /// What the slot of this subscriber and vehicle says (M12, M13).
     pub(super) async fn claim(&self, purchase: &Purchase) -> Result<Claim, StoreError> {
-        let Some(slot) = self.store.slot(purchase.msisdn, &purchase.vehicle).await? else { return Ok(Claim::Free) };
-        let Some(holder) = self.store.charge(slot.reference).await? else { return Ok(Claim::Free) };
+        let mut gone = None;
+        let Some(mut slot) = self.store.slot(purchase.msisdn, &purchase.vehicle).await? else {
+            return Ok(Claim::Free { gone });
+        };
+        let Some(mut holder) = self.store.charge(slot.reference).await? else { return Ok(Claim::Free { gone }) };
+        // An addition that came to nothing gives the slot back to what it added to, and that may have gone back meanwhile. Who has no
+        // ticket any more may buy one; what is paid further back still counts.
+        while !holder.state.is_open() && holder.state != State::Charged {
+            gone.get_or_insert(slot.reference);
+            let Some(before) = holder.order.extends else { return Ok(Claim::Free { gone }) };
+            let Some(charge) = self.store.charge(before.reference).await? else { return Ok(Claim::Free { gone }) };
+            let Extends { reference, passengers, held_until } = before;
+            (slot, holder) = (Slot { reference, passengers, held_until }, charge);
+        }
         let over = slot.held_until <= purchase.received_at;
         let (slot, holder) = match &holder.order.extends {
             // What it adds to is paid for, whatever becomes of the addition.
@@ -202,38 +214,37 @@ impl Inner {
                     && before.held_until > purchase.received_at
                     && (over || purchase.passengers <= before.passengers) =>
             {
-                let Some(paid) = self.store.charge(before.reference).await? else { return Ok(Claim::Free) };
+                let Some(paid) = self.store.charge(before.reference).await? else { return Ok(Claim::Free { gone }) };
                 let Extends { reference, passengers, held_until } = *before;
                 (Slot { reference, passengers, held_until }, paid)
             }
-            _ if over => return Ok(Claim::Free),
+            _ if over => return Ok(Claim::Free { gone }),
             _ => (slot, holder),
         };
         let Slot { reference, passengers: paid, held_until } = slot;
         match purchase.passengers.checked_sub(paid) {
             Some(more @ 1..) if holder.state == State::Charged => {
-                Ok(Claim::Add(more, Extends { reference, passengers: paid, held_until }))
+                Ok(Claim::Add { passengers: more, extends: Extends { reference, passengers: paid, held_until }, gone })
             }
             _ => Ok(Claim::Repeat(Box::new(holder))),
         }
     }
 
-    /// The answer to a repeat. Once it is final, the key stands for it for ever (M15).
+    /// The answer to a repeat. Once it is final, or told by SMS, the key stands for it for ever (M15).
     async fn repeat(self: &Arc<Self>, purchase: &Purchase, holder: Charge) -> Result<Purchased, PurchaseError> {
         counter!("charge_repeats_total", "state" => holder.state.code()).increment(1);
-        if holder.state.is_open() {
-            // The key may stand for a charge already: for this one, or for one that has ended.
-            return match self.store.key(&purchase.guard).await? {
-                Some((reference, same_body, repeat)) => self.replay(reference, same_body, repeat).await,
-                None => {
-                    if let Some(answer) = self.answer_to_linked(purchase, &holder).await? {
-                        self.write_answer(answer).await?;
-                    }
-                    Ok(Purchased::Repeat(holder))
-                }
-            };
+        // The key may stand for a charge already: for this one, or for one that has ended.
+        if holder.state.is_open()
+            && let Some((reference, same_body, repeat)) = self.store.key(&purchase.guard).await?
+        {
+            return self.replay(reference, same_body, repeat).await;
         }
         let answer = self.answer_to_linked(purchase, &holder).await?;
+        // What is open may come to nothing, and then this key buys for itself. Not that of a message, once its passenger is answered: it
+        // stands for what it repeats.
+        if holder.state.is_open() && answer.is_none() {
+            return Ok(Purchased::Repeat(holder));
+        }
         let messages = answer.as_ref().map(|answer| answer.messages.clone()).unwrap_or_default();
         let write = Write::RecordRepeat {
             guard: purchase.guard.clone(),

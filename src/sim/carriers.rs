@@ -223,18 +223,18 @@ fn camara(base: &str, sink: &str, two_step: bool) -> CamaraProfile {
     toml::from_str(&text).expect("a section")
 }
 
-/// One carrier keeps a fee for good, one gives it back with the money, the third keeps nothing.
+/// One carrier keeps a fee for good, one gives it back with the money, the third keeps nothing. `audit::ledger` counts with them too.
 fn fees(carrier: &str) -> Vec<DatedFee> {
-    let fee = |percent: &str, fixed_minor, returned| DatedFee {
-        from: jiff::civil::date(2000, 1, 1),
+    let fee = |year, percent: &str, fixed_minor, returned| DatedFee {
+        from: jiff::civil::date(year, 1, 1),
         percent: percent.parse().expect("a share"),
         fixed_minor,
         vat: true,
         returned,
     };
     match carrier {
-        "beeline" => vec![fee("4.75", 0, false)],
-        "kcell" => vec![fee("7", 13, true)],
+        "beeline" => vec![fee(2000, "4.75", 0, false), fee(2099, "50", 0, true)],
+        "kcell" => vec![fee(2000, "99", 0, false), fee(2001, "7", 13, true)],
         _ => Vec::new(),
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     charge::Charge,
     gateway::{
         Webhook, WebhookConfig,
-        events::{Event, events_of},
+        events::{Event, EventType, events_of},
     },
 };
 
@@ -123,6 +123,13 @@ impl Follower {
             let state = of_this().rfind(|event| event.kind.code().starts_with("charge."));
             if state.is_none_or(|event| event.data.charge.state != charge.state.code()) {
                 world.violated(format!("{} is {:?}, and {state:?} was told last", charge.reference, charge.state));
+            }
+            let ticket = world.store.ticket(charge.reference).await.ok().flatten();
+            let is_told = |kind| of_this().any(|event| event.kind == kind);
+            let told = (is_told(EventType::TicketIssued), is_told(EventType::TicketRevoked));
+            if told != (ticket.is_some(), ticket.as_ref().is_some_and(|ticket| ticket.revoked_at.is_some())) {
+                world
+                    .violated(format!("{} has {ticket:?}, and issued, revoked was told as {told:?}", charge.reference));
             }
             if !of_this().is_sorted_by_key(|event| event.data.charge.version) {
                 world.violated(format!("{}: a version goes back in its events", charge.reference));

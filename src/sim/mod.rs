@@ -7,17 +7,18 @@
 //!
 //! `plan` draws what a world is like, `world` holds it together and starts the gateway again whenever it was killed, `carriers` and
 //! `network` are what the gateway reaches, `office` decides what becomes of its commits, `people` use it, `staff` looks after
-//! it, `follower` is told of events, and `weather` spoils it. `evidence` has `audit` look at each charge once more, with its
-//! evidence in other orders (M9). `docs/simulation.md` says how to run it and how to replay a seed.
+//! it, `promises` keeps what they were told, `follower` is told of events, and `weather` spoils it. `docs/simulation.md` says how to
+//! run it and how to replay a seed.
 
 mod audit;
 mod carriers;
-mod evidence;
+mod complaints;
 mod follower;
 mod network;
 mod office;
 mod people;
 mod plan;
+mod promises;
 mod runner;
 mod staff;
 mod weather;

@@ -1,10 +1,6 @@
 //! Who uses the gateway: phones that write and write again, and apps that buy, lose the answer and ask again.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use tokio::{task::JoinSet, time::sleep};
@@ -12,6 +8,7 @@ use tokio::{task::JoinSet, time::sleep};
 use super::{
     carriers::SHORT_NUMBER,
     plan::{Kind, Role, dice},
+    promises::Promised,
     world::World,
 };
 use crate::{
@@ -29,18 +26,6 @@ const TRIES_MAX: u32 = 8;
 
 /// What carriers send to phones.
 const OTP: &str = "4321";
-
-/// What the world owes to its people.
-#[derive(Debug, Default)]
-pub(super) struct Promises {
-    /// What an app was told that its key stands for.
-    pub(super) keys: BTreeMap<String, Reference>,
-    /// Messages that were acknowledged: number and text.
-    pub(super) messages: Vec<(Msisdn, String)>,
-}
-
-/// What was promised to all of them.
-pub(super) type Promised = Arc<Mutex<Promises>>;
 
 /// Everybody. The set is empty once all are done.
 pub(super) fn begin(world: &Arc<World>, promised: &Promised) -> JoinSet<()> {
@@ -127,10 +112,13 @@ impl Person {
         async move {
             let Some(carrier) = world.carrier(name) else { return };
             world.note(format_args!("{msisdn} writes {text:?}"));
+            if let Some((vehicle, passengers)) = wish(text) {
+                promised.wish(msisdn, vehicle, passengers);
+            }
             let report = carrier.simulator.send_mo(msisdn, SHORT_NUMBER, text).await;
             world.note(format_args!("{msisdn} wrote {text:?}: {report:?}"));
             if report.is_ok_and(|report| report.outcome == MoOutcome::Acknowledged) {
-                promised.lock().unwrap_or_else(PoisonError::into_inner).messages.push((msisdn, text.to_owned()));
+                promised.message(msisdn, text);
             }
         }
     }
@@ -141,6 +129,7 @@ impl Person {
         let mut dice: StdRng = rand::SeedableRng::seed_from_u64(self.dice.random());
         let otp = self.otp;
         async move {
+            promised.wish(msisdn, vehicle, passengers);
             let asks_again = dice.random_bool(0.3);
             for _ in 0..TRIES_MAX {
                 let wish = (msisdn, vehicle, passengers);
@@ -150,13 +139,20 @@ impl Person {
                     Some(Ok(purchased)) => {
                         let charge = purchased.charge();
                         world.note(format_args!("key {key}: {} {:?}", charge.reference, charge.state));
+                        promised.charge(&world, charge);
+                        if let Purchased::Repeat(holder) = &purchased
+                            && !holder.state.is_open()
+                            && holder.state != State::Charged
+                        {
+                            world.violated(format!("M13: key {key} is answered with what has no ticket: {holder:?}"));
+                        }
                         // A repeat of what is still open is told, and not kept.
                         let kept = !matches!(purchased, Purchased::Repeat(_)) || !charge.state.is_open();
                         if kept {
-                            keep(&world, &promised, &key, charge.reference);
+                            promised.key(&world, &key, charge.reference);
                         }
                         if let Some(otp) = otp {
-                            enter(&world, charge.reference, otp, &mut dice).await;
+                            enter(&world, &promised, charge.reference, otp, &mut dice).await;
                         }
                         if !asks_again {
                             return;
@@ -180,11 +176,12 @@ impl Person {
 }
 
 /// Waits for the carrier's wish, and enters what the phone shows, with a slip now and then; or does not.
-async fn enter(world: &World, reference: Reference, otp: &str, dice: &mut StdRng) {
+async fn enter(world: &World, promised: &Promised, reference: Reference, otp: &str, dice: &mut StdRng) {
     for _ in 0..4 {
         let patience = Duration::from_secs(10);
         let waited = world.ask(async |gateway: Gateway| gateway.wait(reference, patience).await).await;
         let Some(Ok(Some(charge))) = waited else { return };
+        promised.charge(world, &charge);
         if charge.state != State::AwaitingOtp || dice.random_bool(0.1) {
             return;
         }
@@ -192,17 +189,19 @@ async fn enter(world: &World, reference: Reference, otp: &str, dice: &mut StdRng
         let typed = if dice.random_bool(0.2) { "1111" } else { otp };
         let typed = zeroize::Zeroizing::new(typed.to_owned());
         let told = world.ask(async |gateway: Gateway| gateway.submit_otp(reference, typed).await).await;
+        if let Some(Ok(charge)) = &told {
+            promised.charge(world, charge);
+        }
         let told = told.map(|told| told.map(|charge| charge.state).map_err(|error| error.to_string()));
         world.note(format_args!("password for {reference}: {told:?}"));
     }
 }
 
-/// M15: a key stands for one charge.
-fn keep(world: &World, promised: &Promised, key: &str, reference: Reference) {
-    let before = promised.lock().unwrap_or_else(PoisonError::into_inner).keys.insert(key.to_owned(), reference);
-    if let Some(before) = before.filter(|before| *before != reference) {
-        world.violated(format!("M15: key {key} stood for {before}, and now for {reference}"));
-    }
+/// What a text asks for: a vehicle, and passengers in total.
+fn wish(text: &str) -> Option<(&str, u8)> {
+    let (vehicle, passengers) = text.split_once('*').unwrap_or((text, "1"));
+    let is_code = vehicle.len() == 4 && vehicle.bytes().all(|byte| byte.is_ascii_digit());
+    passengers.parse().ok().filter(|_| is_code).map(|passengers| (vehicle, passengers))
 }
 
 fn purchase(gateway: &Gateway, (msisdn, vehicle, passengers): (Msisdn, &str, u8), key: &str) -> Purchase {

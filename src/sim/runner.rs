@@ -1,9 +1,9 @@
 //! Many worlds, each on a thread of its own, and the proof that a seed is one world.
 
 use std::{
-    env, fmt, panic,
+    env, fmt,
     sync::{
-        Arc, Mutex, Once, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::{audit, people, staff, weather, world::World};
+use super::{audit, complaints::Listening, people, promises::Promised, staff, weather, world::World};
 
 /// Seeds where nothing else is asked for.
 const SEEDS: u64 = 200;
@@ -30,27 +30,9 @@ struct Life {
     violations: Vec<String>,
 }
 
-thread_local! {
-    /// Where a task of this thread's world panicked.
-    static PANICS: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-/// A panic in a task is a violation, and not only a line on the console.
-fn watch_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            PANICS.with_borrow_mut(|panics| panics.push(info.to_string()));
-            before(info);
-        }));
-    });
-}
-
 /// Lives the world of this seed to its end.
 fn live(seed: u64) -> Life {
-    watch_panics();
-    PANICS.take();
+    let listening = Listening::begin();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     let (journal, mut violations) = runtime.block_on(async {
@@ -58,8 +40,8 @@ fn live(seed: u64) -> Life {
         world.note(format_args!("{:?}", world.plan));
         tokio::spawn(world.clone().supervise());
         weather::begin(&world);
-        tokio::spawn(staff::refund(world.clone()));
-        let promised = people::Promised::default();
+        let promised = Promised::default();
+        tokio::spawn(staff::refund(world.clone(), promised.clone()));
         let mut people = people::begin(&world, &promised);
         sleep(world.plan.lasts).await;
         world.mend();
@@ -68,13 +50,12 @@ fn live(seed: u64) -> Life {
             world.violated("somebody waits for ever".into());
         }
         audit::rest(&world).await;
-        let promises = std::mem::take(&mut *promised.lock().unwrap_or_else(PoisonError::into_inner));
-        audit::audit(&world, &promises).await;
+        audit::audit(&world, &promised.take()).await;
         world.kill();
         world.close()
     });
     drop(runtime);
-    violations.extend(PANICS.take());
+    violations.extend(listening.end());
     Life { seed, journal, violations }
 }
 

@@ -1,4 +1,5 @@
-//! Who looks after what was sold: finance gives money back, and operators settle what is in doubt by the carrier's books.
+//! Who looks after what was sold: finance gives money back, and operators settle by the carrier's books what nobody can be asked
+//! about. What can be asked about must come to its end without them.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -7,11 +8,13 @@ use tokio::time::sleep;
 
 use super::{
     people::CALLER,
-    plan::{Role, dice, pause},
+    plan::{Kind, Role, dice, pause},
+    promises::Promised,
     world::World,
 };
 use crate::{
-    charge::{Charge, Reference, Refund, RefundState, State},
+    charge::{Attempt, Charge, Reference, Refund, RefundState, State},
+    clock::{Clock, Timestamp},
     gateway::{Gateway, RefundOutcome, RefundResolution, Resolution},
     money::Money,
     store::{ChargeFilter, ListedRefund, RefundFilter},
@@ -21,11 +24,13 @@ use crate::{
 const BOOKS_CLOSE_AFTER: Duration = Duration::from_secs(150);
 /// And how long a refund is waited for: its carrier's memory of keys is over by then.
 const REFUNDS_WITHIN: Duration = Duration::from_secs(4 * 3_600);
+/// So long after the last fault every question is answered: what is in doubt then, and can be asked about, was forgotten.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3_600);
 /// More charges than a world has.
 pub(super) const ALL: u32 = 100_000;
 
 /// Finance, while things go wrong.
-pub(super) async fn refund(world: Arc<World>) {
+pub(super) async fn refund(world: Arc<World>, promised: Promised) {
     let mut dice = dice(world.plan.seed, Role::Staff(1));
     let every = Duration::from_secs(dice.random_range(5..=90));
     for number in 0_u32.. {
@@ -44,7 +49,7 @@ pub(super) async fn refund(world: Arc<World>) {
         };
         let amount = amount(&mut dice, charge);
         for key in both {
-            tokio::spawn(ask_for_refund(world.clone(), charge.reference, amount, key));
+            tokio::spawn(ask_for_refund((world.clone(), promised.clone()), charge.reference, amount, key));
         }
     }
 }
@@ -56,10 +61,19 @@ fn amount(dice: &mut StdRng, charge: &Charge) -> Option<Money> {
     minor.map(Money::kzt)
 }
 
-async fn ask_for_refund(world: Arc<World>, reference: Reference, amount: Option<Money>, key: String) {
+async fn ask_for_refund(
+    (world, promised): (Arc<World>, Promised),
+    reference: Reference,
+    amount: Option<Money>,
+    key: String,
+) {
     let asked = world.ask(async |gateway: Gateway| gateway.refund(reference, amount, CALLER, &key).await);
     let told = match tokio::time::timeout(Duration::from_secs(20), asked).await.ok().flatten() {
-        Some(Ok((_, refund))) => format!("{} {:?}", refund.amount, refund.state),
+        Some(Ok((charge, refund))) => {
+            promised.charge(&world, &charge);
+            promised.refund(&world, reference, &key, &refund);
+            format!("{} {:?}", refund.amount, refund.state)
+        }
         Some(Err(error)) => error.to_string(),
         None => "no answer".to_owned(),
     };
@@ -71,6 +85,8 @@ async fn ask_for_refund(world: Arc<World>, reference: Reference, amount: Option<
 pub(super) struct Operators {
     /// Since when each charge or refund has been in doubt, by the clock that does not jump.
     doubts: BTreeMap<Reference, Duration>,
+    /// From when on each that can be asked about has its hour.
+    expected: BTreeMap<Reference, Timestamp>,
 }
 
 impl Operators {
@@ -85,10 +101,15 @@ impl Operators {
         for ListedRefund { charge, refund } in
             world.store.refunds(&RefundFilter::default(), ALL).await.unwrap_or_default()
         {
-            let since = *self.doubts.entry(refund.reference).or_insert_with(|| world.clock.ran());
-            let is_late = world.clock.ran().saturating_sub(since) >= REFUNDS_WITHIN;
+            let is_asked_for = matches!(refund.state, RefundState::Requested | RefundState::Waiting);
+            let is_unknown = matches!(refund.state, RefundState::InDoubt | RefundState::Accepted);
+            if is_asked_for || (is_unknown && refund_can_be_asked_about(world, &charge, &refund)) {
+                self.expect_an_end(world, refund.reference, &charge);
+                continue;
+            }
+            let is_late = self.has_waited(world, refund.reference, REFUNDS_WITHIN);
             let outcome = match refund.state {
-                RefundState::InDoubt | RefundState::Accepted if is_late => match gave_back(world, &refund) {
+                _ if is_unknown && is_late => match gave_back(world, &refund) {
                     true => RefundOutcome::Refunded,
                     false => RefundOutcome::NotRefunded,
                 },
@@ -105,11 +126,31 @@ impl Operators {
         }
     }
 
+    /// Whether it was first seen so long ago.
+    fn has_waited(&mut self, world: &World, reference: Reference, long: Duration) -> bool {
+        let since = *self.doubts.entry(reference).or_insert_with(|| world.clock.ran());
+        world.clock.ran().saturating_sub(since) >= long
+    }
+
+    /// Its carrier can be asked, so nobody settles it.
+    fn expect_an_end(&mut self, world: &World, reference: Reference, charge: &Charge) {
+        let now = Clock::Simulated(world.clock.clone()).now();
+        // While the clock was ahead, what is to be done later was put off for as long.
+        let from = self.expected.entry(reference).or_insert(now.max(charge.updated_at));
+        if now >= from.plus(ANSWERED_WITHIN) {
+            *from = Timestamp::MAX;
+            world.violated(format!("its carrier can be asked, and {reference} has come to no end: {charge:?}"));
+        }
+    }
+
     async fn look_at_charges(&mut self, world: &World) {
         let open = world.store.open_charges(None, ALL).await.unwrap_or_default();
         for charge in open.iter().filter(|charge| charge.state == State::InDoubt) {
-            let since = *self.doubts.entry(charge.reference).or_insert_with(|| world.clock.ran());
-            if world.clock.ran().saturating_sub(since) < BOOKS_CLOSE_AFTER {
+            if charge.last_attempt().is_some_and(|attempt| can_be_asked_about(world, attempt)) {
+                self.expect_an_end(world, charge.reference, charge);
+                continue;
+            }
+            if !self.has_waited(world, charge.reference, BOOKS_CLOSE_AFTER) {
                 continue;
             }
             let number = charge.last_attempt().map_or(0, |attempt| attempt.number);
@@ -123,6 +164,28 @@ impl Operators {
             let told = resolved.map(|resolved| resolved.map(|charge| charge.state));
             world.note(format_args!("operator: {} attempt {number} charged {charged}: {told:?}", charge.reference));
         }
+    }
+}
+
+/// Whether an attempt has a question that its carrier can answer.
+fn can_be_asked_about(world: &World, attempt: &Attempt) -> bool {
+    match world.carrier(attempt.carrier.as_str()).map(|carrier| carrier.plan.kind) {
+        // By our own reference: CAMARA in its lists, the CIS-style profile by number.
+        Some(Kind::Camara { .. } | Kind::Cis { .. }) => true,
+        // By the carrier's id alone.
+        Some(Kind::OneApi { .. }) => attempt.carrier_id.is_some(),
+        // These contracts have no `query_sm`.
+        Some(Kind::Smpp(_)) | None => false,
+    }
+}
+
+/// The same for a refund.
+fn refund_can_be_asked_about(world: &World, charge: &Charge, refund: &Refund) -> bool {
+    let name = charge.carrier_of(refund).map(|name| name.as_str());
+    match name.and_then(|name| world.carrier(name)).map(|carrier| carrier.plan.kind) {
+        Some(Kind::Camara { .. } | Kind::Cis { .. }) => true,
+        Some(Kind::OneApi { .. }) => refund.carrier_id.is_some(),
+        Some(Kind::Smpp(_)) | None => false,
     }
 }
 

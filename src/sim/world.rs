@@ -260,12 +260,18 @@ impl World {
     }
 }
 
-/// The shipped texts. To compile them takes as long as a minute of a world, so it is done once.
+/// `audit::ledger` counts with it too.
 fn vat() -> VatConfig {
-    let rate = DatedVat { from: jiff::civil::date(2009, 1, 1), percent: "12".parse().expect("a rate") };
-    VatConfig { rates: vec![rate], agencies: ["green".into()].into() }
+    let rate = |year, percent: &str| DatedVat {
+        from: jiff::civil::date(year, 1, 1),
+        percent: percent.parse().expect("a rate"),
+    };
+    // Of which one is in force.
+    let rates = vec![rate(2000, "20"), rate(2009, "12"), rate(2099, "50")];
+    VatConfig { rates, agencies: ["green".into()].into() }
 }
 
+/// The shipped texts. To compile them takes as long as a minute of a world, so it is done once.
 fn texts() -> Texts {
     static TEXTS: OnceLock<Texts> = OnceLock::new();
     TEXTS.get_or_init(Texts::shipped).clone()

@@ -97,3 +97,51 @@ fn m15_identical_requests_at_once_are_one_charge_and_none_of_them_a_repeat_of_an
     let replayed = answers.iter().filter(|answer| matches!(answer, Purchased::Replayed { repeat: false, .. })).count();
     assert_eq!((new, replayed), (1, 15), "{answers:?}");
 }
+
+/// Gives all of it back: these contracts leave it owed.
+fn give_back(world: &World, charge: &Charge) {
+    let (given_back, _) =
+        world.run(world.gateway().refund(charge.reference, None, "finance", "k")).expect("it is charged");
+    assert_eq!(given_back.state, State::RefundOwed);
+}
+
+/// A purchase for so many in total that is charged.
+fn charged(world: &World, passengers: u8, key: &str) -> Charge {
+    let bought = world.purchase(ANNA, "1234", passengers, key).expect("a charge");
+    assert!(matches!(bought, Purchased::New(_)), "{bought:?}");
+    let reference = bought.charge().reference;
+    world.until("it is charged", |world| Some(world.charge(reference)).filter(|c| c.state == State::Charged))
+}
+
+#[test]
+fn m13_who_got_everything_back_buys_anew_though_an_addition_gave_the_slot_back_to_what_it_added_to() {
+    let world = World::new(Setting::default());
+    let first = world.bought(ANNA, "1234", "one");
+    let second = charged(&world, 2, "two");
+    assert_eq!(second.order.extends.as_ref().map(|extends| extends.reference), Some(first.reference));
+    give_back(&world, &first);
+    give_back(&world, &second);
+    let anew = charged(&world, 1, "anew");
+    assert_eq!((anew.order.passengers, anew.order.extends), (1, None));
+    let again = world.purchase(ANNA, "1234", 1, "again").expect("a repeat");
+    assert!(matches!(&again, Purchased::Repeat(charge) if charge.reference == anew.reference), "{again:?}");
+    world.audit();
+}
+
+#[test]
+fn m13_what_is_paid_further_back_still_counts_when_the_additions_went_back() {
+    let world = World::new(Setting::default());
+    let first = world.bought(ANNA, "1234", "one");
+    let (second, third) = (charged(&world, 2, "two"), charged(&world, 3, "three"));
+    assert_eq!(third.order.extends.as_ref().map(|extends| extends.reference), Some(second.reference));
+    give_back(&world, &second);
+    give_back(&world, &third);
+    let again = world.purchase(ANNA, "1234", 1, "again").expect("a repeat");
+    assert!(matches!(&again, Purchased::Repeat(charge) if charge.reference == first.reference), "{again:?}");
+    let anew = charged(&world, 2, "two again");
+    assert_eq!(
+        (anew.order.passengers, anew.order.extends.map(|extends| extends.reference)),
+        (1, Some(first.reference))
+    );
+    world.audit();
+}

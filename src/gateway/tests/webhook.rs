@@ -9,6 +9,7 @@ use super::{
 use crate::{
     charge::{Channel, Reason, State},
     gateway::{Purchase, PurchaseError, Purchased},
+    simulator::Fault,
     store::KeyGuard,
 };
 
@@ -226,6 +227,30 @@ fn a_charge_that_comes_to_nothing_and_a_repeat_are_told_by_sms_as_well() {
     assert_eq!(world.taken(ANNA), 8_000);
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(world.texts(ANNA).len(), 3);
+}
+
+#[test]
+fn m15_a_message_that_repeats_what_is_processing_stands_for_it_for_ever_once_its_passenger_is_told() {
+    for sqlite in [false, true] {
+        let service = TicketService::start([]);
+        let world = world_with(&service, 20, sqlite);
+        world.fault(ANNA, Fault::DelayResponse { ms: 500 });
+        let first = world.purchase(ANNA, "1234", 1, "in the app").expect("a charge").charge().reference;
+        world.sms(ANNA, "1234*2");
+        let request = request_of(&world, &service, ANNA);
+        let repeat = buy(&world, purchase_for(&world, &request)).expect("a repeat");
+        assert!(matches!(&repeat, Purchased::Repeat(charge) if charge.state == State::Processing), "{repeat:?}");
+        world.until_state(ANNA, "charged");
+        // An app that waited is told of a charged one. Whoever asks once more must hear the same.
+        for _ in 0..2 {
+            let replayed = buy(&world, purchase_for(&world, &request)).expect("a replay");
+            let charge = replayed.charge();
+            assert!(matches!(replayed, Purchased::Replayed { repeat: true, .. }), "{replayed:?}");
+            assert_eq!((charge.reference, charge.state), (first, State::Charged));
+        }
+        assert_eq!(world.taken(ANNA), 8_000);
+        world.audit();
+    }
 }
 
 #[test]

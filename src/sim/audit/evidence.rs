@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use rand::{rngs::StdRng, seq::SliceRandom};
 
-use super::{
-    plan::{Role, dice},
-    world::World,
-};
 use crate::{
     charge::{Break, Charge, Effect, Event, EvidenceSource, Finding, State, step},
     clock::Timestamp,
+    sim::{
+        plan::{Role, dice},
+        world::World,
+    },
     store::JournalEntry,
 };
 
