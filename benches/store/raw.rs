@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use smsbusd::{
     charge::Charge,
-    store::{JournalEntry, Opening, Settlement, SlotChange, Write},
+    store::{JournalEntry, Named, Opening, Settlement, SlotChange, Write},
 };
 use sqlx::{
     ConnectOptions, Connection,
@@ -184,10 +184,14 @@ async fn settle(db: &mut SqliteConnection, settlements: &[&Settlement]) -> Durat
     set(db, sql, attempts).await;
     let ids = settlements.iter().filter_map(|settlement| {
         let new = settlement.carrier_id.as_ref()?;
-        Some((new.carrier.as_str(), &new.id, settlement.charge.reference, new.attempt))
+        let attempt = match new.names {
+            Named::Attempt(number) => Some(number),
+            Named::Refund(_) => None,
+        };
+        Some((new.carrier.as_str(), &new.id, settlement.charge.reference, attempt))
     });
-    let sql =
-        "INSERT INTO carrier_ids SELECT value->>0, value->>1, unhex(value->>2, '-'), value->>3 FROM jsonb_each(?1)";
+    let sql = "INSERT INTO carrier_ids (carrier, id, reference, attempt)
+               SELECT value->>0, value->>1, unhex(value->>2, '-'), value->>3 FROM jsonb_each(?1)";
     set(db, sql, ids).await;
     journal(db, settlements.iter().map(|settlement| &settlement.journal)).await;
     let entries = settlements.iter().flat_map(|settlement| &settlement.entries).map(|entry| {

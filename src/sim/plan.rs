@@ -195,7 +195,7 @@ impl RefundPlan {
     fn new(dice: &mut StdRng) -> Option<RefundPlan> {
         let at = *[ChargingMoment::Submission, ChargingMoment::Delivery].choose(dice)?;
         let plan = RefundPlan { at, partial: dice.random_bool(0.7), queries: dice.random_bool(0.5) };
-        dice.random_bool(2.0 / 3.0).then_some(plan)
+        (dice.random_range(0..3) > 0).then_some(plan)
     }
 }
 

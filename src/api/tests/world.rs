@@ -88,8 +88,8 @@ impl World {
     }
 
     pub(super) async fn with(setting: Setting) -> World {
-        let simulator = Simulator::start(setting.simulator.clone()).await.expect("a free port");
-        let gateway = gateway(&setting, &simulator).await;
+        let simulator = Box::pin(Simulator::start(setting.simulator.clone())).await.expect("a free port");
+        let gateway = Box::pin(gateway(&setting, &simulator)).await;
         let metrics = PrometheusBuilder::new().build_recorder();
         let world = World {
             router: routes::router(Api::new(setting.api.clone(), gateway.clone()).expect("a sound configuration")),
