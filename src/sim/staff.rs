@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::{
     people::CALLER,
-    plan::{Kind, Role, dice, pause},
+    plan::{CarrierPlan, Kind, Role, dice, pause},
     promises::Promised,
     world::World,
 };
@@ -169,23 +169,25 @@ impl Operators {
 
 /// Whether an attempt has a question that its carrier can answer.
 fn can_be_asked_about(world: &World, attempt: &Attempt) -> bool {
-    match world.carrier(attempt.carrier.as_str()).map(|carrier| carrier.plan.kind) {
-        // By our own reference: CAMARA in its lists, the CIS-style profile by number.
-        Some(Kind::Camara { .. } | Kind::Cis { .. }) => true,
-        // By the carrier's id alone.
-        Some(Kind::OneApi { .. }) => attempt.carrier_id.is_some(),
-        // These contracts have no `query_sm`.
-        Some(Kind::Smpp(_)) | None => false,
-    }
+    let has_id = attempt.carrier_id.is_some();
+    world.carrier(attempt.carrier.as_str()).is_some_and(|carrier| answers_questions(&carrier.plan, has_id))
 }
 
 /// The same for a refund.
 fn refund_can_be_asked_about(world: &World, charge: &Charge, refund: &Refund) -> bool {
     let name = charge.carrier_of(refund).map(|name| name.as_str());
-    match name.and_then(|name| world.carrier(name)).map(|carrier| carrier.plan.kind) {
-        Some(Kind::Camara { .. } | Kind::Cis { .. }) => true,
-        Some(Kind::OneApi { .. }) => refund.carrier_id.is_some(),
-        Some(Kind::Smpp(_)) | None => false,
+    let carrier = name.and_then(|name| world.carrier(name));
+    carrier.is_some_and(|carrier| answers_questions(&carrier.plan, refund.carrier_id.is_some()))
+}
+
+/// `has_id` tells whether the carrier's own id is known.
+fn answers_questions(carrier: &CarrierPlan, has_id: bool) -> bool {
+    match carrier.kind {
+        // By our own reference: CAMARA in its lists, the CIS-style profile by number.
+        Kind::Camara { .. } | Kind::Cis { .. } => true,
+        // By the carrier's id alone.
+        Kind::OneApi { .. } => has_id,
+        Kind::Smpp(_) => has_id && carrier.refunds.is_some_and(|refunds| refunds.queries),
     }
 }
 
