@@ -28,8 +28,7 @@ pub(super) async fn in_other_orders(world: &World, charges: &[Charge]) {
         for _ in 0..ORDERS {
             let other = shuffled(&happened, &mut dice);
             let told = Told::of(charge, &other);
-            // What a second step was asked for decides what an answer means, and so whether it contradicts.
-            let is_silent = contradicts && !told.contradicts && !told.skipped && !has_second_step(&happened);
+            let is_silent = contradicts && !told.contradicts && !told.skipped && !order_decides(&happened);
             if let Some(wrong) = told.wrong.or(is_silent.then(|| "a contradiction opens no break".into())) {
                 world.violated(format!("M9: {}, in another order: {wrong}: {other:?}", charge.reference));
             }
@@ -59,10 +58,12 @@ fn is_evidence(event: &Event) -> bool {
     !matches!(evidence.source, EvidenceSource::Operator { .. })
 }
 
-fn has_second_step(happened: &[(Timestamp, Event)]) -> bool {
+/// Whether what a piece means depends on those before it, and so whether it contradicts: what a second step was asked for decides what an
+/// answer is about, and that a listing lacks the payment is evidence only behind another one (M5).
+fn order_decides(happened: &[(Timestamp, Event)]) -> bool {
     happened.iter().any(|(_, event)| {
-        matches!(event, Event::Evidence(evidence) | Event::EvidenceWithoutTicket(evidence)
-            if matches!(evidence.finding, Finding::Reserved { .. } | Finding::OtpNeeded { .. }))
+        let (Event::Evidence(evidence) | Event::EvidenceWithoutTicket(evidence)) = event else { return false };
+        matches!(evidence.finding, Finding::Reserved { .. } | Finding::OtpNeeded { .. } | Finding::NotFound { .. })
     })
 }
 
