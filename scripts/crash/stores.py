@@ -73,7 +73,7 @@ class Sqlite:
         charges = [json.loads(body) for (body,) in bodies]
         refunds = [refund for charge in charges for refund in charge["refunds"]]
         standing = {state: count for state, count in open_states}
-        standing["askable"] = sum(charge["state"] == "in_doubt" and can_be_asked_about(charge) for charge in charges)
+        standing["askable"] = sum(charge["state"]["state"] == "in_doubt" and can_be_asked_about(charge) for charge in charges)
         standing["refunds"] = sum(refund["state"] in OPEN_REFUNDS for refund in refunds)
         return {**standing, "messages": unanswered, "texts": unsent}
 

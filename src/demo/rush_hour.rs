@@ -102,7 +102,11 @@ async fn ask_again_with_the_same_keys(stage: &Stage, crowd: &Crowd, opened: &[Re
     let pid = stage.daemon.pid().unwrap_or_default();
     let in_doubt = stage.api.charges("state=in_doubt").await?.len();
     stage.story.said("gateway", &format!("process {pid} runs on the same database: {in_doubt} charges are in doubt"));
-    expect(in_doubt == crowd.len(), || format!("{in_doubt} charges are in doubt, not {}", crowd.len()))?;
+    // On a slow machine a callback of the first step can come after the second, and has the carrier asked in time.
+    let asked_in_time = stage.api.charges(&format!("vehicle={OTHER_BUS}&state=charged")).await?.len();
+    expect(in_doubt > 0 && in_doubt + asked_in_time == crowd.len(), || {
+        format!("{in_doubt} charges are in doubt and {asked_in_time} charged, not {} in all", crowd.len())
+    })?;
 
     stage.story.note("The apps ask again, with the same keys. The charges are the same ones, and nothing is sent.");
     for (passenger, key) in crowd {

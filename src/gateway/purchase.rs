@@ -197,29 +197,25 @@ impl Inner {
             return Ok(Claim::Free { gone });
         };
         let Some(mut holder) = self.store.charge(slot.reference).await? else { return Ok(Claim::Free { gone }) };
-        // An addition that came to nothing gives the slot back to what it added to, and that may have gone back meanwhile. Who has no
-        // ticket any more may buy one; what is paid further back still counts.
-        while !holder.state.is_open() && holder.state != State::Charged {
-            gone.get_or_insert(slot.reference);
-            let Some(before) = holder.order.extends else { return Ok(Claim::Free { gone }) };
-            let Some(charge) = self.store.charge(before.reference).await? else { return Ok(Claim::Free { gone }) };
-            let Extends { reference, passengers, held_until } = before;
-            (slot, holder) = (Slot { reference, passengers, held_until }, charge);
+        // An addition that came to nothing gives the slot back to what it added to, and that may have gone back meanwhile.
+        if !holder.state.is_open() && holder.state != State::Charged {
+            gone = Some(slot.reference);
+            let Some(paid) = self.still_paid(holder.order.extends.clone()).await? else {
+                return Ok(Claim::Free { gone });
+            };
+            (slot, holder) = paid;
         }
         let over = slot.held_until <= purchase.received_at;
-        let (slot, holder) = match &holder.order.extends {
-            // What it adds to is paid for, whatever becomes of the addition.
-            Some(before)
-                if holder.state != State::Charged
-                    && before.held_until > purchase.received_at
-                    && (over || purchase.passengers <= before.passengers) =>
-            {
-                let Some(paid) = self.store.charge(before.reference).await? else { return Ok(Claim::Free { gone }) };
-                let Extends { reference, passengers, held_until } = *before;
-                (Slot { reference, passengers, held_until }, paid)
-            }
-            _ if over => return Ok(Claim::Free { gone }),
-            _ => (slot, holder),
+        // What it adds to is paid for, whatever becomes of the addition.
+        let is_asked_for = |before: &Extends| {
+            holder.state != State::Charged
+                && before.held_until > purchase.received_at
+                && (over || purchase.passengers <= before.passengers)
+        };
+        let (slot, holder) = match self.still_paid(holder.order.extends.clone().filter(is_asked_for)).await? {
+            Some(paid) => paid,
+            None if over => return Ok(Claim::Free { gone }),
+            None => (slot, holder),
         };
         let Slot { reference, passengers: paid, held_until } = slot;
         match purchase.passengers.checked_sub(paid) {
@@ -228,6 +224,18 @@ impl Inner {
             }
             _ => Ok(Claim::Repeat(Box::new(holder))),
         }
+    }
+
+    /// What is paid for of all that was added up: the newest that has not gone back.
+    async fn still_paid(&self, mut added_to: Option<Extends>) -> Result<Option<(Slot, Charge)>, StoreError> {
+        while let Some(Extends { reference, passengers, held_until }) = added_to {
+            let Some(charge) = self.store.charge(reference).await? else { return Ok(None) };
+            if charge.state == State::Charged {
+                return Ok(Some((Slot { reference, passengers, held_until }, charge)));
+            }
+            added_to = charge.order.extends;
+        }
+        Ok(None)
     }
 
     /// The answer to a repeat. Once it is final, or told by SMS, the key stands for it for ever (M15).

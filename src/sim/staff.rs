@@ -17,6 +17,7 @@ use crate::{
     clock::{Clock, Timestamp},
     gateway::{Gateway, RefundOutcome, RefundResolution, Resolution},
     money::Money,
+    simulator::ChargingMoment,
     store::{ChargeFilter, ListedRefund, RefundFilter},
 };
 
@@ -169,25 +170,28 @@ impl Operators {
 
 /// Whether an attempt has a question that its carrier can answer.
 fn can_be_asked_about(world: &World, attempt: &Attempt) -> bool {
-    let has_id = attempt.carrier_id.is_some();
-    world.carrier(attempt.carrier.as_str()).is_some_and(|carrier| answers_questions(&carrier.plan, has_id))
+    let Some(carrier) = world.carrier(attempt.carrier.as_str()) else { return false };
+    let by_message = matches!(carrier.plan.kind, Kind::Smpp(ChargingMoment::Delivery));
+    answers_questions(&carrier.plan, attempt.carrier_id.is_some(), by_message)
 }
 
 /// The same for a refund.
 fn refund_can_be_asked_about(world: &World, charge: &Charge, refund: &Refund) -> bool {
     let name = charge.carrier_of(refund).map(|name| name.as_str());
-    let carrier = name.and_then(|name| world.carrier(name));
-    carrier.is_some_and(|carrier| answers_questions(&carrier.plan, refund.carrier_id.is_some()))
+    let Some(carrier) = name.and_then(|name| world.carrier(name)) else { return false };
+    let by_message = carrier.plan.refunds.is_some_and(|refunds| refunds.at == ChargingMoment::Delivery);
+    answers_questions(&carrier.plan, refund.carrier_id.is_some(), by_message)
 }
 
-/// `has_id` tells whether the carrier's own id is known.
-fn answers_questions(carrier: &CarrierPlan, has_id: bool) -> bool {
+/// `has_id` tells whether the carrier's own id is known, `by_message` whether what became of an SMPP message proves anything: where its
+/// response is the proof, the state of the text says too little.
+fn answers_questions(carrier: &CarrierPlan, has_id: bool, by_message: bool) -> bool {
     match carrier.kind {
         // By our own reference: CAMARA in its lists, the CIS-style profile by number.
         Kind::Camara { .. } | Kind::Cis { .. } => true,
         // By the carrier's id alone.
         Kind::OneApi { .. } => has_id,
-        Kind::Smpp(_) => has_id && carrier.refunds.is_some_and(|refunds| refunds.queries),
+        Kind::Smpp(_) => has_id && by_message && carrier.refunds.is_some_and(|refunds| refunds.queries),
     }
 }
 

@@ -129,6 +129,18 @@ fn m13_who_got_everything_back_buys_anew_though_an_addition_gave_the_slot_back_t
 }
 
 #[test]
+fn m13_who_got_the_ticket_paid_back_hears_of_the_addition_that_is_still_in_doubt() {
+    let world = World::new(Setting::default());
+    let (first, second) = ticket_and_doubtful_second_passenger(&world);
+    give_back(&world, &first);
+    let again = world.purchase(ANNA, "1234", 1, "again").expect("a repeat");
+    assert!(matches!(&again, Purchased::Repeat(charge) if charge.reference == second.reference), "{again:?}");
+    assert!(again.charge().state.is_open(), "{again:?}");
+    world.settle_by_the_carriers_books();
+    world.audit();
+}
+
+#[test]
 fn m13_what_is_paid_further_back_still_counts_when_the_additions_went_back() {
     let world = World::new(Setting::default());
     let first = world.bought(ANNA, "1234", "one");
