@@ -200,19 +200,17 @@ impl Inner {
         // An addition that came to nothing gives the slot back to what it added to, and that may have gone back meanwhile.
         if !holder.state.is_open() && holder.state != State::Charged {
             gone = Some(slot.reference);
-            let Some(paid) = self.still_paid(holder.order.extends.clone()).await? else {
+            let Some(paid) = self.still_paid(holder.order.extends.clone(), purchase.received_at).await? else {
                 return Ok(Claim::Free { gone });
             };
             (slot, holder) = paid;
         }
         let over = slot.held_until <= purchase.received_at;
         // What it adds to is paid for, whatever becomes of the addition.
-        let is_asked_for = |before: &Extends| {
-            holder.state != State::Charged
-                && before.held_until > purchase.received_at
-                && (over || purchase.passengers <= before.passengers)
-        };
-        let (slot, holder) = match self.still_paid(holder.order.extends.clone().filter(is_asked_for)).await? {
+        let is_asked_for =
+            |before: &Extends| holder.state != State::Charged && (over || purchase.passengers <= before.passengers);
+        let before = holder.order.extends.clone().filter(is_asked_for);
+        let (slot, holder) = match self.still_paid(before, purchase.received_at).await? {
             Some(paid) => paid,
             None if over => return Ok(Claim::Free { gone }),
             None => (slot, holder),
@@ -226,9 +224,15 @@ impl Inner {
         }
     }
 
-    /// What is paid for of all that was added up: the newest that has not gone back.
-    async fn still_paid(&self, mut added_to: Option<Extends>) -> Result<Option<(Slot, Charge)>, StoreError> {
-        while let Some(Extends { reference, passengers, held_until }) = added_to {
+    /// What is paid for of all that was added up, and is held at this moment: the newest that has not gone back.
+    async fn still_paid(
+        &self,
+        mut added_to: Option<Extends>,
+        at: Timestamp,
+    ) -> Result<Option<(Slot, Charge)>, StoreError> {
+        // What was paid for earlier is held no longer than what was added to it.
+        while let Some(Extends { reference, passengers, held_until }) = added_to.filter(|before| before.held_until > at)
+        {
             let Some(charge) = self.store.charge(reference).await? else { return Ok(None) };
             if charge.state == State::Charged {
                 return Ok(Some((Slot { reference, passengers, held_until }, charge)));
