@@ -31,7 +31,7 @@ use crate::{
     clock::Timestamp,
     money::Money,
     process,
-    smpp::{self, BreakerState, Lane, LinkState, Pool, PoolEvent, ReserveError, SubmitOutcome, Tls},
+    smpp::{self, BreakerState, Lane, LinkState, Pool, PoolEvent, ReserveError, SubmitOutcome, SubmitSm, Tls},
 };
 
 /// A place in the window of an SMPP link.
@@ -232,9 +232,18 @@ impl SmppCarrier {
                 return Evidence { id, attempt: number, source: EvidenceSource::Link, finding: Finding::NotSent };
             }
         };
-        let token = self.0.tokens.fetch_add(1, Ordering::Relaxed);
-        // Remembered before the first byte leaves, so that a late answer always finds its attempt.
         let asked = Asked { charge: charge.reference, what: AskedFor::Attempt(number) };
+        let outcome = self.submit(slot, message, asked).await;
+        let evidence = self.evidence(number, &outcome);
+        counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => evidence.finding.code())
+            .increment(1);
+        evidence
+    }
+
+    /// Sends what is durable. An answer that comes after all still finds what was asked for.
+    async fn submit(&self, slot: Slot, message: SubmitSm, asked: Asked) -> SubmitOutcome {
+        let token = self.0.tokens.fetch_add(1, Ordering::Relaxed);
+        // Remembered before the first byte leaves: the answer may come at once.
         self.unanswered().insert(token, asked);
         let outcome = slot.submit(message, token).await;
         if !matches!(outcome, SubmitOutcome::InDoubt { .. }) {
@@ -243,10 +252,7 @@ impl SmppCarrier {
         if let Some(words) = words_of(&outcome) {
             transcript::note(|| words);
         }
-        let evidence = self.evidence(number, &outcome);
-        counter!("carrier_charge_answers_total", "carrier" => self.0.name.to_string(), "finding" => evidence.finding.code())
-            .increment(1);
-        evidence
+        outcome
     }
 
     fn evidence(&self, attempt: u16, outcome: &SubmitOutcome) -> Evidence {

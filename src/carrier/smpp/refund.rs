@@ -3,13 +3,10 @@
 //! SMPP knows no key that a carrier could tell a repetition by: such a message is sent once. What becomes of it is told by its
 //! response, in time or late, by its receipts, by `query_sm`, or by a person.
 
-use std::sync::atomic::Ordering;
-
 use tracing::error;
 
-use super::{Asked, AskedFor, Slot, SmppCarrier, compose, words_of};
+use super::{Asked, AskedFor, Slot, SmppCarrier, compose};
 use crate::{
-    carrier::transcript,
     charge::{Charge, Event, EvidenceSource, Finding, Reason, Reference, Refund, Retry},
     smpp::SubmitOutcome,
 };
@@ -35,17 +32,8 @@ impl SmppCarrier {
                 return impossible(&format!("it cannot be put into a message: {problem}"));
             }
         };
-        let token = self.0.tokens.fetch_add(1, Ordering::Relaxed);
         let asked = Asked { charge: charge.reference, what: AskedFor::Refund(refund.reference) };
-        // Remembered before the first byte leaves, so that a late answer always finds its refund.
-        self.unanswered().insert(token, asked);
-        let outcome = slot.submit(message, token).await;
-        if !matches!(outcome, SubmitOutcome::InDoubt { .. }) {
-            self.unanswered().remove(token);
-        }
-        if let Some(words) = words_of(&outcome) {
-            transcript::note(|| words);
-        }
+        let outcome = self.submit(slot, message, asked).await;
         self.0.meanings.of_refund_outcome(&outcome)
     }
 
