@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::tz::TimeZone;
+use jiff::{fmt::rfc2822::DateTimePrinter, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -26,6 +26,8 @@ pub struct Timestamp(i64);
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("not a moment in RFC 3339 (2026-03-01T07:30:00Z): {0}")]
 pub struct TimestampError(String);
+
+static HTTP_DATES: DateTimePrinter = DateTimePrinter::new();
 
 impl Timestamp {
     /// The earliest moment that can be shown: year 1. Arithmetic stops there.
@@ -84,6 +86,17 @@ impl Timestamp {
     /// This moment as `zone` shows it.
     pub fn zoned(self, zone: &TimeZone) -> jiff::Zoned {
         self.to_jiff().to_zoned(zone.clone())
+    }
+
+    /// This moment as HTTP shows it (RFC 9110 §5.6.7), to the second, rounded down.
+    pub fn to_http_date(self) -> Option<String> {
+        HTTP_DATES.timestamp_to_rfc9110_string(&self.to_jiff()).ok()
+    }
+
+    /// A moment as HTTP shows it. `None` for a text that is none.
+    pub fn from_http_date(text: &str) -> Option<Timestamp> {
+        let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Some(Timestamp::from_unix_ms(parsed.as_millisecond()))
     }
 
     fn to_jiff(self) -> jiff::Timestamp {
@@ -220,6 +233,17 @@ mod tests {
         assert_eq!(at.to_string(), "2026-03-01T07:30:00.123Z");
         assert_eq!("2026-03-01T12:30:00.123+05:00".parse(), Ok(at));
         assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn shows_and_reads_dates_of_http_to_the_second() {
+        let at = Timestamp::from_unix_ms(1_772_350_200_999);
+        assert_eq!(at.to_http_date().as_deref(), Some("Sun, 01 Mar 2026 07:30:00 GMT"));
+        assert_eq!(
+            Timestamp::from_http_date("Sun, 01 Mar 2026 07:30:00 GMT"),
+            Some(Timestamp::from_unix_ms(1_772_350_200_000))
+        );
+        assert_eq!(Timestamp::from_http_date("2026-03-01T07:30:00Z"), None);
     }
 
     #[test]

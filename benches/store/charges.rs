@@ -50,6 +50,7 @@ fn writes(n: u64) -> [Write; 2] {
         carrier: "beeline".parse().unwrap(),
         wire_reference: format!("{:08x}", scattered(n) >> 32),
         contract,
+        carrier_time: None,
     };
     let sent = step(&charge, attempt.clone(), asked_at).unwrap().next;
     let opening = Opening {

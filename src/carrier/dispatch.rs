@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tokio::time::Instant;
 
 use super::{
     Callback, CallbackAnswer, CallbackRequest, Carrier, CarrierConfig, CarrierReceipt, NoSlot, Refusal, Sent,
@@ -120,6 +121,14 @@ impl Carrier {
         }
     }
 
+    /// What the carrier's own clock shows, or a little less, where it must be known to tell what became of an attempt.
+    pub fn time(&self) -> Option<Timestamp> {
+        match self {
+            Carrier::Smpp(_) | Carrier::Http(_) => None,
+            Carrier::Camara(carrier) => carrier.charging.time(),
+        }
+    }
+
     /// The right to send one charge, if a place is free this instant and the contract's rate allows another.
     pub fn try_reserve(&self) -> Option<SendSlot> {
         match self {
@@ -137,6 +146,23 @@ impl Carrier {
             Carrier::Smpp(carrier) => carrier.reserve(patience, urgency).await.map(SendSlot::Smpp),
             Carrier::Camara(carrier) => carrier.charging.reserve(patience, urgency).await.map(SendSlot::Web),
             Carrier::Http(carrier) => carrier.charging.reserve(patience, urgency).await.map(SendSlot::Web),
+        }
+    }
+
+    /// The same for an attempt to charge: only once all is known of the carrier that its proof may need later.
+    pub async fn reserve_attempt(&self, patience: Duration) -> Result<SendSlot, NoSlot> {
+        let until = Instant::now() + patience;
+        if let Carrier::Camara(carrier) = self {
+            carrier.charging.learn_time(patience).await?;
+        }
+        self.reserve(until.saturating_duration_since(Instant::now()), Urgency::Normal).await
+    }
+
+    /// The same, if it can be had this instant.
+    pub fn try_reserve_attempt(&self) -> Option<SendSlot> {
+        match self {
+            Carrier::Camara(carrier) if !carrier.charging.knows_time() => None,
+            _ => self.try_reserve(),
         }
     }
 

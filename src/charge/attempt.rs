@@ -135,6 +135,9 @@ pub struct Attempt {
     pub state: AttemptState,
     /// When it was opened; not a byte left before.
     pub opened_at: Timestamp,
+    /// The same by the carrier's own clock, or a little earlier, where it was known: the carrier's lists are in its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier_time: Option<Timestamp>,
     /// The carrier's own id, normalised: an SMPP message id, a payment id. Not known while no response came.
     pub carrier_id: Option<String>,
     /// From when on its absence counts (M5): since it has been in doubt or was sent again, or since what the carrier took in is past
@@ -171,6 +174,7 @@ impl Attempt {
         wire_reference: String,
         contract: Contract,
         opened_at: Timestamp,
+        carrier_time: Option<Timestamp>,
     ) -> Attempt {
         Attempt {
             number,
@@ -179,6 +183,7 @@ impl Attempt {
             contract,
             state: AttemptState::Open,
             opened_at,
+            carrier_time,
             carrier_id: None,
             in_doubt_since: None,
             not_found_at: None,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CarrierName, Contract, Evidence, EvidenceSource, Finding, Reason, Reference};
-use crate::{money::Money, msisdn::Msisdn};
+use crate::{clock::Timestamp, money::Money, msisdn::Msisdn};
 
 /// What can happen to a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub enum Event {
         wire_reference: String,
         /// What the contract with that carrier says.
         contract: Contract,
+        /// What the carrier's own clock shows, or a little less, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carrier_time: Option<Timestamp>,
     },
     /// No send slot can be had in time, or nobody else can be asked: what would come too late is not sent.
     GiveUp,

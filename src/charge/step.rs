@@ -25,8 +25,8 @@ pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illeg
     let mut change = Change { charge: charge.clone(), effects: Vec::new(), now, can_ticket: true };
     match event {
         Event::Decline { reason } => change.decline(reason)?,
-        Event::OpenAttempt { carrier, wire_reference, contract } => {
-            change.open_attempt(carrier, wire_reference, contract)?;
+        Event::OpenAttempt { carrier, wire_reference, contract, carrier_time } => {
+            change.open_attempt(carrier, wire_reference, contract, carrier_time)?;
         }
         Event::GiveUp => change.give_up()?,
         Event::SubmitOtp => change.submit_otp()?,
@@ -89,6 +89,7 @@ impl Change {
         carrier: CarrierName,
         wire_reference: String,
         contract: Contract,
+        carrier_time: Option<Timestamp>,
     ) -> Result<(), Illegal> {
         if !self.charge.wants_attempt() {
             return Err(Illegal::NotWaiting { state: self.charge.state.code() });
@@ -100,7 +101,7 @@ impl Change {
         if usize::from(number) > ATTEMPTS_MAX {
             return Err(Illegal::TooManyAttempts);
         }
-        self.charge.attempts.push(Attempt::open(number, carrier, wire_reference, contract, self.now));
+        self.charge.attempts.push(Attempt::open(number, carrier, wire_reference, contract, self.now, carrier_time));
         self.effects.push(Effect::Send { attempt: number });
         Ok(())
     }

@@ -52,7 +52,7 @@ fn opened() -> Charge {
 }
 
 fn open_attempt() -> Event {
-    Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: contract() }
+    Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: contract(), carrier_time: None }
 }
 
 fn two_steps() -> Contract {
@@ -60,7 +60,7 @@ fn two_steps() -> Contract {
 }
 
 fn open_two_steps() -> Event {
-    Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: two_steps() }
+    Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: two_steps(), carrier_time: None }
 }
 
 fn evidence(attempt: u16, finding: Finding) -> Event {
@@ -98,6 +98,23 @@ fn sent() -> Charge {
 
 fn in_doubt() -> Charge {
     run(sent(), [(11, evidence(1, doubtful(Doubt::Timeout)))]).0
+}
+
+/// A charged one whose whole amount is being asked back since second 10.
+fn asked_back(contract: Contract) -> Charge {
+    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract, carrier_time: None };
+    let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+    run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask)]).0
+}
+
+/// Evidence about that refund.
+fn told(source: EvidenceSource, finding: Finding) -> Event {
+    Event::RefundEvidence { refund: reference(10), id: "r".into(), source, finding }
+}
+
+/// The same as the answer to its request.
+fn answered(finding: Finding) -> Event {
+    told(EvidenceSource::Response, finding)
 }
 
 fn breaks(effects: &[Effect]) -> Vec<Break> {

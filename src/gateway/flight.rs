@@ -9,7 +9,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::{Inner, apply::Happening};
 use crate::{
-    carrier::{Carrier, NoSlot, SendSlot, Urgency, transcript::record},
+    carrier::{Carrier, NoSlot, SendSlot, transcript::record},
     charge::{AttemptState, Charge, Effect, Event, Retry},
 };
 
@@ -92,7 +92,7 @@ impl Inner {
             let left = charge.terms.ticket_deadline.since(self.now()).min(left);
             // What is sent so late that its answer would come after the deadline would only be paid back.
             let patience = left.saturating_sub(carrier.expected_answer());
-            let slot = match carrier.reserve(patience, Urgency::Normal).await {
+            let slot = match carrier.reserve_attempt(patience).await {
                 Ok(slot) => slot,
                 Err(NoSlot::ShuttingDown) => return None,
                 Err(why @ (NoSlot::InTime | NoSlot::TooManyWait)) => {
@@ -107,6 +107,7 @@ impl Inner {
                 carrier: carrier.name().clone(),
                 wire_reference: carrier.wire_reference(reference, next_number),
                 contract: self.contract(carrier, self.now()),
+                carrier_time: carrier.time(),
             };
             match self.apply(reference, known.take(), event).await {
                 Ok(applied) => return Some((applied.charge, slot)),

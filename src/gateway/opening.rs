@@ -139,7 +139,7 @@ impl Inner {
             Decision::Allowed if !carrier.standing().takes_charges() => Some(Reason::CarrierUnavailable),
             Decision::Allowed => None,
         };
-        let slot = if decline.is_none() { carrier.try_reserve() } else { None };
+        let slot = if decline.is_none() { carrier.try_reserve_attempt() } else { None };
         // A doubt about the signature must be known before the money is taken, not after.
         if decline.is_none() && !self.ticketing.can_sign(&charge, &books.catalogue) {
             return Err(PurchaseError::NoSigningKey);
@@ -150,6 +150,7 @@ impl Inner {
                 carrier: carrier.name().clone(),
                 wire_reference: carrier.wire_reference(charge.reference, 1),
                 contract: self.contract(carrier, now),
+                carrier_time: carrier.time(),
             }),
             (None, None) => None,
         };

@@ -33,7 +33,12 @@ fn open_with(fee: Option<Fee>) -> Event {
         queries_refunds: true,
         fee,
     };
-    Event::OpenAttempt { carrier: "beeline".parse().expect("a name"), wire_reference: "1".into(), contract }
+    Event::OpenAttempt {
+        carrier: "beeline".parse().expect("a name"),
+        wire_reference: "1".into(),
+        contract,
+        carrier_time: None,
+    }
 }
 
 fn finding(attempt: u16, finding: Finding) -> Event {

@@ -5,11 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use metrics::counter;
 use reqwest::header::{ACCEPT, HeaderValue};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tracing::{error, warn};
 use zeroize::Zeroizing;
 
 use super::{
+    clock::CarrierClock,
     event,
     meaning::{Meanings, Operation},
     message::{self, Payment, below},
@@ -25,6 +26,7 @@ use crate::{
         },
     },
     charge::{Attempt, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource, Finding, Reference},
+    clock::Timestamp,
     money::{Currency, Money},
 };
 
@@ -48,6 +50,9 @@ pub(super) struct Inner {
     pub(super) gate: Gate,
     pub(super) callback_tokens: ArcSwap<Vec<Zeroizing<String>>>,
     pub(super) questions: Semaphore,
+    pub(super) clock: CarrierClock,
+    /// Held by the one who asks for the time.
+    pub(super) asking_time: Mutex<()>,
 }
 
 impl fmt::Debug for CamaraCarrier {
@@ -57,7 +62,7 @@ impl fmt::Debug for CamaraCarrier {
 }
 
 /// The list of payments has other subscribers' too: of it only ours is written down.
-const LIST: &str = "list";
+pub(super) const LIST: &str = "list";
 
 impl CamaraCarrier {
     /// Ready to charge; nothing is sent yet. Needs a tokio runtime.
@@ -106,6 +111,8 @@ impl CamaraCarrier {
             gate: Gate::new(name.clone(), &gate),
             callback_tokens: ArcSwap::from_pointee(secrets.callback_tokens.clone()),
             questions: Semaphore::new(QUESTIONS_MAX),
+            clock: CarrierClock::default(),
+            asking_time: Mutex::new(()),
             name,
             currency,
             profile,
@@ -167,6 +174,16 @@ impl CamaraCarrier {
     /// What the attempt with this number is to be told by: the charge's reference and the number.
     pub fn wire_reference(&self, charge: Reference, attempt: u16) -> String {
         event::wire_reference(charge, attempt)
+    }
+
+    /// What the carrier's clock shows, or a little less, as its answers tell.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.0.clock.now()
+    }
+
+    /// Whether its clock was asked for since the start of this process: see [`CamaraCarrier::learn_time`].
+    pub fn knows_time(&self) -> bool {
+        self.0.clock.was_asked()
     }
 
     /// A send slot, if a request may go this instant.
@@ -258,6 +275,9 @@ impl CamaraCarrier {
         request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let operation = request.operation;
         let outcome = self.0.client.send_authorised(request, &self.0.tokens).await;
+        if let Outcome::Answer(answer) = &outcome {
+            self.0.clock.hear(answer);
+        }
         if let Outcome::Answer(answer) = &outcome
             && (operation != LIST || !is_success(answer.status))
         {

@@ -12,22 +12,33 @@ use super::{
 };
 use crate::{charge::Attempt, clock::Timestamp};
 
-/// The window of time in which the payment of an attempt was created, if it was.
+/// The window of time in which the payment of an attempt was created, if it was, by the carrier's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
+struct Window {
     from: Timestamp,
     /// After it no payment of the attempt can begin. `None` while the request may still be under way.
     until: Option<Timestamp>,
+    /// How far dates of creation may be from the clock that the carrier shows, and from the order of the list.
+    tolerance: Duration,
+    /// Whether that clock was known at the opening. By ours a payment can be found, and is never said to be lacking.
+    is_in_carrier_time: bool,
 }
 
 impl Window {
-    /// From the attempt's opening to the end of its time under way inside the carrier, by the carrier's clock.
-    pub(super) fn around(attempt: &Attempt, clock_tolerance: Duration) -> Window {
+    /// From the attempt's opening to the end of its time under way inside the carrier.
+    fn around(attempt: &Attempt, profile: &CamaraProfile) -> Window {
+        let tolerance = Duration::from_millis(profile.list.clock_tolerance_ms);
         let in_flight = Duration::from_millis(attempt.contract.in_flight_delay_ms);
-        let doubt = attempt.in_doubt_since.map(|at| at.max(attempt.opened_at));
+        let opened_at = attempt.carrier_time.unwrap_or(attempt.opened_at);
+        // A request is sent at once, with a token that is got first. Only a process that stood still sends it later, and then the
+        // doubt is as late.
+        let sent_within = profile.response_timeout() * 2;
+        let doubt_after = attempt.in_doubt_since.map(|at| at.since(attempt.opened_at).max(sent_within));
         Window {
-            from: attempt.opened_at.minus(clock_tolerance),
-            until: doubt.map(|at| at.plus(in_flight).plus(clock_tolerance)),
+            from: opened_at.minus(tolerance),
+            until: doubt_after.map(|after| opened_at.plus(after).plus(in_flight).plus(tolerance)),
+            tolerance,
+            is_in_carrier_time: attempt.carrier_time.is_some(),
         }
     }
 }
@@ -60,9 +71,8 @@ pub(super) struct Listing {
 
 impl Listing {
     pub(super) fn new(profile: &CamaraProfile, attempt: &Attempt) -> Listing {
-        let tolerance = Duration::from_millis(profile.list.clock_tolerance_ms);
         Listing {
-            window: Window::around(attempt, tolerance),
+            window: Window::around(attempt, profile),
             wire_reference: attempt.wire_reference.clone(),
             billing_url: (*profile.billing_url).clone(),
             per_page: profile.list.per_page,
@@ -103,11 +113,13 @@ impl Listing {
                 return Progress::Incomplete("a payment has no date of creation");
             };
             let is_ours = bears(&payment, &self.wire_reference);
-            if !is_ours && self.latest.is_some_and(|latest| created < latest) {
+            let tolerance = self.window.tolerance;
+            if !is_ours && self.latest.is_some_and(|latest| created.plus(tolerance) < latest) {
                 return Progress::Incomplete("the list is not in order");
             }
             self.latest = self.latest.max(Some(created));
-            is_past_window |= self.window.until.is_some_and(|until| created > until);
+            // What comes after this one may be a little older.
+            is_past_window |= self.window.until.is_some_and(|until| created > until.plus(tolerance));
             if !self.seen.insert(payment.payment_id.clone()) && !is_ours {
                 return Progress::Incomplete("pages overlap");
             }
@@ -122,17 +134,25 @@ impl Listing {
         // After a full page the count alone is not believed: some carriers count the page.
         let is_counted_out = !is_full && total.is_some_and(|total| self.seen.len() >= total);
         if is_past_window || is_counted_out {
-            return Progress::Lacking;
+            return self.lacking();
         }
         if is_last {
             // Without a count the first empty page is the end; with one, some are missing.
-            return if total.is_some() { Progress::Incomplete("pages are missing") } else { Progress::Lacking };
+            return if total.is_some() { Progress::Incomplete("pages are missing") } else { self.lacking() };
         }
         if self.page >= self.pages_max {
             return Progress::Incomplete("more pages than one question may take");
         }
         self.page += 1;
         Progress::Next(self.url())
+    }
+
+    const fn lacking(&self) -> Progress {
+        if self.window.is_in_carrier_time {
+            Progress::Lacking
+        } else {
+            Progress::Incomplete("the carrier's clock was not known when the request was sent")
+        }
     }
 }
 

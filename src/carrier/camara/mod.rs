@@ -8,6 +8,7 @@
 
 mod adapter;
 mod amount;
+mod clock;
 mod event;
 mod facts;
 mod listing;

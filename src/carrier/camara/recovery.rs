@@ -7,13 +7,13 @@ use tracing::debug;
 use url::Url;
 
 use super::{
-    adapter::{CamaraCarrier, correlate},
+    adapter::{CamaraCarrier, LIST, correlate},
     listing::{Listing, Progress},
     message::{ErrorInfo, Payment, below},
 };
 use crate::{
     carrier::{
-        Urgency, transcript,
+        NoSlot, Urgency, transcript,
         web::{Answer, Outcome, WebRequest},
     },
     charge::{Attempt, Charge, Finding},
@@ -23,6 +23,10 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a look at a payment may take that has just been confirmed, cancelled or validated; after it the schedule asks.
 const GLANCE: Duration = Duration::from_secs(3);
+/// The pause before a carrier that did not answer is asked for the time again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Names that question in the carrier's logs.
+const TIME: &str = "time";
 
 /// What a question for one thing by its id found.
 pub(super) enum Retrieved<T> {
@@ -35,6 +39,27 @@ pub(super) enum Retrieved<T> {
 }
 
 impl CamaraCarrier {
+    /// Waits until the carrier has answered anything since the start of this process, and asks for the shortest of lists if nobody else
+    /// does. Before that nothing is charged: a payment that is lost is looked for in the carrier's time, which its answers tell (M5).
+    ///
+    /// Errors: it has not answered within `patience`.
+    pub async fn learn_time(&self, patience: Duration) -> Result<(), NoSlot> {
+        if self.0.clock.was_asked() {
+            return Ok(());
+        }
+        let asking = async {
+            let _one_asks = self.0.asking_time.lock().await;
+            while !self.0.clock.was_asked() {
+                let mut url = below(&self.profile().billing_url, &["payments"]);
+                url.query_pairs_mut().append_pair("page", "1").append_pair("perPage", "1");
+                if self.get(LIST, url, TIME, Urgency::Normal).await.is_none() {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        };
+        tokio::time::timeout(patience, asking).await.map_err(|_elapsed| NoSlot::InTime)
+    }
+
     /// Asks for the status of an attempt: `retrievePayment` where its id is known, else `retrievePayments` over the window of time
     /// in which it was created. An error of the question is [`Finding::Nothing`] (M8).
     ///
@@ -71,7 +96,7 @@ impl CamaraCarrier {
         let mut listing = Listing::new(self.profile(), attempt);
         let mut url = listing.url();
         loop {
-            let Some(answer) = self.get("list", url, &attempt.wire_reference, Urgency::Normal).await else {
+            let Some(answer) = self.get(LIST, url, &attempt.wire_reference, Urgency::Normal).await else {
                 return Finding::Nothing;
             };
             let payments = match serde_json::from_slice::<Vec<Payment>>(&answer.body) {
@@ -81,7 +106,7 @@ impl CamaraCarrier {
             let total = answer.header("x-total-count").and_then(|text| text.trim().parse().ok());
             let progress = listing.take(payments, total);
             let found = if let Progress::Found(payment) = &progress { Some(payment.payment_id.as_str()) } else { None };
-            transcript::note_element("list", &answer.body, found);
+            transcript::note_element(LIST, &answer.body, found);
             match progress {
                 Progress::Found(payment) => return self.of_found(&payment, charge, attempt),
                 Progress::Lacking => return Finding::NotFound { complete: true },

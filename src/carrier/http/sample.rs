@@ -151,7 +151,7 @@ impl Sample {
         let evidence = Evidence { id: "sample".into(), attempt: 1, source: EvidenceSource::Response, finding: charged };
         let refund = values.reference.derive("refund", 1);
         for event in [
-            Event::OpenAttempt { carrier, wire_reference, contract: profile.contract().attempt },
+            Event::OpenAttempt { carrier, wire_reference, contract: profile.contract().attempt, carrier_time: None },
             Event::Evidence(evidence),
             Event::RequestRefund { refund, amount: values.refund_amount },
         ] {

@@ -260,7 +260,7 @@ mod tests {
         let charge = Charge::new(Reference::from_bytes([1; 16]), samples::order(NOW), terms);
         let contract = test_profile(ChargedAt::Delivery).contract();
         let carrier = "beeline".parse().expect("a name");
-        let open = Event::OpenAttempt { carrier, wire_reference: "7".into(), contract };
+        let open = Event::OpenAttempt { carrier, wire_reference: "7".into(), contract, carrier_time: None };
         let charge = step(&charge, open, NOW).expect("it is new").next;
         let attempt = charge.last_attempt().expect("it was opened");
         for (text, in_payload) in [("ж".repeat(70), None), ("ж".repeat(71), Some(142)), ("a".repeat(161), Some(161))]
@@ -282,6 +282,7 @@ mod tests {
             carrier: "beeline".parse().expect("a name"),
             wire_reference: "7".into(),
             contract: profile.contract(),
+            carrier_time: None,
         };
         let paid = Evidence {
             id: "r".into(),

@@ -68,7 +68,8 @@ fn m11_money_for_which_no_ticket_can_be_made_goes_back_and_does_not_stay_in_doub
 #[test]
 fn m11_one_who_is_owed_what_came_late_is_told_so_once() {
     let able = Contract { can_refund: true, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: able };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: able, carrier_time: None };
     let (charge, effects) = run(opened(), [(1, open), (61, evidence(1, charged()))]);
     assert_eq!(charge.state, State::Refunding);
     assert!(effects.contains(&Effect::Tell(Notice::LateRefund)), "{effects:?}");

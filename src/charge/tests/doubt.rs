@@ -46,7 +46,7 @@ fn m03_two_people_who_decide_one_doubt_at_once_are_not_both_right() {
 fn m03_what_nobody_can_be_asked_about_is_waited_for_and_makes_no_versions() {
     let silent = [Contract { queries: None, ..contract() }, Contract { queries_by_carrier_id: true, ..contract() }];
     for contract in silent {
-        let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract };
+        let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract, carrier_time: None };
         for first in [Finding::Accepted { carrier_id: None }, doubtful(Doubt::Timeout)] {
             let (charge, _) = run(opened(), [(1, open.clone()), (11, evidence(1, first)), (61, Event::Tick)]);
             assert_eq!((charge.state, charge.due_at()), (State::InDoubt, None));
@@ -58,7 +58,8 @@ fn m03_what_nobody_can_be_asked_about_is_waited_for_and_makes_no_versions() {
         assert_eq!(charge.attempts[0].next_query_at.is_some(), contract.queries.is_some());
     }
     let by_id = Contract { queries_by_carrier_id: true, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: by_id };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: by_id, carrier_time: None };
     let lost = evidence(1, doubtful(Doubt::Timeout));
     let (charge, _) = run(opened(), [(1, open), (11, lost), (70, Event::Tick)]);
     let (learned, _) = run(charge, [(80, evidence(1, accepted()))]);

@@ -7,21 +7,6 @@ fn able() -> Contract {
     Contract { can_refund: true, ..contract() }
 }
 
-/// A charged one whose whole amount is being asked back since second 10.
-fn asked_back(contract: Contract) -> Charge {
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract };
-    let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
-    run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask)]).0
-}
-
-fn told(source: EvidenceSource, finding: Finding) -> Event {
-    Event::RefundEvidence { refund: reference(10), id: "r".into(), source, finding }
-}
-
-fn answered(finding: Finding) -> Event {
-    told(EvidenceSource::Response, finding)
-}
-
 fn absent() -> Event {
     told(EvidenceSource::Query, Finding::NotFound { complete: true })
 }

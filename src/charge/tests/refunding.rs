@@ -6,7 +6,8 @@ use crate::charge::{OwedBecause, REFUND_TRIES_MAX, RefundState};
 /// A charged one whose whole amount is being asked back at second 10.
 fn refunding() -> (Charge, Vec<Effect>) {
     let able = Contract { can_refund: true, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able, carrier_time: None };
     let (charge, _) = run(opened(), [(1, open), (2, evidence(1, charged()))]);
     run(charge, [(10, Event::RequestRefund { refund: reference(10), amount: FARE })])
 }
@@ -59,7 +60,8 @@ fn m14_a_refund_of_which_nothing_is_heard_is_in_doubt_and_asked_about() {
 #[test]
 fn m05_what_lacks_a_refund_counts_anew_once_it_was_sent_again() {
     let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
     let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
     let lost = refund_evidence(doubtful(Doubt::Timeout));
     let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
@@ -79,7 +81,7 @@ fn m05_what_lacks_a_refund_counts_anew_once_it_was_sent_again() {
 fn m04_a_refund_in_doubt_is_sent_again_in_the_same_bytes_only_where_keys_replay_and_only_for_an_hour() {
     let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
     for (contract, may_resend) in [(replays, true), (Contract { replays_keys: false, ..replays }, false)] {
-        let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract };
+        let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract, carrier_time: None };
         let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
         let lost = refund_evidence(doubtful(Doubt::Timeout));
         let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
@@ -225,7 +227,8 @@ fn m14_a_lost_refund_is_asked_about_as_soon_as_the_carriers_schedule_says() {
 fn m03_a_refund_that_nobody_can_be_asked_about_is_waited_for_and_makes_no_versions() {
     for replays_keys in [false, true] {
         let deaf = Contract { can_refund: true, queries_refunds: false, replays_keys, ..contract() };
-        let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: deaf };
+        let open =
+            Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: deaf, carrier_time: None };
         let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
         let lost = refund_evidence(doubtful(Doubt::Timeout));
         let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
@@ -333,7 +336,8 @@ fn m13_who_got_everything_back_may_buy_again_at_once() {
     let (_, effects) = refunding();
     assert!(effects.contains(&Effect::ReleaseSlot));
     let able = Contract { can_refund: true, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able, carrier_time: None };
     let (charge, _) = run(opened(), [(1, open), (2, evidence(1, charged()))]);
     let part = Event::RequestRefund { refund: reference(10), amount: Money::kzt(FARE.minor - 1) };
     let (_, effects) = run(charge, [(10, part)]);
@@ -356,7 +360,8 @@ fn what_was_free_and_came_too_late_leaves_nothing_to_give_back() {
     let mut free = opened();
     free.order.amount = Money::kzt(0);
     let able = Contract { can_refund: true, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able, carrier_time: None };
     let (charge, effects) =
         run(free, [(1, open), (61, evidence(1, Finding::Charged { carrier_id: None, amount: None }))]);
     assert_eq!((charge.state, charge.refunds.len()), (State::Refunded, 0));
@@ -385,7 +390,8 @@ fn m14_refunds_never_exceed_what_was_taken() {
 #[test]
 fn m14_a_refund_has_a_doubt_of_its_own_that_only_evidence_ends() {
     let able = Contract { can_refund: true, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: able };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract: able, carrier_time: None };
     let of = |finding| Event::RefundEvidence {
         refund: reference(10),
         id: String::new(),

@@ -140,7 +140,8 @@ fn a_confirmation_that_was_taken_is_waited_for_and_cancelled_only_when_it_is_too
 fn a_carrier_that_has_forgotten_a_confirmation_is_given_it_again() {
     let quick =
         Contract { queries: Some(QuerySchedule { first_after_ms: 1_000, interval_ms_max: 1_000 }), ..two_steps() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: quick };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: quick, carrier_time: None };
     let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, reserved())), (3, evidence(1, accepted()))]);
     for second in [5, 7] {
         let (next, effects) = run(charge, [(second, Event::Tick), (second, queried(reserved()))]);
@@ -320,7 +321,8 @@ fn a_carrier_that_holds_where_the_contract_says_it_takes_is_waited_for() {
 fn m05_what_lacks_an_attempt_counts_anew_once_it_was_sent_again() {
     let replays = Contract { replays_keys: true, ..contract() };
     let delay = replays.in_flight_delay_ms / 1_000;
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
     let absent = || evidence(1, Finding::NotFound { complete: true });
     let lost = evidence(1, doubtful(Doubt::Timeout));
     let (charge, _) = run(opened(), [(1, open), (2, lost), (12, Event::Tick), (2 + delay, absent())]);
@@ -338,7 +340,8 @@ fn m05_what_lacks_an_attempt_counts_anew_once_it_was_sent_again() {
 #[test]
 fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() {
     let replays = Contract { replays_keys: true, queries: None, ..contract() };
-    let open = |contract| Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract };
+    let open =
+        |contract| Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract, carrier_time: None };
     let doubt = |contract| run(opened(), [(1, open(contract)), (2, evidence(1, doubtful(Doubt::Timeout)))]).0;
     let due = |charge: &Charge| charge.due_at().expect("something to do");
     let charge = doubt(replays);
@@ -362,7 +365,8 @@ fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() 
 fn m05_absence_is_counted_from_the_last_time_that_it_was_sent() {
     let quick = QuerySchedule { first_after_ms: 40_000, interval_ms_max: 40_000 };
     let replays = Contract { replays_keys: true, queries: Some(quick), in_flight_delay_ms: 30_000, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
     let long = Terms::new(at(1_000), LateSuccess::Refund);
     let charge = Charge::new(reference(1), samples::order(T0), long);
     let absent = || queried(Finding::NotFound { complete: true });
@@ -379,7 +383,8 @@ fn m05_absence_is_counted_from_the_last_time_that_it_was_sent() {
 #[test]
 fn m04_the_answer_to_a_repeat_counts_as_the_first_one_but_not_that_it_was_turned_away() {
     let replays = Contract { replays_keys: true, queries: None, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
     let (charge, _) = run(opened(), [(1, open), (2, evidence(1, doubtful(Doubt::Timeout)))]);
     let repeat =
         |finding| Event::Evidence(Evidence { id: "r".into(), attempt: 1, source: EvidenceSource::Repeat, finding });

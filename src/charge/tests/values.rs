@@ -224,7 +224,12 @@ fn a_contract_reads_back_from_what_an_older_version_wrote() {
 #[test]
 fn a_refund_is_the_matter_of_the_carrier_that_took_the_money() {
     let other: CarrierName = "kcell".parse().expect("a name");
-    let elsewhere = Event::OpenAttempt { carrier: other.clone(), wire_reference: "8".into(), contract: contract() };
+    let elsewhere = Event::OpenAttempt {
+        carrier: other.clone(),
+        wire_reference: "8".into(),
+        contract: contract(),
+        carrier_time: None,
+    };
     let first_no = evidence(1, rejected(Retry::OtherCarrier));
     // Both carriers took it: the first one in spite of what it said.
     let (charge, _) =

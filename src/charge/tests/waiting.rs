@@ -111,7 +111,8 @@ fn m05_an_attempt_is_proved_absent_by_two_listings_as_far_apart_as_it_may_travel
 #[test]
 fn m05_two_listings_of_one_moment_are_one_answer() {
     let quick = Contract { in_flight_delay_ms: 0, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: quick };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: quick, carrier_time: None };
     let lost = evidence(1, doubtful(Doubt::Timeout));
     let (twice, _) = run(opened(), [(1, open), (2, lost), (3, absent()), (3, absent())]);
     assert_eq!(twice.state, State::InDoubt);
@@ -142,7 +143,8 @@ fn m07_where_no_other_carrier_was_found_the_first_ones_word_is_the_reason() {
 #[test]
 fn m06_that_we_asked_before_brings_no_question_forward_where_there_is_none() {
     let silent = Contract { queries: None, ..contract() };
-    let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: silent };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: silent, carrier_time: None };
     let duplicate = evidence(1, doubtful(Doubt::Duplicate));
     let (charge, _) = run(opened(), [(1, open), (2, evidence(1, doubtful(Doubt::Timeout))), (3, duplicate)]);
     assert_eq!((charge.state, charge.due_at()), (State::InDoubt, None));

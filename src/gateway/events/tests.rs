@@ -121,6 +121,7 @@ fn attempt(can_refund: bool) -> crate::charge::Event {
         carrier: "beeline".parse().expect("a name"),
         wire_reference: "7".into(),
         contract,
+        carrier_time: None,
     }
 }
 

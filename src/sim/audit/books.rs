@@ -148,7 +148,12 @@ mod tests {
         let paid = Evidence { id: "1".into(), attempt: 1, source: EvidenceSource::Response, finding: finding.clone() };
         let carrier = "beeline".parse().expect("a name");
         let events = [
-            Event::OpenAttempt { carrier, wire_reference: format!("{}-1", charge.reference), contract },
+            Event::OpenAttempt {
+                carrier,
+                wire_reference: format!("{}-1", charge.reference),
+                contract,
+                carrier_time: None,
+            },
             Event::Evidence(paid),
             Event::RequestRefund { refund, amount: charge.order.amount },
             Event::RefundEvidence { refund, id: "2".into(), source: EvidenceSource::Response, finding },

@@ -31,7 +31,13 @@ mod xml;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, middleware, response::Response};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderValue, header},
+    middleware,
+    response::Response,
+};
 
 use super::shared::Shared;
 
@@ -61,10 +67,14 @@ fn router(shared: &Arc<Shared>, interface: Interface) -> Router {
     };
     let base_path = shared.config.http.base_path(interface);
     let routes = if base_path.is_empty() { routes } else { Router::new().nest(base_path, routes) };
-    routes.layer(middleware::map_response_with_state(Arc::clone(shared), count))
+    routes.layer(middleware::map_response_with_state(Arc::clone(shared), seen_off))
 }
 
-async fn count(State(shared): State<Arc<Shared>>, response: Response) -> Response {
+/// Counts an answer, and dates it by the clock that everything else of the simulator goes by.
+async fn seen_off(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
+    if let Some(date) = shared.now().to_http_date().and_then(|text| HeaderValue::try_from(text).ok()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
     shared.exchange().stats.http.record_answer(response.status().as_u16());
     response
 }

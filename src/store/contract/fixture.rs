@@ -123,7 +123,7 @@ pub(in crate::store) fn open_attempt() -> Event {
         reservation_ms: None,
         fee: None,
     };
-    Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract }
+    Event::OpenAttempt { carrier: carrier(), wire_reference: "7".into(), contract, carrier_time: None }
 }
 
 pub(in crate::store) fn evidence(id: &str, finding: Finding) -> Event {

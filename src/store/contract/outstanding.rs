@@ -22,9 +22,9 @@ fn refund_evidence(n: u8, finding: Finding) -> Event {
 /// An attempt at a carrier that can be asked to give money back.
 fn open_refundable() -> Event {
     match open_attempt() {
-        Event::OpenAttempt { carrier, wire_reference, mut contract } => {
+        Event::OpenAttempt { carrier, wire_reference, mut contract, carrier_time } => {
             contract.can_refund = true;
-            Event::OpenAttempt { carrier, wire_reference, contract }
+            Event::OpenAttempt { carrier, wire_reference, contract, carrier_time }
         }
         other => other,
     }

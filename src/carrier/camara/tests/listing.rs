@@ -26,7 +26,8 @@ fn run(payments: &[String], cap: usize, tells_total: bool, pages_max: u32) -> Pr
 proptest! {
     #[test]
     fn a_payment_in_the_window_is_found_and_is_never_said_to_be_lacking(
-        gaps in prop::collection::vec(0_u32..20_000, 0..40),
+        // Some carriers date what they take in at once a little out of order.
+        steps in prop::collection::vec((0_u32..20_000, 0_u32..30_000), 0..40),
         ours in prop::option::of(0_usize..40),
         cap in 1_usize..7,
         tells_total in any::<bool>(),
@@ -36,15 +37,16 @@ proptest! {
         let mut at = begin;
         let mut payments = Vec::new();
         let mut is_there = false;
-        for (n, gap) in gaps.iter().enumerate() {
+        for (n, (gap, back)) in steps.iter().enumerate() {
             at = at.plus(Duration::from_millis((*gap).into()));
-            let is_ours = ours == Some(n) && at <= NOW.plus(Duration::from_secs(90));
+            let dated = at.minus(Duration::from_millis((*back).into())).max(begin);
+            let is_ours = ours == Some(n) && dated <= NOW.plus(Duration::from_secs(90));
             is_there |= is_ours;
             let reference = if is_ours { WIRE_REFERENCE.to_owned() } else { format!("other-{n}") };
             payments.push(payment("succeeded", &[
                 (WIRE_REFERENCE, &reference),
                 (PAYMENT_ID, &format!("p-{n}")),
-                ("2026-03-01T07:30:00.2Z", &at.to_string()),
+                ("2026-03-01T07:30:00.2Z", &dated.to_string()),
             ]));
         }
         match run(&payments, cap, tells_total, pages_max) {

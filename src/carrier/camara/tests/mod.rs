@@ -1,6 +1,7 @@
 //! The adapter against a carrier over real sockets, and its tables row by row.
 
 mod charging;
+mod clock;
 mod events;
 mod facts;
 mod listing;
@@ -64,6 +65,7 @@ fn charge(profile: &CamaraProfile) -> Charge {
         carrier: "kcell".parse().unwrap(),
         wire_reference: WIRE_REFERENCE.into(),
         contract: profile.contract(),
+        carrier_time: Some(NOW),
     };
     step(&charge, event, NOW).unwrap().next
 }

@@ -1,10 +1,10 @@
 use super::*;
 
-const LIST: &str = "GET /carrier-billing/v0.5/payments?";
+pub(super) const LIST: &str = "GET /carrier-billing/v0.5/payments?";
 const RETRIEVE: &str = "GET /carrier-billing/v0.5/payments/AK234rfweSBuWGFUEWFGWEVWRV";
 
 /// So many payments of others, a second apart, the first so many seconds after the window's begin.
-fn others(count: usize, from: i64) -> Vec<String> {
+pub(super) fn others(count: usize, from: i64) -> Vec<String> {
     let begin = NOW.minus(Duration::from_secs(30)).unix_seconds();
     let one = |n: usize| {
         let created = Timestamp::from_unix_seconds(begin + from + i64::try_from(n).unwrap()).to_string();
@@ -20,7 +20,7 @@ fn others(count: usize, from: i64) -> Vec<String> {
     (0..count).map(one).collect()
 }
 
-fn list(payments: &[String]) -> String {
+pub(super) fn list(payments: &[String]) -> String {
     format!("[{}]", payments.join(","))
 }
 
@@ -102,9 +102,10 @@ async fn a_complete_list_that_lacks_it_is_evidence_and_an_incomplete_one_is_not(
     scene.server.says_with(LIST, 200, all(5), list(&others(2, 0)));
     scene.server.says_with(LIST, 200, all(5), "[]");
     assert_eq!(query().await, complete(false));
-    // Past the end of the window: half a second to the doubt, a minute inside the carrier, thirty seconds either side.
-    scene.server.says(LIST, 200, list(&others(2, 119)));
-    scene.server.says(LIST, 200, list(&others(2, 121)));
+    // Past the end of the window: six seconds until it is sent, a minute inside the carrier, thirty seconds either side, and thirty
+    // by which the list may be out of order.
+    scene.server.says(LIST, 200, list(&others(2, 154)));
+    scene.server.says(LIST, 200, list(&others(2, 156)));
     assert_eq!(query().await, complete(true));
     // More pages than it may take.
     scene.server.says(LIST, 200, list(&others(3, 0)));
@@ -118,12 +119,13 @@ async fn a_complete_list_that_lacks_it_is_evidence_and_an_incomplete_one_is_not(
     scene.server.says_with(LIST, 200, all(0), list(&others(2, 0)));
     scene.server.says_with(LIST, 200, all(0), list(&others(2, 0)));
     assert_eq!(query().await, complete(false));
-    // Not in order.
-    let mut page = others(2, 0);
-    page.reverse();
-    scene.server.says(LIST, 200, list(&page));
+    // Not in order, by more than the clock may be wrong; by less it is read on.
+    let out_of_order = |by| [others(1, by), others(1, 0)].concat();
+    scene.server.says(LIST, 200, list(&out_of_order(31)));
     assert_eq!(query().await, complete(false));
-    assert_eq!(scene.server.lines().len(), 13);
+    scene.server.says_with(LIST, 200, all(2), list(&out_of_order(30)));
+    assert_eq!(query().await, complete(true));
+    assert_eq!(scene.server.lines().len(), 14);
 }
 
 #[tokio::test]

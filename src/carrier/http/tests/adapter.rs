@@ -144,6 +144,7 @@ fn opened(carrier: &HttpCarrier) -> Charge {
         carrier: carrier.name().clone(),
         wire_reference: carrier.wire_reference(reference, 1),
         contract: carrier.contract(),
+        carrier_time: None,
     };
     step(&charge, event, NOW).expect("an attempt").next
 }

@@ -114,6 +114,7 @@ async fn event_of(carrier: &HttpCarrier, charge: &Charge, effect: Effect, round:
             wire_reference: carrier
                 .wire_reference(charge.reference, u16::try_from(charge.attempts.len() + 1).expect("few")),
             contract: carrier.contract(),
+            carrier_time: None,
         },
         Effect::Send { .. } | Effect::Resend { .. } => {
             Event::Evidence(carrier.charge(slot(carrier).await, charge, attempt?).await)

@@ -79,7 +79,7 @@ pub(super) async fn list(State(desk): State<Desk>, request: Request) -> Response
             let merchant = payment.asked.particulars.merchant.as_deref();
             wanted.matches(payment.created_at, status, merchant).then_some(payment)
         });
-        let page = wanted.page(all, config)?;
+        let page = wanted.page(all, |payment| payment.created_at, config)?;
         let shown: Vec<Shown> = page.items.iter().map(|payment| Shown::of(payment, config, false)).collect();
         Ok(Done::only(page.with_headers(errors::json(&asked, StatusCode::OK, &shown))))
     })

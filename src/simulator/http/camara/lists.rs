@@ -96,8 +96,13 @@ impl Wanted {
             && self.merchant.as_deref().is_none_or(|wanted| merchant == Some(wanted))
     }
 
-    /// The wanted page of what matches, which comes the oldest first. Errors: a page that may not be, or too many matches.
-    pub(super) fn page<T>(&self, matching: impl Iterator<Item = T>, config: &CamaraConfig) -> Result<Page<T>, Failure> {
+    /// The wanted page of what matches, by its time of creation. Errors: a page that may not be, or too many matches.
+    pub(super) fn page<T>(
+        &self,
+        matching: impl Iterator<Item = T>,
+        created_at: impl Fn(&T) -> Timestamp,
+        config: &CamaraConfig,
+    ) -> Result<Page<T>, Failure> {
         let most = usize::try_from(config.per_page_max).unwrap_or(usize::MAX);
         if self.page == 0 || self.per_page == 0 || self.per_page > most {
             return Err(Failure::OutOfRange);
@@ -107,6 +112,8 @@ impl Wanted {
         if list_max.is_some_and(|max| all.len() > max) {
             return Err(Failure::TooManyRecords);
         }
+        // Requests that are carried out at once are not always taken in in the order of their times.
+        all.sort_by_key(created_at);
         if !self.ascending {
             all.reverse();
         }

@@ -110,7 +110,7 @@ pub(super) async fn list(State(desk): State<Desk>, Path(id): Path<String>, reque
             let merchant = refund.asked.particulars.merchant.as_deref();
             wanted.matches(refund.created_at, status_name(refund.status), merchant)
         });
-        let page = wanted.page(all, camara(exchange)?)?;
+        let page = wanted.page(all, |refund| refund.created_at, camara(exchange)?)?;
         let shown: Vec<Shown> = page.items.iter().map(|refund| Shown::of(refund)).collect();
         Ok(Done::only(page.with_headers(errors::json(&reply, StatusCode::OK, &shown))))
     })
