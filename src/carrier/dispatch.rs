@@ -121,7 +121,7 @@ impl Carrier {
         }
     }
 
-    /// What the carrier's own clock shows, or a little less, where it must be known to tell what became of an attempt.
+    /// What the carrier's own clock shows, as its answers tell, where it must be known to tell what became of an attempt.
     pub fn time(&self) -> Option<Timestamp> {
         match self {
             Carrier::Smpp(_) | Carrier::Http(_) => None,
@@ -161,7 +161,7 @@ impl Carrier {
     /// The same, if it can be had this instant.
     pub fn try_reserve_attempt(&self) -> Option<SendSlot> {
         match self {
-            Carrier::Camara(carrier) if !carrier.charging.knows_time() => None,
+            Carrier::Camara(carrier) if !carrier.charging.has_answered() => None,
             _ => self.try_reserve(),
         }
     }

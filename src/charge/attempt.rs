@@ -135,7 +135,7 @@ pub struct Attempt {
     pub state: AttemptState,
     /// When it was opened; not a byte left before.
     pub opened_at: Timestamp,
-    /// The same by the carrier's own clock, or a little earlier, where it was known: the carrier's lists are in its time.
+    /// The same by the carrier's own clock, to the second, where it was known: the carrier's lists are in its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier_time: Option<Timestamp>,
     /// The carrier's own id, normalised: an SMPP message id, a payment id. Not known while no response came.

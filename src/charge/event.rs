@@ -20,7 +20,7 @@ pub enum Event {
         wire_reference: String,
         /// What the contract with that carrier says.
         contract: Contract,
-        /// What the carrier's own clock shows, or a little less, where it is known.
+        /// What the carrier's own clock shows, where it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         carrier_time: Option<Timestamp>,
     },

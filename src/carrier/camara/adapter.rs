@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use metrics::counter;
 use reqwest::header::{ACCEPT, HeaderValue};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tracing::{error, warn};
 use zeroize::Zeroizing;
 
@@ -26,7 +26,6 @@ use crate::{
         },
     },
     charge::{Attempt, CarrierName, Charge, Contract, Doubt, Evidence, EvidenceSource, Finding, Reference},
-    clock::Timestamp,
     money::{Currency, Money},
 };
 
@@ -51,8 +50,6 @@ pub(super) struct Inner {
     pub(super) callback_tokens: ArcSwap<Vec<Zeroizing<String>>>,
     pub(super) questions: Semaphore,
     pub(super) clock: CarrierClock,
-    /// Held by the one who asks for the time.
-    pub(super) asking_time: Mutex<()>,
 }
 
 impl fmt::Debug for CamaraCarrier {
@@ -112,7 +109,6 @@ impl CamaraCarrier {
             callback_tokens: ArcSwap::from_pointee(secrets.callback_tokens.clone()),
             questions: Semaphore::new(QUESTIONS_MAX),
             clock: CarrierClock::default(),
-            asking_time: Mutex::new(()),
             name,
             currency,
             profile,
@@ -174,16 +170,6 @@ impl CamaraCarrier {
     /// What the attempt with this number is to be told by: the charge's reference and the number.
     pub fn wire_reference(&self, charge: Reference, attempt: u16) -> String {
         event::wire_reference(charge, attempt)
-    }
-
-    /// What the carrier's clock shows, or a little less, as its answers tell.
-    pub fn time(&self) -> Option<Timestamp> {
-        self.0.clock.now()
-    }
-
-    /// Whether its clock was asked for since the start of this process: see [`CamaraCarrier::learn_time`].
-    pub fn knows_time(&self) -> bool {
-        self.0.clock.was_asked()
     }
 
     /// A send slot, if a request may go this instant.
@@ -270,12 +256,15 @@ impl CamaraCarrier {
         self.request(request).await
     }
 
-    /// Any request, with an access token.
+    /// Any request, with an access token. What bills also tells the time; the other interfaces may stand elsewhere.
     pub(super) async fn request(&self, mut request: WebRequest) -> Outcome {
         request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let operation = request.operation;
+        let bills = request.url.as_str().starts_with(below(&self.0.profile.billing_url, &["payments"]).as_str());
         let outcome = self.0.client.send_authorised(request, &self.0.tokens).await;
-        if let Outcome::Answer(answer) = &outcome {
+        if let Outcome::Answer(answer) = &outcome
+            && bills
+        {
             self.0.clock.hear(answer);
         }
         if let Outcome::Answer(answer) = &outcome

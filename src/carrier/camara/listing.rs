@@ -12,16 +12,16 @@ use super::{
 };
 use crate::{charge::Attempt, clock::Timestamp};
 
-/// The window of time in which the payment of an attempt was created, if it was, by the carrier's clock.
+/// The window of time in which the payment of an attempt was created, if it was, by the clock that dates payments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Window {
     from: Timestamp,
     /// After it no payment of the attempt can begin. `None` while the request may still be under way.
     until: Option<Timestamp>,
-    /// How far dates of creation may be from the clock that the carrier shows, and from the order of the list.
+    /// How far dates of creation may be from the clocks that we know of, and from the order of the list.
     tolerance: Duration,
-    /// Whether that clock was known at the opening. By ours a payment can be found, and is never said to be lacking.
-    is_in_carrier_time: bool,
+    /// Whether that clock was known at the opening. By ours alone a payment can be found, and is never said to be lacking.
+    has_carrier_time: bool,
 }
 
 impl Window {
@@ -29,16 +29,17 @@ impl Window {
     fn around(attempt: &Attempt, profile: &CamaraProfile) -> Window {
         let tolerance = Duration::from_millis(profile.list.clock_tolerance_ms);
         let in_flight = Duration::from_millis(attempt.contract.in_flight_delay_ms);
-        let opened_at = attempt.carrier_time.unwrap_or(attempt.opened_at);
-        // A request is sent at once, with a token that is got first. Only a process that stood still sends it later, and then the
-        // doubt is as late.
-        let sent_within = profile.response_timeout() * 2;
-        let doubt_after = attempt.in_doubt_since.map(|at| at.since(attempt.opened_at).max(sent_within));
+        let (ours, theirs) = (attempt.opened_at, attempt.carrier_time.unwrap_or(attempt.opened_at));
+        // A request is sent at once, at worst with a token that is got twice. Only a process that stood still sends it later, and then
+        // the doubt is as late.
+        let sent_within = profile.response_timeout() * 4;
+        let doubt_after = attempt.in_doubt_since.map(|at| at.since(ours).max(sent_within));
         Window {
-            from: opened_at.minus(tolerance),
-            until: doubt_after.map(|after| opened_at.plus(after).plus(in_flight).plus(tolerance)),
+            // What either clock allows: only if both were wrong is the payment outside.
+            from: ours.min(theirs).minus(tolerance),
+            until: doubt_after.map(|after| ours.max(theirs).plus(after).plus(in_flight).plus(tolerance)),
             tolerance,
-            is_in_carrier_time: attempt.carrier_time.is_some(),
+            has_carrier_time: attempt.carrier_time.is_some(),
         }
     }
 }
@@ -83,6 +84,11 @@ impl Listing {
         }
     }
 
+    /// Whether a page was taken in.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.page > 1
+    }
+
     /// The page to ask for.
     ///
     /// No end of the window is asked for: one that lies in the future is refused by some, and without one the list runs to the
@@ -99,9 +105,9 @@ impl Listing {
 
     /// Takes in a page, with the number of payments in all where the carrier tells it (`X-Total-Count`).
     pub(super) fn take(&mut self, payments: Vec<Payment>, total: Option<usize>) -> Progress {
-        let total = believable(total, payments.len());
+        // A count of what is on its own page ends no list: some carriers count the page.
+        let total = believable(total, payments.len() + 1);
         let is_last = payments.is_empty();
-        let is_full = u32::try_from(payments.len()).is_ok_and(|count| count >= self.per_page);
         let mut is_past_window = false;
         let mut found: Option<Payment> = None;
         for payment in payments {
@@ -131,8 +137,7 @@ impl Listing {
         if let Some(payment) = found {
             return Progress::Found(Box::new(payment));
         }
-        // After a full page the count alone is not believed: some carriers count the page.
-        let is_counted_out = !is_full && total.is_some_and(|total| self.seen.len() >= total);
+        let is_counted_out = total.is_some_and(|total| self.seen.len() >= total);
         if is_past_window || is_counted_out {
             return self.lacking();
         }
@@ -148,7 +153,7 @@ impl Listing {
     }
 
     const fn lacking(&self) -> Progress {
-        if self.window.is_in_carrier_time {
+        if self.window.has_carrier_time {
             Progress::Lacking
         } else {
             Progress::Incomplete("the carrier's clock was not known when the request was sent")
@@ -156,7 +161,7 @@ impl Listing {
     }
 }
 
-/// A count that is less than what its own page lists counts nothing: it ends no list.
-pub(super) fn believable(total: Option<usize>, on_this_page: usize) -> Option<usize> {
-    total.filter(|total| *total >= on_this_page)
+/// A count that is less than it must be counts nothing: it ends no list.
+pub(super) fn believable(total: Option<usize>, at_least: usize) -> Option<usize> {
+    total.filter(|total| *total >= at_least)
 }

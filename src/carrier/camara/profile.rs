@@ -122,7 +122,8 @@ pub struct ListProfile {
     pub per_page: u32,
     /// Pages that one question may take. A window with more is not listed completely, and says nothing of what it lacks.
     pub pages_max: u32,
-    /// How far the carrier's clock may be from ours, in milliseconds: the window is so much longer at either end.
+    /// How far the dates of payments may be from the `Date` of the carrier's answers, and from the order of the list, in
+    /// milliseconds: the window is so much longer at either end.
     pub clock_tolerance_ms: u64,
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     carrier::{
-        NoSlot, Urgency, transcript,
+        Urgency, transcript,
         web::{Answer, Outcome, WebRequest},
     },
     charge::{Attempt, Charge, Finding},
@@ -23,10 +23,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a look at a payment may take that has just been confirmed, cancelled or validated; after it the schedule asks.
 const GLANCE: Duration = Duration::from_secs(3);
-/// The pause before a carrier that did not answer is asked for the time again.
-const PAUSE: Duration = Duration::from_millis(200);
-/// Names that question in the carrier's logs.
-const TIME: &str = "time";
 
 /// What a question for one thing by its id found.
 pub(super) enum Retrieved<T> {
@@ -38,28 +34,13 @@ pub(super) enum Retrieved<T> {
     Unknown,
 }
 
-impl CamaraCarrier {
-    /// Waits until the carrier has answered anything since the start of this process, and asks for the shortest of lists if nobody else
-    /// does. Before that nothing is charged: a payment that is lost is looked for in the carrier's time, which its answers tell (M5).
-    ///
-    /// Errors: it has not answered within `patience`.
-    pub async fn learn_time(&self, patience: Duration) -> Result<(), NoSlot> {
-        if self.0.clock.was_asked() {
-            return Ok(());
-        }
-        let asking = async {
-            let _one_asks = self.0.asking_time.lock().await;
-            while !self.0.clock.was_asked() {
-                let mut url = below(&self.profile().billing_url, &["payments"]);
-                url.query_pairs_mut().append_pair("page", "1").append_pair("perPage", "1");
-                if self.get(LIST, url, TIME, Urgency::Normal).await.is_none() {
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        };
-        tokio::time::timeout(patience, asking).await.map_err(|_elapsed| NoSlot::InTime)
-    }
+/// Whether the carrier says that there is no such page, in CAMARA's own words.
+fn is_past_the_end(answer: &Answer) -> bool {
+    let code = ErrorInfo::read(&answer.body).map(|info| info.code);
+    matches!((answer.status, code.as_deref()), (400, Some("OUT_OF_RANGE")) | (404, Some("NOT_FOUND")))
+}
 
+impl CamaraCarrier {
     /// Asks for the status of an attempt: `retrievePayment` where its id is known, else `retrievePayments` over the window of time
     /// in which it was created. An error of the question is [`Finding::Nothing`] (M8).
     ///
@@ -101,6 +82,7 @@ impl CamaraCarrier {
             };
             let payments = match serde_json::from_slice::<Vec<Payment>>(&answer.body) {
                 Ok(payments) if answer.status == 200 => payments,
+                _ if listing.has_begun() && is_past_the_end(&answer) => Vec::new(),
                 _ => return Finding::Nothing,
             };
             let total = answer.header("x-total-count").and_then(|text| text.trim().parse().ok());

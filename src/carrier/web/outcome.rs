@@ -1,15 +1,13 @@
 //! What became of a request, and how it is told from the errors of the client.
 
-use std::{
-    error::Error,
-    fmt, io,
-    time::{Duration, SystemTime},
-};
+use std::{error::Error, fmt, io, time::Duration};
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use thiserror::Error;
 use tokio_rustls::rustls::{self, AlertDescription};
+
+use crate::clock::{Clock, Timestamp};
 
 /// The longest pause that a carrier can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
@@ -59,9 +57,10 @@ impl Answer {
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
         }
-        let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-        let wait = SystemTime::from(at).duration_since(SystemTime::now()).unwrap_or_default();
-        Some(wait.min(RETRY_AFTER_MAX))
+        let at = Timestamp::from_http_date(text)?;
+        // By the clock that made it.
+        let now = self.header("date").and_then(Timestamp::from_http_date).unwrap_or_else(|| Clock::System.now());
+        Some(at.since(now).min(RETRY_AFTER_MAX))
     }
 }
 

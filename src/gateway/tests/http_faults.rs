@@ -63,7 +63,14 @@ fn a_fare_is_taken_over_every_http_interface() {
             let charge = world.run(world.gateway().wait(reference, super::world::PATIENCE)).expect("the store");
             let charge = charge.expect("the charge");
             assert_eq!(charge.state, State::Charged, "{over:?} {charge:?}");
-            assert!(charge.last_attempt().expect("one").carrier_id.is_some());
+            let attempt = charge.last_attempt().expect("one");
+            assert!(attempt.carrier_id.is_some());
+            let is_camara = matches!(over, Over::Camara { .. });
+            assert_eq!(
+                attempt.carrier_time.is_some(),
+                is_camara,
+                "what is looked for in lists needs the carrier's time"
+            );
         }
         no_violation(&world);
         world.audit();

@@ -94,18 +94,28 @@ async fn a_complete_list_that_lacks_it_is_evidence_and_an_incomplete_one_is_not(
     // The first empty page is the end.
     scene.server.says(LIST, 200, "[]");
     assert_eq!(query().await, complete(true));
-    // The count says that this is all.
+    // The count says that this is all. On its own page alone it may count the page.
     let all = |total: usize| vec![("x-total-count", total.to_string())];
     scene.server.says_with(LIST, 200, all(2), list(&others(2, 0)));
+    scene.server.says_with(LIST, 200, all(2), "[]");
     assert_eq!(query().await, complete(true));
+    scene.server.says_with(LIST, 200, all(5), list(&others(3, 0)));
+    scene.server.says_with(LIST, 200, all(5), list(&others(2, 5)));
+    assert_eq!(query().await, complete(true));
+    // There is no such page, so those before it were all.
+    for (status, code) in [(400, "OUT_OF_RANGE"), (404, "NOT_FOUND")] {
+        scene.server.says(LIST, 200, list(&others(2, 0)));
+        scene.server.says(LIST, status, error(status, code, "no such page"));
+        assert_eq!(query().await, complete(true), "{status}");
+    }
     // The count says that there are more, and they do not come.
     scene.server.says_with(LIST, 200, all(5), list(&others(2, 0)));
     scene.server.says_with(LIST, 200, all(5), "[]");
     assert_eq!(query().await, complete(false));
-    // Past the end of the window: six seconds until it is sent, a minute inside the carrier, thirty seconds either side, and thirty
+    // Past the end of the window: twelve seconds until it is sent, a minute inside the carrier, thirty seconds either side, and thirty
     // by which the list may be out of order.
-    scene.server.says(LIST, 200, list(&others(2, 154)));
-    scene.server.says(LIST, 200, list(&others(2, 156)));
+    scene.server.says(LIST, 200, list(&others(2, 160)));
+    scene.server.says(LIST, 200, list(&others(2, 162)));
     assert_eq!(query().await, complete(true));
     // More pages than it may take.
     scene.server.says(LIST, 200, list(&others(3, 0)));
@@ -123,9 +133,10 @@ async fn a_complete_list_that_lacks_it_is_evidence_and_an_incomplete_one_is_not(
     let out_of_order = |by| [others(1, by), others(1, 0)].concat();
     scene.server.says(LIST, 200, list(&out_of_order(31)));
     assert_eq!(query().await, complete(false));
-    scene.server.says_with(LIST, 200, all(2), list(&out_of_order(30)));
+    scene.server.says(LIST, 200, list(&out_of_order(30)));
+    scene.server.says(LIST, 200, "[]");
     assert_eq!(query().await, complete(true));
-    assert_eq!(scene.server.lines().len(), 14);
+    assert_eq!(scene.server.lines().len(), 22);
 }
 
 #[tokio::test]

@@ -269,6 +269,11 @@ fn retry_after_is_read_as_seconds_or_a_date_and_bounded() {
     assert_eq!(wait("999999999"), Some(Duration::from_secs(300)));
     assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
     assert_eq!(wait("Mon, 21 Oct 2199 07:28:00 GMT"), Some(Duration::from_secs(300)));
+    let by_its_own_clock =
+        [("date", "Wed, 21 Oct 2015 07:28:00 GMT"), ("retry-after", "Wed, 21 Oct 2015 07:28:09 GMT")];
+    let headers = by_its_own_clock.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let answer = Answer { status: 503, headers: headers.into_iter().collect(), body: bytes::Bytes::new() };
+    assert_eq!(answer.retry_after(), Some(Duration::from_secs(9)));
     assert_eq!(wait("soon"), None);
     assert_eq!(wait("-3"), None);
 }
