@@ -59,7 +59,9 @@ tax_included = true
 tps = 1000
 concurrency = 200
 breaker.failures_max = 1000
-in_flight_delay_ms = 1000
+connect_timeout_ms = 1000
+response_timeout_ms = 3000
+in_flight_delay_ms = 3000
 list.clock_tolerance_ms = 1000
 query = { first_after_ms = 250, interval_ms_max = 500 }
 `;
