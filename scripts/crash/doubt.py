@@ -2,6 +2,7 @@
 
 from .carriers import all_carriers
 
+OPEN_REFUNDS = ("requested", "waiting", "accepted", "in_doubt")
 KINDS = {carrier.name: carrier.kind for carrier in all_carriers()}
 # The daemon looks at what is due every second.
 LATE_MS = 15_000
@@ -26,9 +27,9 @@ def doubts(findings, books):
             else:
                 findings.pending.append(where)
         for refund in charge["body"]["refunds"]:
-            if refund["state"] == "in_doubt":
-                findings.refunds_in_doubt += 1
-                findings.pending.append(f"{reference}: the refund {refund['reference']} is in doubt")
+            if refund["state"] in OPEN_REFUNDS:
+                findings.refunds_in_doubt += refund["state"] == "in_doubt"
+                findings.pending.append(f"{reference}: the refund {refund['reference']} is {refund['state']}, and is asked about ever more rarely")
 
 
 def overdue(findings, books, promises):

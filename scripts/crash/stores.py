@@ -4,9 +4,7 @@ import json
 import shutil
 import sqlite3
 
-from .doubt import can_be_asked_about
-
-OPEN_REFUNDS = ("requested", "waiting", "accepted", "in_doubt")
+from .doubt import OPEN_REFUNDS, can_be_asked_about
 
 
 class Books:

@@ -2,7 +2,8 @@
 world. Whole numbers of tiyn, and no line of the daemon's arithmetic."""
 
 from .carriers import FEES, VAT, VAT_AGENCIES
-from .promises import TAKEN
+from .doubt import OPEN_REFUNDS
+from .promises import TAKEN, plain
 
 WHOLE = 10_000
 
@@ -49,8 +50,11 @@ def position(charge, payments):
         add(sums, f"carrier_receivable:{charge['body']['attempts'][-1]['carrier']}", charge["amount_minor"])
         add(sums, "in_doubt_suspense", -charge["amount_minor"])
         payments = []
+    # What the carrier has given back, and has not told yet: it is asked.
+    refunds = charge["body"]["refunds"]
+    untold = {plain(refund["reference"]) for refund in refunds if refund["state"] in OPEN_REFUNDS}
     for payment in payments:
-        add_payment(sums, payment)
+        add_payment(sums, payment, sum(minor for name, minor in payment.refunds if name not in untold))
     if charge["state"] in TAKEN:
         add_sale(sums, charge)
     for refund in charge["body"]["refunds"]:
@@ -60,10 +64,10 @@ def position(charge, payments):
     return sums
 
 
-def add_payment(sums, payment):
+def add_payment(sums, payment, back):
     """What a carrier holds for us of a payment and what it keeps, by its own ledger."""
-    kept, tax = fee(payment)
-    add(sums, f"carrier_receivable:{payment.carrier}", payment.taken - payment.back - kept - tax)
+    kept, tax = fee(payment, back)
+    add(sums, f"carrier_receivable:{payment.carrier}", payment.taken - back - kept - tax)
     add(sums, f"carrier_fee:{payment.carrier}", kept)
     add(sums, f"vat_input:{payment.carrier}", tax)
 
@@ -80,12 +84,12 @@ def add_sale(sums, charge):
     add(sums, f"refunds:{agency}", back - (tax - tax_left))
 
 
-def fee(payment):
+def fee(payment, back):
     """A carrier's fee and the tax on it, never more than what they are counted from."""
     contract = in_force(FEES.get(payment.carrier, ()), payment.day)
     if contract is None:
         return 0, 0
-    base = payment.taken - payment.back if contract.returned else payment.taken
+    base = payment.taken - back if contract.returned else payment.taken
     if base <= 0:
         return 0, 0
     kept = min(base, share(base, contract.hundredths, WHOLE) + contract.fixed_minor)

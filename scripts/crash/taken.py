@@ -12,6 +12,8 @@ class Payment:
         self.carrier, self.msisdn = carrier, entry["msisdn"]
         self.id, self.wire_reference, self.day = entry["message_id"], entry.get("request_reference"), entry["at"][:10]
         self.taken, self.back = entry["amount"]["minor"], 0
+        # What went back of it, each with the name of the refund.
+        self.refunds = []
         self.reference = plain(entry["reference"]) if entry["reference"] else f"no reference: {carrier} {self.id}"
 
 
@@ -48,6 +50,7 @@ def by_reference(carrier_books):
             payment = by_id.get(entry["payment_id"])
             if payment is not None:
                 payment.back += entry["amount"]["minor"]
+                payment.refunds.append((uuid_in(entry["request_reference"]), entry["amount"]["minor"]))
             refunds.append((carrier, entry, payment))
     return taken, refunds
 

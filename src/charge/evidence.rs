@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
-use crate::money::Money;
+use crate::{clock::Timestamp, money::Money};
 
 /// What made an attempt doubtful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -149,12 +149,24 @@ pub enum Finding {
     NotFound {
         /// Whether the listing was complete (M5); an incomplete one says nothing.
         complete: bool,
+        /// When the carrier was asked, if that was earlier: the answer tells what was there then, however late it comes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_at: Option<Timestamp>,
     },
     /// Nothing new: an intermediate receipt, a failed query.
     Nothing,
 }
 
 impl Finding {
+    /// The same, where the carrier was asked at this moment, and perhaps answered much later.
+    #[must_use]
+    pub fn asked_at(self, at: Timestamp) -> Finding {
+        match self {
+            Finding::NotFound { complete, .. } => Finding::NotFound { complete, asked_at: Some(at) },
+            other => other,
+        }
+    }
+
     /// The stable code, as in logs and metrics.
     pub const fn code(&self) -> &'static str {
         match self {

@@ -178,9 +178,10 @@ impl Change {
                 refund.in_doubt_since = Some(now);
                 refund.not_found_at = None;
             }
-            (RefundState::InDoubt, Finding::NotFound { complete }) => {
+            (RefundState::InDoubt, Finding::NotFound { complete, asked_at }) => {
                 let delay = Duration::from_millis(contract.in_flight_delay_ms);
-                if refund.is_proved_absent(complete, delay, now) {
+                let asked_at = asked_at.map_or(now, |at| at.min(now));
+                if refund.is_proved_absent(complete, delay, (asked_at, now)) {
                     self.request_again(index, contract);
                 }
             }
@@ -290,14 +291,15 @@ impl Refund {
         its_turn && self.may_be_resent(contract, now)
     }
 
-    /// Two complete listings, far enough apart and far enough from the request, lack it (M5).
-    fn is_proved_absent(&mut self, complete: bool, delay: Duration, now: Timestamp) -> bool {
+    /// Two complete listings lack it (M5): the first asked for far enough from the request, and the second far enough from the answer to
+    /// the first.
+    fn is_proved_absent(&mut self, complete: bool, delay: Duration, (asked_at, now): (Timestamp, Timestamp)) -> bool {
         let Some(began) = self.in_doubt_since.filter(|_| complete) else { return false };
-        if now < began.plus(delay) {
+        if asked_at < began.plus(delay) {
             return false;
         }
         match self.not_found_at {
-            Some(first) => now >= first.plus(delay) && now > first,
+            Some(first) => asked_at >= first.plus(delay) && asked_at > first,
             None => {
                 self.not_found_at = Some(now);
                 false

@@ -159,7 +159,7 @@ impl Change {
                 }
                 self.doubtful(index, cause);
             }
-            Finding::NotFound { complete } => self.not_found(index, complete),
+            Finding::NotFound { complete, asked_at } => self.not_found(index, complete, asked_at),
         }
         Ok(())
     }

@@ -151,7 +151,7 @@ fn m02_each_finding_moves_an_open_attempt_to_its_one_state() {
         (doubtful(Doubt::Duplicate), "in_doubt", "in_doubt"),
         (doubtful(Doubt::Restart), "in_doubt", "in_doubt"),
         (Finding::Nothing, "open", "processing"),
-        (Finding::NotFound { complete: true }, "open", "processing"),
+        (Finding::NotFound { complete: true, asked_at: None }, "open", "processing"),
     ];
     for (finding, attempt, state) in cases {
         let (charge, _) = run(sent(), [(2, evidence(1, finding.clone()))]);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Asked, AttemptState, Break, Doubt, Effect, Reason, Rejection, Retry, State, step::Change};
+use crate::clock::Timestamp;
 
 impl Change {
     pub(super) fn tick(&mut self) {
@@ -87,11 +88,13 @@ impl Change {
         attempt.next_query_at = attempt.query_interval_ms().map(|ms| now.plus(Duration::from_millis(ms)));
     }
 
-    /// Two complete listings, far enough apart and far enough from the request, prove that it did not happen (M5).
-    pub(super) fn not_found(&mut self, index: usize, complete: bool) {
+    /// Two complete listings prove that it did not happen (M5): the first asked for far enough from the request, and the second far
+    /// enough from the answer to the first.
+    pub(super) fn not_found(&mut self, index: usize, complete: bool, asked_at: Option<Timestamp>) {
         if !complete {
             return;
         }
+        let asked_at = asked_at.map_or(self.now, |at| at.min(self.now));
         let attempt = &mut self.charge.attempts[index];
         if attempt.state == AttemptState::Charged {
             self.effects.push(Effect::RaiseBreak(Break::RejectedAfterCharge));
@@ -104,13 +107,13 @@ impl Change {
             return;
         };
         let delay = Duration::from_millis(attempt.contract.in_flight_delay_ms);
-        if self.now < began.plus(delay) {
+        if asked_at < began.plus(delay) {
             return;
         }
         match attempt.not_found_at {
             None => attempt.not_found_at = Some(self.now),
-            Some(first) if self.now >= first.plus(delay) && self.now > first => {
-                let detail = format!("not found at {first} and at {}", self.now);
+            Some(first) if asked_at >= first.plus(delay) && asked_at > first => {
+                let detail = format!("not found at {first} and at {asked_at}");
                 self.rejected(index, Rejection { reason: Reason::CarrierUnavailable, retry: Retry::Never, detail });
             }
             Some(_) => {}

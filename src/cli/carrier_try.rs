@@ -232,8 +232,8 @@ fn in_words(finding: &Finding) -> String {
         Finding::Cancelled => "nothing is held, nothing was taken".into(),
         Finding::Charged { .. } => "the money has moved".into(),
         Finding::Doubtful { cause } => format!("in doubt ({cause})"),
-        Finding::NotFound { complete: true } => "it is not there, by a complete listing".into(),
-        Finding::NotFound { complete: false } => "it is not there, which proves nothing".into(),
+        Finding::NotFound { complete: true, .. } => "it is not there, by a complete listing".into(),
+        Finding::NotFound { complete: false, .. } => "it is not there, which proves nothing".into(),
         Finding::Nothing => "it says nothing".into(),
     }
 }

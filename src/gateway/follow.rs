@@ -12,7 +12,7 @@ use fail::fail_point;
 use metrics::counter;
 use tracing::debug;
 
-use super::{Applied, Inner, apply::Happening};
+use super::{Applied, Inner, apply::Happening, asking::About};
 use crate::{
     carrier::{Carrier, NoSlot, SendSlot, Urgency, transcript::record},
     charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference, Refund},
@@ -57,10 +57,10 @@ impl Inner {
                 Effect::Confirm { attempt } => self.second_step(charge, attempt, Second::Confirm),
                 Effect::Cancel { attempt } => self.second_step(charge, attempt, Second::Cancel),
                 Effect::Resend { attempt } => self.resend(charge, attempt),
-                Effect::Query { attempt } => self.query(charge, attempt),
+                Effect::Query { attempt } => self.query_once(charge, attempt),
                 Effect::Refund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Response),
                 Effect::ResendRefund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Repeat),
-                Effect::QueryRefund { refund } => self.query_refund(charge, refund),
+                Effect::QueryRefund { refund } => self.query_refund_once(charge, refund),
                 _ => {}
             }
         }
@@ -135,21 +135,37 @@ impl Inner {
         format!("{kind}:{}:{}:{count}", charge.version, self.now().unix_ms())
     }
 
-    /// Asks what became of an attempt.
-    pub(super) fn query(self: &Arc<Self>, charge: Charge, number: u16) {
+    /// Asks what became of an attempt, unless the last such question is under way still.
+    fn query_once(self: &Arc<Self>, charge: Charge, number: u16) {
+        let has_id = charge.attempt(number).is_some_and(|attempt| attempt.carrier_id.is_some());
+        let about = About { reference: charge.reference, attempt: number, has_id };
+        let Some(question) = self.asking.begin(about) else { return };
         let inner = self.clone();
         self.spawn(async move {
-            let Some(attempt) = charge.attempt(number) else { return };
-            let Some(carrier) = inner.carriers.get(&attempt.carrier) else { return };
-            let (Some(finding), words) = record(carrier.query(&charge, attempt)).await else { return };
-            debug!(charge = %charge.reference, attempt = number, finding = finding.code(), "the answer to a status query");
-            if finding == Finding::Nothing {
-                return;
-            }
-            let id = inner.answer_id(&format!("query:{number}"), &charge);
-            let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
-            inner.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await;
+            inner.ask(&charge, number).await;
+            drop(question);
         });
+    }
+
+    /// Asks what became of an attempt now: there is news.
+    pub(super) fn query(self: &Arc<Self>, charge: Charge, number: u16) {
+        let inner = self.clone();
+        self.spawn(async move { inner.ask(&charge, number).await });
+    }
+
+    async fn ask(self: &Arc<Self>, charge: &Charge, number: u16) {
+        let Some(attempt) = charge.attempt(number) else { return };
+        let Some(carrier) = self.carriers.get(&attempt.carrier) else { return };
+        let asked_at = self.now();
+        let (Some(finding), words) = record(carrier.query(charge, attempt)).await else { return };
+        debug!(charge = %charge.reference, attempt = number, finding = finding.code(), "the answer to a status query");
+        if finding == Finding::Nothing {
+            return;
+        }
+        let id = self.answer_id(&format!("query:{number}"), charge);
+        let finding = finding.asked_at(asked_at);
+        let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
+        self.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await;
     }
 
     /// Counts what a carrier answered to a request that was asked for in this version of the charge.
@@ -201,18 +217,34 @@ impl Inner {
         });
     }
 
-    pub(super) fn query_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
+    /// Asks what became of a refund, unless the last such question is under way still.
+    fn query_refund_once(self: &Arc<Self>, charge: Charge, reference: Reference) {
+        let has_id = charge.refund(reference).is_some_and(|refund| refund.carrier_id.is_some());
+        let Some(question) = self.asking.begin(About { reference, attempt: 0, has_id }) else { return };
         let inner = self.clone();
         self.spawn(async move {
-            let Some((carrier, refund)) = inner.refund_of(&charge, reference) else { return };
-            let (Some(finding), words) = record(carrier.query_refund(&charge, refund)).await else { return };
-            if finding == Finding::Nothing {
-                return;
-            }
-            let id = inner.answer_id(&format!("refund-query:{reference}"), &charge);
-            let event = Event::RefundEvidence { refund: reference, id, source: EvidenceSource::Query, finding };
-            inner.hear_of_refund(&charge, event, words).await;
+            inner.ask_what_became_of(&charge, reference).await;
+            drop(question);
         });
+    }
+
+    /// Asks what became of a refund now: there is news.
+    pub(super) fn query_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
+        let inner = self.clone();
+        self.spawn(async move { inner.ask_what_became_of(&charge, reference).await });
+    }
+
+    async fn ask_what_became_of(self: &Arc<Self>, charge: &Charge, reference: Reference) {
+        let Some((carrier, refund)) = self.refund_of(charge, reference) else { return };
+        let asked_at = self.now();
+        let (Some(finding), words) = record(carrier.query_refund(charge, refund)).await else { return };
+        if finding == Finding::Nothing {
+            return;
+        }
+        let id = self.answer_id(&format!("refund-query:{reference}"), charge);
+        let finding = finding.asked_at(asked_at);
+        let event = Event::RefundEvidence { refund: reference, id, source: EvidenceSource::Query, finding };
+        self.hear_of_refund(charge, event, words).await;
     }
 
     async fn hear_of_refund(self: &Arc<Self>, charge: &Charge, event: Event, words: Option<String>) {

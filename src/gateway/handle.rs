@@ -16,6 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig,
+    asking::Asking,
     backlog::Backlog,
     measure::Counted,
     outbox::Outbox,
@@ -115,6 +116,7 @@ pub(super) struct Inner {
     /// How far the look at parked receipts has come.
     pub(super) unowned: Walk,
     pub(super) counted: Counted,
+    pub(super) asking: Asking,
     /// Questions that carriers have answered; their answers are told apart by it.
     pub(super) questions: AtomicU64,
     pub(super) mo_webhook: Option<MoWebhook>,
@@ -178,6 +180,7 @@ impl Gateway {
             watchers: Watchers::default(),
             unowned: Walk::default(),
             counted: Counted::default(),
+            asking: Asking::default(),
             questions: AtomicU64::new(0),
             mo_webhook: parts.mo_webhook,
             hand_overs: HandOvers::default(),

@@ -12,6 +12,7 @@
 
 mod apply;
 mod asked;
+mod asking;
 mod backlog;
 mod callbacks;
 mod config;

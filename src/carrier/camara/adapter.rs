@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{
     clock::CarrierClock,
     event,
+    lists::Lists,
     meaning::{Meanings, Operation},
     message::{self, Payment, below},
     profile::CamaraProfile,
@@ -29,7 +30,7 @@ use crate::{
     money::{Currency, Money},
 };
 
-/// Questions at once. They use the contract's rate as charges do: with thousands in doubt, passengers who wait now would wait for
+/// Questions at once, but for lists. They use the contract's rate as charges do: with thousands in doubt, passengers who wait now would wait for
 /// all of them.
 const QUESTIONS_MAX: usize = 8;
 /// A page of a list is longer than any other answer.
@@ -50,6 +51,7 @@ pub(super) struct Inner {
     pub(super) callback_tokens: ArcSwap<Vec<Zeroizing<String>>>,
     pub(super) questions: Semaphore,
     pub(super) clock: CarrierClock,
+    pub(super) lists: Lists,
 }
 
 impl fmt::Debug for CamaraCarrier {
@@ -109,6 +111,7 @@ impl CamaraCarrier {
             callback_tokens: ArcSwap::from_pointee(secrets.callback_tokens.clone()),
             questions: Semaphore::new(QUESTIONS_MAX),
             clock: CarrierClock::default(),
+            lists: Lists::default(),
             name,
             currency,
             profile,

@@ -204,14 +204,6 @@ fn is_duplicate(message: &str) -> bool {
     DUPLICATE_WORDS.iter().any(|word| message.contains(word))
 }
 
-/// Whether a payment bears our reference. One that bears another's is not our business.
-pub(super) fn bears(payment: &Payment, wire_reference: &str) -> bool {
-    let Some(transaction) = &payment.amount_transaction else { return false };
-    [&transaction.reference_code, &transaction.client_correlator]
-        .into_iter()
-        .any(|known| known.as_deref() == Some(wire_reference))
-}
-
 /// Fields that are there must be what we sent; the answer to another request must not be taken for ours.
 fn differs(payment: &Payment, charge: &Charge, attempt: &Attempt) -> Result<(), String> {
     if payment.payment_id.is_empty() || payment.payment_id.len() > ID_CHARS_MAX {

@@ -12,6 +12,7 @@ mod clock;
 mod event;
 mod facts;
 mod listing;
+mod lists;
 mod meaning;
 mod message;
 mod profile;

@@ -120,7 +120,7 @@ pub struct TokenProfile {
 pub struct ListProfile {
     /// Payments that are asked for in one page.
     pub per_page: u32,
-    /// Pages that one question may take. A window with more is not listed completely, and says nothing of what it lacks.
+    /// Pages that are read of one window of time. One with more is not listed completely, and says nothing of what it lacks.
     pub pages_max: u32,
     /// How far the dates of payments may be from the `Date` of the carrier's answers, and from the order of the list, in
     /// milliseconds: the window is so much longer at either end.
@@ -166,6 +166,11 @@ impl CamaraProfile {
             reservation_ms: self.two_step.then_some(self.reservation_ms),
             fee: None,
         }
+    }
+
+    /// [`ListProfile::clock_tolerance_ms`].
+    pub(super) fn clock_tolerance(&self) -> Duration {
+        Duration::from_millis(self.list.clock_tolerance_ms)
     }
 
     /// After this long without a whole answer a request is in doubt.

@@ -3,23 +3,21 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use tracing::debug;
 use url::Url;
 
 use super::{
-    adapter::{CamaraCarrier, LIST, correlate},
-    listing::{Listing, Progress},
+    adapter::{CamaraCarrier, correlate},
     message::{ErrorInfo, Payment, below},
 };
 use crate::{
     carrier::{
-        Urgency, transcript,
+        Urgency,
         web::{Answer, Outcome, WebRequest},
     },
     charge::{Attempt, Charge, Finding},
 };
 
-/// How long one question may take, with all its pages and the waits for their places.
+/// How long one question by an id may take, with the waits for its places.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a look at a payment may take that has just been confirmed, cancelled or validated; after it the schedule asks.
 const GLANCE: Duration = Duration::from_secs(3);
@@ -34,19 +32,21 @@ pub(super) enum Retrieved<T> {
     Unknown,
 }
 
-/// Whether the carrier says that there is no such page, in CAMARA's own words.
-fn is_past_the_end(answer: &Answer) -> bool {
-    let code = ErrorInfo::read(&answer.body).map(|info| info.code);
-    matches!((answer.status, code.as_deref()), (400, Some("OUT_OF_RANGE")) | (404, Some("NOT_FOUND")))
-}
-
 impl CamaraCarrier {
     /// Asks for the status of an attempt: `retrievePayment` where its id is known, else `retrievePayments` over the window of time
     /// in which it was created. An error of the question is [`Finding::Nothing`] (M8).
     ///
     /// [`Finding::NotFound`] is complete only if the whole window was read, in order and without gaps (M5).
     pub async fn query(&self, charge: &Charge, attempt: &Attempt) -> Option<Finding> {
-        Some(self.within_patience(self.look_up(charge, attempt)).await)
+        if attempt.carrier_id.is_some() {
+            match self.within_patience(self.look_up(charge, attempt)).await {
+                Some(Retrieved::There(finding)) => return Some(finding),
+                // It may have been forgotten with the reservation; the list has the last word.
+                Some(Retrieved::Absent) => {}
+                Some(Retrieved::Unknown) | None => return Some(Finding::Nothing),
+            }
+        }
+        Some(self.look_for(charge, attempt).await)
     }
 
     /// What the payment says right after a step that the carrier took. A ticket may hang on it, so it waits for nobody's questions.
@@ -60,62 +60,29 @@ impl CamaraCarrier {
         }
     }
 
-    async fn look_up(&self, charge: &Charge, attempt: &Attempt) -> Finding {
-        if let Some(payment_id) = &attempt.carrier_id {
-            let url = below(&self.profile().billing_url, &["payments", payment_id]);
-            match self.retrieve::<Payment>("query", url, &attempt.wire_reference, Urgency::Normal).await {
-                Retrieved::There(payment) => return self.of_found(&payment, charge, attempt),
-                Retrieved::Unknown => return Finding::Nothing,
-                // The id may have been forgotten with the reservation; the list has the last word.
-                Retrieved::Absent => {}
-            }
-        }
-        self.look_for(charge, attempt).await
-    }
-
-    async fn look_for(&self, charge: &Charge, attempt: &Attempt) -> Finding {
-        let mut listing = Listing::new(self.profile(), attempt);
-        let mut url = listing.url();
-        loop {
-            let Some(answer) = self.get(LIST, url, &attempt.wire_reference, Urgency::Normal).await else {
-                return Finding::Nothing;
-            };
-            let payments = match serde_json::from_slice::<Vec<Payment>>(&answer.body) {
-                Ok(payments) if answer.status == 200 => payments,
-                _ if listing.has_begun() && is_past_the_end(&answer) => Vec::new(),
-                _ => return Finding::Nothing,
-            };
-            let total = answer.header("x-total-count").and_then(|text| text.trim().parse().ok());
-            let progress = listing.take(payments, total);
-            let found = if let Progress::Found(payment) = &progress { Some(payment.payment_id.as_str()) } else { None };
-            transcript::note_element(LIST, &answer.body, found);
-            match progress {
-                Progress::Found(payment) => return self.of_found(&payment, charge, attempt),
-                Progress::Lacking => return Finding::NotFound { complete: true },
-                Progress::Incomplete(why) => {
-                    debug!(carrier = %self.name(), charge = %charge.reference, why, "a list that says nothing of what it lacks");
-                    return Finding::NotFound { complete: false };
-                }
-                Progress::Next(next) => url = next,
-            }
+    /// What is known of an attempt by the id of its payment.
+    async fn look_up(&self, charge: &Charge, attempt: &Attempt) -> Retrieved<Finding> {
+        let Some(payment_id) = &attempt.carrier_id else { return Retrieved::Absent };
+        let url = below(&self.profile().billing_url, &["payments", payment_id]);
+        match self.retrieve::<Payment>("query", url, &attempt.wire_reference, Urgency::Normal).await {
+            Retrieved::There(payment) => Retrieved::There(self.of_found(&payment, charge, attempt)),
+            Retrieved::Absent => Retrieved::Absent,
+            Retrieved::Unknown => Retrieved::Unknown,
         }
     }
 
-    fn of_found(&self, payment: &Payment, charge: &Charge, attempt: &Attempt) -> Finding {
+    pub(super) fn of_found(&self, payment: &Payment, charge: &Charge, attempt: &Attempt) -> Finding {
         self.0.meanings.of_payment(payment, charge, attempt).unwrap_or_else(|why| {
             self.log_unclear(charge, "payment", &why);
             Finding::Nothing
         })
     }
 
-    /// A question in its turn among the others, with an end.
-    pub(super) async fn within_patience(&self, question: impl Future<Output = Finding>) -> Finding {
+    /// A question in its turn among the others. `None` where that took too long: it is asked again when the schedule says so.
+    pub(super) async fn within_patience<T>(&self, question: impl Future<Output = T>) -> Option<T> {
         let deadline = Instant::now() + PATIENCE;
-        let Ok(Ok(_turn)) = timeout_at(deadline, self.0.questions.acquire()).await else {
-            // It is asked again when the schedule says so.
-            return Finding::Nothing;
-        };
-        timeout_at(deadline, question).await.unwrap_or(Finding::Nothing)
+        let _turn = timeout_at(deadline, self.0.questions.acquire()).await.ok()?.ok()?;
+        timeout_at(deadline, question).await.ok()
     }
 
     /// One thing by its id.

@@ -60,7 +60,8 @@ impl CamaraCarrier {
     /// asked: the payment's id is not known. An error of the question is [`Finding::Nothing`] (M8).
     pub async fn query_refund(&self, charge: &Charge, refund: &Refund) -> Option<Finding> {
         self.refunds_url(charge, refund, &[])?;
-        Some(self.within_patience(self.look_up_refund(charge, refund)).await)
+        let found = self.within_patience(self.look_up_refund(charge, refund)).await;
+        Some(found.unwrap_or(Finding::Nothing))
     }
 
     /// What of a payment was never asked to be given back (`retrievePaymentRemainingAmount`). `None` if the carrier does not say.
@@ -96,7 +97,7 @@ impl CamaraCarrier {
         let left = self.remaining_amount(charge, refund).await;
         let is_contradicted =
             left.is_some_and(|left| left.currency != refund.amount.currency || left.minor < refund.amount.minor);
-        Finding::NotFound { complete: !is_contradicted }
+        Finding::NotFound { complete: !is_contradicted, asked_at: None }
     }
 
     /// Every refund of the payment, or `None` if they could not be read to the end.

@@ -362,7 +362,7 @@ impl Reply {
         };
         let carrier_id = found.carrier_id.clone();
         match finding_of(operation, meaning, carrier_id, found.amount, detail) {
-            Finding::NotFound { .. } => Finding::NotFound { complete: self.not_found_is_complete },
+            Finding::NotFound { .. } => Finding::NotFound { complete: self.not_found_is_complete, asked_at: None },
             finding => finding,
         }
     }
@@ -383,7 +383,7 @@ pub(super) fn finding_of(
         Meaning::Reserved => Finding::Reserved { carrier_id },
         Meaning::OtpNeeded => Finding::OtpNeeded { carrier_id, validation: None },
         Meaning::Cancelled => Finding::Cancelled,
-        Meaning::NotFound if operation.only_asks() => Finding::NotFound { complete: false },
+        Meaning::NotFound if operation.only_asks() => Finding::NotFound { complete: false, asked_at: None },
         Meaning::Rejected(reason) => refuse(reason, Retry::Never),
         Meaning::NotOurSubscriber => refuse(Reason::NotOurSubscriber, Retry::OtherCarrier),
         Meaning::Duplicate if !operation.only_asks() => Finding::Doubtful { cause: Doubt::Duplicate },

@@ -18,7 +18,7 @@ fn any_finding() -> impl Strategy<Value = Finding> {
         Just(charged()),
         Just(doubtful(Doubt::Timeout)),
         Just(doubtful(Doubt::Duplicate)),
-        any::<bool>().prop_map(|complete| Finding::NotFound { complete }),
+        any::<bool>().prop_map(|complete| Finding::NotFound { complete, asked_at: None }),
         Just(Finding::Nothing),
     ]
 }

@@ -79,7 +79,7 @@ fn m04_a_doubt_is_queried_with_a_growing_bounded_interval() {
 
 #[test]
 fn m05_not_found_counts_only_when_complete_late_enough_and_twice() {
-    let not_found = |complete| evidence(1, Finding::NotFound { complete });
+    let not_found = |complete| evidence(1, Finding::NotFound { complete, asked_at: None });
     let (charge, _) =
         run(in_doubt(), [(20, not_found(true)), (45, not_found(false)), (50, not_found(true)), (60, not_found(true))]);
     assert_eq!(charge.state, State::InDoubt, "the second complete answer came too soon after the first that counts");

@@ -24,9 +24,12 @@ fn m08_a_persons_word_stands_against_the_carriers_later_one_and_opens_a_break() 
 #[test]
 fn m08_a_no_after_proof_of_payment_opens_a_break_and_overwrites_nothing() {
     let (paid, _) = run(sent(), [(2, evidence(1, charged()))]);
-    for finding in
-        [rejected(Retry::Never), rejected(Retry::SameCarrier), Finding::NotSent, Finding::NotFound { complete: true }]
-    {
+    for finding in [
+        rejected(Retry::Never),
+        rejected(Retry::SameCarrier),
+        Finding::NotSent,
+        Finding::NotFound { complete: true, asked_at: None },
+    ] {
         let (charge, effects) = run(paid.clone(), [(3, evidence(1, finding))]);
         assert_eq!((charge.state, &charge.attempts, &charge.refunds), (paid.state, &paid.attempts, &paid.refunds));
         assert_eq!(charge.version, paid.version + 1, "the break is to be recorded");

@@ -8,7 +8,7 @@ fn able() -> Contract {
 }
 
 fn absent() -> Event {
-    told(EvidenceSource::Query, Finding::NotFound { complete: true })
+    told(EvidenceSource::Query, Finding::NotFound { complete: true, asked_at: None })
 }
 
 /// In doubt since second 11.
@@ -51,7 +51,13 @@ fn m09_what_went_back_has_gone_back_and_another_word_of_it_changes_nothing() {
     let (done, _) = run(asked_back(able()), [(11, answered(charged()))]);
     let other_id = Finding::Charged { carrier_id: Some("r9".into()), amount: None };
     let taken = Finding::Accepted { carrier_id: Some("r9".into()) };
-    for finding in [other_id, taken, doubtful(Doubt::Timeout), Finding::NotFound { complete: true }, Finding::Nothing] {
+    for finding in [
+        other_id,
+        taken,
+        doubtful(Doubt::Timeout),
+        Finding::NotFound { complete: true, asked_at: None },
+        Finding::Nothing,
+    ] {
         assert_unmoved(&done, answered(finding));
     }
 }
@@ -128,6 +134,22 @@ fn m05_a_refund_is_proved_absent_by_two_listings_as_far_apart_as_it_may_travel_a
     assert_eq!(once.refunds[0].not_found_at, Some(at(41)));
     assert_eq!(hear(&once, 71, 1).effects, []);
     assert_eq!(hear(&once, 71, 0).effects, [Effect::Refund { refund: reference(10) }]);
+}
+
+#[test]
+fn m05_the_absence_of_a_refund_is_of_the_moment_at_which_the_carrier_was_asked() {
+    let hear = |charge: &Charge, asked: u64, now: u64| {
+        let finding = Finding::NotFound { complete: true, asked_at: None }.asked_at(at(asked));
+        step(charge, told(EvidenceSource::Query, finding), at(now)).expect("evidence")
+    };
+    let in_doubt = lost(able());
+    assert_eq!(hear(&in_doubt, 40, 500).next.refunds[0].not_found_at, None);
+    let once = hear(&in_doubt, 41, 500).next;
+    assert_eq!(once.refunds[0].not_found_at, Some(at(500)));
+    assert_eq!(hear(&once, 71, 501).effects, [], "that may be the same list");
+    assert_eq!(hear(&once, 529, 900).effects, []);
+    assert_eq!(hear(&once, 530, 900).effects, [Effect::Refund { refund: reference(10) }]);
+    assert_eq!(hear(&in_doubt, 500, 40).next.refunds[0].not_found_at, None, "nobody asks in the future");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn any_word() -> impl Strategy<Value = Event> {
         Just(doubtful(Doubt::Timeout)),
         Just(doubtful(Doubt::Duplicate)),
         Just(Finding::NotSent),
-        Just(Finding::NotFound { complete: true }),
+        Just(Finding::NotFound { complete: true, asked_at: None }),
         Just(Finding::Nothing),
     ];
     let source = prop_oneof![

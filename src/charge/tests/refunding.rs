@@ -69,7 +69,7 @@ fn m05_what_lacks_a_refund_counts_anew_once_it_was_sent_again() {
         let due = charge.due_at().expect("a look");
         let done = step(&charge, Event::Tick, due).expect("a tick");
         assert_eq!(done.effects, [expected]);
-        let absent = refund_evidence(Finding::NotFound { complete: true });
+        let absent = refund_evidence(Finding::NotFound { complete: true, asked_at: None });
         // The second answer could prove that the first request did not arrive, and says nothing of the one under way.
         let done = step(&done.next, absent, due).expect("evidence");
         assert_eq!((state(&done.next), done.effects), (RefundState::InDoubt, vec![]));
@@ -120,7 +120,7 @@ fn m14_that_a_repeated_request_for_a_refund_is_turned_away_says_nothing_of_the_f
 #[test]
 fn m14_a_no_to_a_later_request_for_a_refund_leaves_open_what_came_of_the_first() {
     let (charge, _) = refunding();
-    let absent = || refund_evidence(Finding::NotFound { complete: true });
+    let absent = || refund_evidence(Finding::NotFound { complete: true, asked_at: None });
     let lost = [(11, refund_evidence(doubtful(Doubt::Timeout))), (50, absent()), (90, absent())];
     let (charge, effects) = run(charge, lost);
     assert_eq!(effects, [Effect::Refund { refund: reference(10) }]);
@@ -152,11 +152,11 @@ fn m14_a_refund_that_is_proved_absent_is_asked_for_again_under_another_name_and_
     };
     for _ in 1..REFUND_TRIES_MAX {
         charge = hear(charge, doubtful(Doubt::Timeout)).0;
-        let (unchanged, effects) = hear(charge, Finding::NotFound { complete: false });
+        let (unchanged, effects) = hear(charge, Finding::NotFound { complete: false, asked_at: None });
         assert_eq!((unchanged.refunds[0].not_found_at, effects), (None, vec![]));
-        let (first, effects) = hear(unchanged, Finding::NotFound { complete: true });
+        let (first, effects) = hear(unchanged, Finding::NotFound { complete: true, asked_at: None });
         assert_eq!(effects, []);
-        let (again, effects) = hear(first, Finding::NotFound { complete: true });
+        let (again, effects) = hear(first, Finding::NotFound { complete: true, asked_at: None });
         assert_eq!(effects, [Effect::Refund { refund: reference(10) }]);
         names.push(again.refunds[0].wire_reference());
         charge = again;
@@ -164,8 +164,8 @@ fn m14_a_refund_that_is_proved_absent_is_asked_for_again_under_another_name_and_
     names.dedup();
     assert_eq!(names.len(), usize::from(REFUND_TRIES_MAX));
     charge = hear(charge, doubtful(Doubt::Timeout)).0;
-    charge = hear(charge, Finding::NotFound { complete: true }).0;
-    charge = hear(charge, Finding::NotFound { complete: true }).0;
+    charge = hear(charge, Finding::NotFound { complete: true, asked_at: None }).0;
+    charge = hear(charge, Finding::NotFound { complete: true, asked_at: None }).0;
     assert_eq!((charge.state, state(&charge)), (State::RefundOwed, RefundState::Owed));
 }
 

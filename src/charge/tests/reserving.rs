@@ -211,7 +211,7 @@ fn m03_a_no_to_a_second_confirmation_leaves_open_what_came_of_the_first() {
 
 #[test]
 fn m05_what_a_carrier_took_in_and_has_no_more_did_not_happen() {
-    let absent = || queried(Finding::NotFound { complete: true });
+    let absent = || queried(Finding::NotFound { complete: true, asked_at: None });
     // Given up, and forgotten with its reservation.
     let given_up = [(2, evidence(1, otp_needed())), (61, Event::Tick), (62, evidence(1, accepted()))];
     let (charge, _) = run(prepared(), given_up);
@@ -323,7 +323,7 @@ fn m05_what_lacks_an_attempt_counts_anew_once_it_was_sent_again() {
     let delay = replays.in_flight_delay_ms / 1_000;
     let open =
         Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
-    let absent = || evidence(1, Finding::NotFound { complete: true });
+    let absent = || evidence(1, Finding::NotFound { complete: true, asked_at: None });
     let lost = evidence(1, doubtful(Doubt::Timeout));
     let (charge, _) = run(opened(), [(1, open), (2, lost), (12, Event::Tick), (2 + delay, absent())]);
     assert_eq!(last(&charge).not_found_at, Some(at(2 + delay)));
@@ -369,7 +369,7 @@ fn m05_absence_is_counted_from_the_last_time_that_it_was_sent() {
         Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
     let long = Terms::new(at(1_000), LateSuccess::Refund);
     let charge = Charge::new(reference(1), samples::order(T0), long);
-    let absent = || queried(Finding::NotFound { complete: true });
+    let absent = || queried(Finding::NotFound { complete: true, asked_at: None });
     let doubt = [(1, open), (2, evidence(1, doubtful(Doubt::Timeout))), (42, Event::Tick), (43, absent())];
     let (charge, effects) = run(run(charge, doubt).0, [(82, Event::Tick)]);
     assert_eq!(effects, [Effect::Resend { attempt: 1 }]);

@@ -74,7 +74,7 @@ fn each_finding_has_a_code_for_logs_and_metrics() {
         (Finding::Cancelled, "cancelled"),
         (charged(), "charged"),
         (doubtful(Doubt::Timeout), "in_doubt"),
-        (Finding::NotFound { complete: true }, "not_found"),
+        (Finding::NotFound { complete: true, asked_at: None }, "not_found"),
         (Finding::Nothing, "nothing"),
     ];
     for (finding, code) in cases {

@@ -7,7 +7,7 @@ fn told(source: EvidenceSource, finding: Finding) -> Event {
 }
 
 fn absent() -> Event {
-    told(EvidenceSource::Query, Finding::NotFound { complete: true })
+    told(EvidenceSource::Query, Finding::NotFound { complete: true, asked_at: None })
 }
 
 const UNAVAILABLE: Reason = Reason::CarrierUnavailable;
@@ -106,6 +106,23 @@ fn m05_an_attempt_is_proved_absent_by_two_listings_as_far_apart_as_it_may_travel
     assert_eq!(once.attempts[0].not_found_at, Some(at(41)));
     assert_eq!(hear(&once, 71, 1).state, State::InDoubt);
     assert_eq!(hear(&once, 71, 0).state, State::Rejected(UNAVAILABLE));
+}
+
+/// What waits for its turn at the carrier, or behind a long list, is answered long after it was asked.
+#[test]
+fn m05_an_absence_is_of_the_moment_at_which_the_carrier_was_asked() {
+    let hear = |charge: &Charge, asked: u64, now: u64| {
+        let finding = Finding::NotFound { complete: true, asked_at: None }.asked_at(at(asked));
+        step(charge, evidence(1, finding), at(now)).expect("evidence").next
+    };
+    assert_eq!(hear(&in_doubt(), 40, 500).attempts[0].not_found_at, None, "it may have been on its way then");
+    // The first may have been read as late as it was heard.
+    let once = hear(&in_doubt(), 41, 500);
+    assert_eq!(once.attempts[0].not_found_at, Some(at(500)));
+    assert_eq!(hear(&once, 71, 501).state, State::InDoubt, "that may be the same list");
+    assert_eq!(hear(&once, 529, 900).state, State::InDoubt);
+    assert_eq!(hear(&once, 530, 900).state, State::Rejected(UNAVAILABLE));
+    assert_eq!(hear(&in_doubt(), 500, 40).attempts[0].not_found_at, None, "nobody asks in the future");
 }
 
 #[test]

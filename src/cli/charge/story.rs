@@ -204,8 +204,8 @@ fn finding(finding: &Finding) -> String {
             named(&taken, carrier_id.as_deref())
         }
         Finding::Doubtful { cause } => format!("it may have happened ({cause})"),
-        Finding::NotFound { complete: true } => "it is not in the carrier's list".into(),
-        Finding::NotFound { complete: false } => "it is not in what could be read of the carrier's list".into(),
+        Finding::NotFound { complete: true, .. } => "it is not in the carrier's list".into(),
+        Finding::NotFound { complete: false, .. } => "it is not in what could be read of the carrier's list".into(),
         Finding::Nothing => "nothing new".into(),
     }
 }

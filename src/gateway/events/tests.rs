@@ -392,7 +392,7 @@ fn anything() -> impl Strategy<Value = crate::charge::Event> {
         Just(Finding::Accepted { carrier_id: Some("b-77".into()) }),
         Just(Finding::Charged { carrier_id: Some("b-77".into()), amount: None }),
         Just(Finding::Doubtful { cause: Doubt::LinkLost }),
-        Just(Finding::NotFound { complete: true }),
+        Just(Finding::NotFound { complete: true, asked_at: None }),
         Just(Finding::OtpNeeded { carrier_id: None, validation: None }),
         prop_oneof![Just(Retry::Never), Just(Retry::SameCarrier), Just(Retry::OtherCarrier)]
             .prop_map(|retry| Finding::Rejected { reason: Reason::Barred, retry, detail: String::new() }),

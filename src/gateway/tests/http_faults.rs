@@ -91,6 +91,26 @@ fn whatever_goes_wrong_with_the_request_for_money_the_books_agree_and_nobody_pay
     }
 }
 
+/// It is asked every tenth of a second, and takes a quarter of one for each answer.
+#[test]
+fn a_carrier_that_answers_slowly_is_not_asked_the_same_again_meanwhile() {
+    let world = world(Over::Camara { two_step: false });
+    let (number, slow) = ("+77056000001", std::time::Duration::from_millis(250));
+    let lost = Fault::HttpTimeOutBefore { ms: 600 };
+    world.set_fault(FaultRule::for_number(msisdn(number), 1, lost).on(Operation::Charge));
+    world.set_fault(FaultRule::always(Fault::HttpSlow { ms: 250 }).on(Operation::List));
+    let began = std::time::Instant::now();
+    let reference = world.purchase(number, "1234", 1, "one").expect("a charge").charge().reference;
+    while world.charge(reference).state.is_open() {
+        assert!(began.elapsed() < super::world::PATIENCE, "{:?}", world.charge(reference));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let lists = world.simulator.stats().http.requests_by_operation[&Operation::List];
+    let in_turn = began.elapsed().as_millis() / slow.as_millis() + 1;
+    assert!(lists >= 2 && u128::from(lists) <= in_turn, "{lists} lists where {in_turn} fit");
+    world.audit();
+}
+
 #[test]
 fn whatever_goes_wrong_with_the_confirmation_the_books_agree_and_nobody_pays_twice() {
     for over in CARRIERS {

@@ -142,7 +142,7 @@ async fn m05_without_the_carriers_time_no_list_says_that_there_is_no_payment() {
     charge.attempts[0].carrier_time = None;
     scene.server.says(LIST, 200, "[]");
     let finding = scene.carrier.query(&charge, attempt(&charge)).await;
-    assert_eq!(finding, Some(Finding::NotFound { complete: false }));
+    assert_eq!(finding, Some(Finding::NotFound { complete: false, asked_at: None }));
     scene.server.says(LIST, 200, list(&[payment("succeeded", &[])]));
     let finding = scene.carrier.query(&charge, attempt(&charge)).await;
     assert!(matches!(finding, Some(Finding::Charged { .. })), "{finding:?}");

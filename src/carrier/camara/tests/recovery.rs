@@ -90,7 +90,7 @@ async fn a_complete_list_that_lacks_it_is_evidence_and_an_incomplete_one_is_not(
     let scene = Scene::new("list = { per_page = 3, pages_max = 2 }").await;
     let charge = in_doubt(&scene.charge());
     let query = async || scene.carrier.query(&charge, attempt(&charge)).await.unwrap();
-    let complete = |complete| Finding::NotFound { complete };
+    let complete = |complete| Finding::NotFound { complete, asked_at: None };
     // The first empty page is the end.
     scene.server.says(LIST, 200, "[]");
     assert_eq!(query().await, complete(true));
@@ -164,4 +164,61 @@ async fn our_reference_on_another_subscribers_payment_says_nothing() {
     let charge = in_doubt(&scene.charge());
     scene.server.says(LIST, 200, list(&[payment("succeeded", &[("+77011234567", "+77011234568")])]));
     assert_eq!(scene.carrier.query(&charge, attempt(&charge)).await, Some(Finding::Nothing));
+}
+
+/// After an outage thousands look for payments of the same minutes.
+#[tokio::test]
+async fn one_list_is_read_for_all_who_look_for_payments_of_the_same_time() {
+    let scene = Scene::new("").await;
+    let charges: Vec<Charge> = (0..60)
+        .map(|n| {
+            let mut charge = in_doubt(&scene.charge());
+            charge.attempts[0].wire_reference = format!("ours-{n}");
+            charge
+        })
+        .collect();
+    // Whatever each reader is asked, until those who wait have gathered behind it.
+    for _ in 0..16 {
+        let ours = |n: usize| [(WIRE_REFERENCE, format!("ours-{n}")), (PAYMENT_ID, format!("p-{n}"))];
+        let page: Vec<String> = (0..60)
+            .step_by(2)
+            .map(|n| {
+                let [reference, id] = ours(n);
+                payment("succeeded", &[(reference.0, &reference.1), (id.0, &id.1)])
+            })
+            .collect();
+        scene.server.says(LIST, 200, list(&page));
+        scene.server.says(LIST, 200, "[]");
+    }
+    let asked = charges.into_iter().map(|charge| {
+        let carrier = scene.carrier.clone();
+        tokio::spawn(async move { carrier.query(&charge, attempt(&charge)).await })
+    });
+    for (n, found) in asked.collect::<Vec<_>>().into_iter().enumerate() {
+        let id = format!("p-{n}");
+        match found.await.unwrap() {
+            Some(Finding::Charged { carrier_id, .. }) => assert_eq!((n % 2, carrier_id), (0, Some(id))),
+            found => assert_eq!((n % 2, found), (1, Some(Finding::NotFound { complete: true, asked_at: None }))),
+        }
+    }
+    assert!(scene.server.lines().len() <= 16, "{} requests for 60 questions", scene.server.lines().len());
+}
+
+/// Those before the gap and those after it have lists of their own: what lies between is nobody's.
+#[tokio::test]
+async fn a_time_that_nobody_looks_at_is_not_read() {
+    let scene = Scene::new("").await;
+    let early = in_doubt(&scene.charge());
+    let mut late = early.clone();
+    late.attempts[0].wire_reference = "late".into();
+    let hours = Duration::from_secs(7_200);
+    late.attempts[0].opened_at = NOW.plus(hours);
+    late.attempts[0].carrier_time = Some(NOW.plus(hours));
+    late.attempts[0].in_doubt_since = Some(NOW.plus(hours));
+    scene.server.says("gte=2026-03-01T07%3A29%3A30.000Z", 200, "[]");
+    scene.server.says("gte=2026-03-01T09%3A29%3A30.000Z", 200, "[]");
+    let (early, late) =
+        tokio::join!(scene.carrier.query(&early, attempt(&early)), scene.carrier.query(&late, attempt(&late)));
+    let lacking = Some(Finding::NotFound { complete: true, asked_at: None });
+    assert_eq!((early, late), (lacking.clone(), lacking));
 }

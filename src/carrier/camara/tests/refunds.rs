@@ -100,7 +100,7 @@ async fn a_refund_in_doubt_is_looked_for_among_those_of_its_payment() {
     scene.server.says(LIST, 200, format!("[{}]", total("denied")));
     scene.server.says(LIST, 200, "[]");
     scene.server.says(REMAINING, 200, r#"{"amount":80,"currency":"KZT"}"#);
-    assert_eq!(query().await, Finding::NotFound { complete: true });
+    assert_eq!(query().await, Finding::NotFound { complete: true, asked_at: None });
     scene.server.says(LIST, 200, format!("[{}]", second("denied")));
     scene.server.says(LIST, 200, "[]");
     assert_eq!(rejection(&query().await).1, Retry::Never);
@@ -112,7 +112,7 @@ async fn a_refund_in_doubt_is_looked_for_among_those_of_its_payment() {
     );
     scene.server.says(LIST, 200, "[]");
     scene.server.says(REMAINING, 500, "");
-    assert_eq!(query().await, Finding::NotFound { complete: true });
+    assert_eq!(query().await, Finding::NotFound { complete: true, asked_at: None });
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_list_without_it_is_not_believed_while_less_is_left_than_it_would_give
         scene.server.says_with(LIST, 200, vec![("x-total-count", "0".into())], "[]");
         scene.server.says(REMAINING, 200, format!(r#"{{"amount":{remaining},"currency":"KZT"}}"#));
         let finding = scene.carrier.query_refund(&charge, &refund).await;
-        assert_eq!(finding, Some(Finding::NotFound { complete }), "{remaining}");
+        assert_eq!(finding, Some(Finding::NotFound { complete, asked_at: None }), "{remaining}");
     }
     scene.server.says(LIST, 404, error(404, "NOT_FOUND", "x"));
     assert_eq!(scene.carrier.query_refund(&charge, &refund).await, Some(Finding::Nothing));

@@ -258,7 +258,7 @@ async fn m08_a_question_that_is_lost_says_nothing_and_one_that_cannot_be_put_is_
     let charge = opened(&carrier);
     let attempt = charge.last_attempt().expect("an attempt");
     assert_eq!(carrier.query(&charge, attempt).await, Some(Finding::Nothing));
-    assert_eq!(carrier.query(&charge, attempt).await, Some(Finding::NotFound { complete: true }));
+    assert_eq!(carrier.query(&charge, attempt).await, Some(Finding::NotFound { complete: true, asked_at: None }));
     // OneAPI asks by the carrier's id only.
     let oneapi = super::adapter::carrier("oneapi", &server.url(), |text| text);
     assert_eq!(oneapi.query(&charge, attempt).await, None);

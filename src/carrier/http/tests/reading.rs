@@ -119,10 +119,13 @@ fn m08_a_failed_question_says_nothing() {
         assert_eq!(status(code, body), Finding::Nothing, "{code} {body}");
     }
     assert_eq!(status(200, r#"{"status": "OK", "id": "another"}"#), Finding::Nothing);
-    assert_eq!(status(404, "{}"), Finding::NotFound { complete: false });
+    assert_eq!(status(404, "{}"), Finding::NotFound { complete: false, asked_at: None });
     assert!(matches!(status(200, r#"{"status": "FAILED"}"#), Finding::Rejected { .. }));
     let complete = super::profile(&JSON.replace("[status]\n", "[status]\nnot_found_is_complete = true\n"));
-    assert_eq!(read(&complete, Operation::Status, 404, "{}").finding, Finding::NotFound { complete: true });
+    assert_eq!(
+        read(&complete, Operation::Status, 404, "{}").finding,
+        Finding::NotFound { complete: true, asked_at: None }
+    );
 }
 
 #[test]
@@ -162,7 +165,7 @@ fn cis_results_mean_what_its_table_says() {
     assert_eq!(read(Confirm, 200, "234"), Finding::Cancelled);
     assert_eq!(read(Cancel, 200, "0"), Finding::Cancelled);
     assert_eq!(read(Status, 200, "91"), Finding::Reserved { carrier_id: id() });
-    assert_eq!(read(Status, 200, "210"), Finding::NotFound { complete: true });
+    assert_eq!(read(Status, 200, "210"), Finding::NotFound { complete: true, asked_at: None });
     assert_eq!(read(Status, 200, "13"), Finding::Nothing);
     assert!(rejected(Reason::InsufficientBalance, Retry::Never)(&read(Status, 200, "220")));
 }
