@@ -173,7 +173,7 @@ async fn the_books(stage: &Stage, told: &Told, sources: Sources) -> Result<Verdi
     }
     let in_order = if books.flaws_total == 0 { "in order" } else { "NOT IN ORDER" };
     story.block(&format!(
-        "\nledger check: {in_order}; {} entries and {} lines in {} blocks, each with the hash of the one before",
+        "\nledger check: {in_order}; {} entries and {} lines in {} blocks, each with the hash of the last",
         books.entries, books.lines, books.blocks
     ));
     for flaw in &books.flaws {
