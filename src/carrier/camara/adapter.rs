@@ -30,8 +30,8 @@ use crate::{
     money::{Currency, Money},
 };
 
-/// Questions at once, but for lists. They use the contract's rate as charges do: with thousands in doubt, passengers who wait now would wait for
-/// all of them.
+/// Questions at once, but for lists. They use the contract's rate as charges do: with thousands in doubt, passengers who wait now
+/// would wait for all of them.
 const QUESTIONS_MAX: usize = 8;
 /// A page of a list is longer than any other answer.
 const BODY_BYTES_MAX: usize = 512 * 1_024;

@@ -172,8 +172,7 @@ impl Listing {
         let is_last = payments.is_empty();
         let mut found: HashMap<usize, Arc<Payment>> = HashMap::new();
         // What was read before has gone, and others have taken its place.
-        let is_shorter = total.is_some() && total < self.total;
-        let mut trouble = is_shorter.then_some("the list has become shorter");
+        let mut trouble = (total.is_some() && total < self.total).then_some("the list has become shorter");
         self.total = self.total.max(total);
         for payment in payments {
             let ours = self.bearers(&payment);
@@ -195,12 +194,10 @@ impl Listing {
             let Some(sought) = &mut self.wanted[index] else { continue };
             let window = sought.window;
             let is_past = |until: Timestamp| goes_up && self.latest > Some(until.plus(self.tolerance));
-            let has_begun = self.latest >= Some(window.from);
             let looked = if let Some(payment) = found.remove(&index) {
                 Looked::Found(payment)
-            } else if let Some(why) = trouble
-                && (has_begun || is_shorter)
-            {
+            } else if let Some(why) = trouble {
+                // Also of what was not come to yet: a list that is out of order once ends no window by what it shows.
                 Looked::Incomplete(why)
             } else if is_counted_out || window.until.is_some_and(is_past) {
                 window.lacking()
@@ -208,7 +205,7 @@ impl Listing {
                 // Without a count the first empty page is the end; with one, some are missing.
                 if total.is_some() { Looked::Incomplete("pages are missing") } else { window.lacking() }
             } else {
-                sought.pages += u32::from(has_begun);
+                sought.pages += u32::from(self.latest >= Some(window.from));
                 if sought.pages < self.pages_max {
                     continue;
                 }

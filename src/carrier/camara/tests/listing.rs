@@ -168,19 +168,19 @@ fn a_list_that_goes_the_other_way_or_loses_what_was_read_says_nothing_of_what_it
     assert!(matches!(known[..], [(0, Looked::Incomplete("the list has become shorter"))]), "{known:?}");
 }
 
-/// A payment of others without a date is trouble for those whose window it may lie in, and for nobody after them.
+/// What is out of order once may hide a payment anywhere: also of those whose windows the list has not come to.
 #[test]
-fn what_is_wrong_with_a_list_spoils_no_window_that_it_has_not_come_to() {
+fn m05_a_list_that_is_out_of_order_says_nothing_to_those_whose_windows_come_later() {
     let wanted = [0, 200_000].map(|ms| Wanted::new(&profile_of(9), &opened_after(ms, usize::from(ms > 0))));
     let mut listing = Listing::new(&profile_of(9), wanted.to_vec());
-    let undated = |id: &str| {
-        let text = payment("succeeded", &[(WIRE_REFERENCE, id), (PAYMENT_ID, id), ("2026-03-01T07:30:00.2Z", "soon")]);
+    let at = |second: u64, id: &str| {
+        let created = NOW.plus(Duration::from_secs(second)).to_string();
+        let text =
+            payment("succeeded", &[(WIRE_REFERENCE, id), (PAYMENT_ID, id), ("2026-03-01T07:30:00.2Z", &created)]);
         serde_json::from_str::<Payment>(&text).unwrap()
     };
-    let dated =
-        serde_json::from_str::<Payment>(&payment("succeeded", &[(WIRE_REFERENCE, "x"), (PAYMENT_ID, "x")])).unwrap();
-    let known = listing.take(vec![dated, undated("y")], None);
-    assert!(matches!(known[..], [(0, Looked::Incomplete("a payment has no date of creation"))]), "{known:?}");
-    let known = listing.take(Vec::new(), None);
-    assert!(matches!(known[..], [(1, Looked::Lacking)]), "{known:?}");
+    let known = listing.take(vec![at(60, "a"), at(0, "b")], None);
+    let is_out_of_order = |looked: &Looked| matches!(looked, Looked::Incomplete("the list is not in order"));
+    assert!(known.len() == 2 && known.iter().all(|(_, looked)| is_out_of_order(looked)), "{known:?}");
+    assert!(!listing.is_open());
 }
