@@ -7,10 +7,10 @@ use std::{
     fmt,
     str::FromStr,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::{fmt::rfc2822::DateTimePrinter, tz::TimeZone};
@@ -28,6 +28,8 @@ pub struct Timestamp(i64);
 pub struct TimestampError(String);
 
 static HTTP_DATES: DateTimePrinter = DateTimePrinter::new();
+/// Where [`Clock::ran`] counts from.
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Timestamp {
     /// The earliest moment that can be shown: year 1. Arithmetic stops there.
@@ -160,6 +162,18 @@ impl Clock {
             Clock::Manual(clock) => Timestamp::from_unix_ms(clock.0.load(Ordering::SeqCst)),
             #[cfg(test)]
             Clock::Simulated(clock) => clock.now(),
+        }
+    }
+
+    /// How long something has run that stands for nothing but the time that passed: by the machine's clock that nobody sets. Only the
+    /// difference of two within one process means anything.
+    pub fn ran(&self) -> Duration {
+        match self {
+            Clock::System => BEGUN.elapsed(),
+            // Who turns it by hand says that this much time has passed.
+            Clock::Manual(_) => self.now().since(Timestamp::MIN),
+            #[cfg(test)]
+            Clock::Simulated(clock) => clock.ran(),
         }
     }
 }

@@ -158,15 +158,6 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// The same, where the carrier was asked at this moment, and perhaps answered much later.
-    #[must_use]
-    pub fn asked_at(self, at: Timestamp) -> Finding {
-        match self {
-            Finding::NotFound { complete, .. } => Finding::NotFound { complete, asked_at: Some(at) },
-            other => other,
-        }
-    }
-
     /// The stable code, as in logs and metrics.
     pub const fn code(&self) -> &'static str {
         match self {

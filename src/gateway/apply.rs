@@ -99,7 +99,7 @@ impl Inner {
                 None => self.store.charge(reference).await?.ok_or(ApplyError::UnknownCharge(reference))?,
             };
             happening.event = happening.event.masked(charge.order.msisdn);
-            let done = step(&charge, happening.event.clone(), self.clock.now())?;
+            let done = step(&charge, happening.event.clone(), self.now())?;
             if done.next.version == charge.version {
                 return Ok(Applied { charge, effects: Vec::new() });
             }

@@ -156,15 +156,15 @@ impl Inner {
     async fn ask(self: &Arc<Self>, charge: &Charge, number: u16) {
         let Some(attempt) = charge.attempt(number) else { return };
         let Some(carrier) = self.carriers.get(&attempt.carrier) else { return };
-        let asked_at = self.now();
+        let moment = self.clock.moment(attempt);
         let (Some(finding), words) = record(carrier.query(charge, attempt)).await else { return };
         debug!(charge = %charge.reference, attempt = number, finding = finding.code(), "the answer to a status query");
         if finding == Finding::Nothing {
             return;
         }
         let id = self.answer_id(&format!("query:{number}"), charge);
-        let finding = finding.asked_at(asked_at);
-        let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
+        let evidence =
+            Evidence { id, attempt: number, source: EvidenceSource::Query, finding: moment.of_asking(finding) };
         self.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await;
     }
 
@@ -236,14 +236,15 @@ impl Inner {
 
     async fn ask_what_became_of(self: &Arc<Self>, charge: &Charge, reference: Reference) {
         let Some((carrier, refund)) = self.refund_of(charge, reference) else { return };
-        let asked_at = self.now();
+        let Some(attempt) = charge.attempt_of(refund) else { return };
+        let moment = self.clock.moment(attempt);
         let (Some(finding), words) = record(carrier.query_refund(charge, refund)).await else { return };
         if finding == Finding::Nothing {
             return;
         }
         let id = self.answer_id(&format!("refund-query:{reference}"), charge);
-        let finding = finding.asked_at(asked_at);
-        let event = Event::RefundEvidence { refund: reference, id, source: EvidenceSource::Query, finding };
+        let (source, finding) = (EvidenceSource::Query, moment.of_asking(finding));
+        let event = Event::RefundEvidence { refund: reference, id, source, finding };
         self.hear_of_refund(charge, event, words).await;
     }
 

@@ -25,6 +25,7 @@ use super::{
     ticketing::Ticketing,
     unowned::Walk,
     watch::Watchers,
+    watched_clock::WatchedClock,
     webhook::{Following, Followings, HandOvers, Webhook},
 };
 use crate::{
@@ -92,7 +93,7 @@ pub struct Gateway(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) config: GatewayConfig,
-    pub(super) clock: Clock,
+    pub(super) clock: WatchedClock,
     pub(super) store: Store,
     pub(super) writer: GroupCommit,
     pub(super) carriers: BTreeMap<CarrierName, Carrier>,
@@ -171,7 +172,7 @@ impl Gateway {
             subscribers: parts.subscribers,
             sales: Arc::new(SalesBook::new(sales)),
             config: parts.config,
-            clock: parts.clock,
+            clock: WatchedClock::new(parts.clock),
             store: parts.store,
             writer: parts.writer,
             carriers,

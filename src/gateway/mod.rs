@@ -39,6 +39,7 @@ mod ticketing;
 mod unowned;
 mod verdict;
 mod watch;
+mod watched_clock;
 mod webhook;
 
 pub use apply::{Applied, ApplyError};

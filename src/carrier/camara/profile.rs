@@ -219,6 +219,13 @@ impl CamaraProfile {
             self.in_flight_delay_ms >= self.response_timeout_ms,
             "in_flight_delay_ms: at least response_timeout_ms: what is waited for is in flight still".into(),
         );
+        check(
+            self.in_flight_delay_ms <= Contract::IN_FLIGHT_DELAY_MS_MAX,
+            format!(
+                "in_flight_delay_ms: at most {}, or restarts could keep a doubt open for ever",
+                Contract::IN_FLIGHT_DELAY_MS_MAX
+            ),
+        );
         check(timeouts.contains(&self.idle_timeout_ms), "idle_timeout_ms: 100 to 60000".into());
         check((1..=100_000).contains(&self.tps), "tps: 1 to 100000".into());
         check((1..=1_000).contains(&self.concurrency), "concurrency: 1 to 1000".into());

@@ -172,7 +172,11 @@ impl Compiler<'_> {
         );
         check((1..=100_000).contains(&section.tps), "tps", "1 to 100000");
         check((1..=1_000).contains(&section.concurrency), "concurrency", "1 to 1000");
-        check(section.in_flight_delay_ms >= 1_000, "in_flight_delay_ms", "at least 1000");
+        check(
+            (1_000..=Contract::IN_FLIGHT_DELAY_MS_MAX).contains(&section.in_flight_delay_ms),
+            "in_flight_delay_ms",
+            "1000 to 21600000, six hours: restarts could keep a doubt open for ever",
+        );
         check(
             section.in_flight_delay_ms >= section.timeout_ms,
             "in_flight_delay_ms",

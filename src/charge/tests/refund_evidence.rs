@@ -139,7 +139,7 @@ fn m05_a_refund_is_proved_absent_by_two_listings_as_far_apart_as_it_may_travel_a
 #[test]
 fn m05_the_absence_of_a_refund_is_of_the_moment_at_which_the_carrier_was_asked() {
     let hear = |charge: &Charge, asked: u64, now: u64| {
-        let finding = Finding::NotFound { complete: true, asked_at: None }.asked_at(at(asked));
+        let finding = Finding::NotFound { complete: true, asked_at: Some(at(asked)) };
         step(charge, told(EvidenceSource::Query, finding), at(now)).expect("evidence")
     };
     let in_doubt = lost(able());

@@ -112,7 +112,7 @@ fn m05_an_attempt_is_proved_absent_by_two_listings_as_far_apart_as_it_may_travel
 #[test]
 fn m05_an_absence_is_of_the_moment_at_which_the_carrier_was_asked() {
     let hear = |charge: &Charge, asked: u64, now: u64| {
-        let finding = Finding::NotFound { complete: true, asked_at: None }.asked_at(at(asked));
+        let finding = Finding::NotFound { complete: true, asked_at: Some(at(asked)) };
         step(charge, evidence(1, finding), at(now)).expect("evidence").next
     };
     assert_eq!(hear(&in_doubt(), 40, 500).attempts[0].not_found_at, None, "it may have been on its way then");

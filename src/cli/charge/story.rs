@@ -205,7 +205,9 @@ fn finding(finding: &Finding) -> String {
         }
         Finding::Doubtful { cause } => format!("it may have happened ({cause})"),
         Finding::NotFound { complete: true, .. } => "it is not in the carrier's list".into(),
-        Finding::NotFound { complete: false, .. } => "it is not in what could be read of the carrier's list".into(),
+        Finding::NotFound { complete: false, .. } => {
+            "it was not found, which says nothing: the list was not complete, or the clock had just been set".into()
+        }
         Finding::Nothing => "nothing new".into(),
     }
 }

@@ -31,6 +31,7 @@ mod second_sending;
 mod second_step_faults;
 mod slots;
 mod smpp_refunds;
+mod stepping_clock;
 mod stopping;
 mod ticket_service;
 mod token_faults;

@@ -48,6 +48,8 @@ fn what_cannot_work_is_named() {
             "tls: certificate_file and key_file go together",
         ]
     );
+    let patient = problems("in_flight_delay_ms = 21_600_001");
+    assert_eq!(patient, ["in_flight_delay_ms: at most 21600000, or restarts could keep a doubt open for ever"]);
     let exposed = profile("http://api.example.kz", "").problems();
     assert_eq!(exposed.len(), 5, "{exposed:?}");
     assert_eq!(profile("http://api.example.kz", "plain_http = true").problems(), [""; 0]);

@@ -176,6 +176,8 @@ fn operations_that_belong_together_come_together() {
     assert!(told.contains("contract.query: say when `status` is asked"), "{told}");
     let told = changed("replays_keys = true", "replays_keys = true\nin_flight_delay_ms = 5_000\ntimeout_ms = 5_001");
     assert!(told.contains("contract.in_flight_delay_ms: at least timeout_ms"), "{told}");
+    let told = changed("replays_keys = true", "replays_keys = true\nin_flight_delay_ms = 21_600_001");
+    assert!(told.contains("contract.in_flight_delay_ms: 1000 to 21600000, six hours"), "{told}");
     assert_eq!(changed("replays_keys = true", "in_flight_delay_ms = 5_000\ntimeout_ms = 5_000"), "it is sound");
     let shipped =
         include_str!("../../../../config/examples/profiles/cis.toml").replace("two_step = false", "two_step = true");
