@@ -8,11 +8,15 @@ KINDS = {carrier.name: carrier.kind for carrier in all_carriers()}
 LATE_MS = 15_000
 
 
-def can_be_asked_about(charge):
+def can_be_asked_about(charge, is_undelivered):
     """Whether its carrier has an answer to give. Over HTTP it is asked by our own number; over SMPP by its own, where any message told
-    it. `charge` is a charge's body."""
+    it. `charge` is a charge's body; `is_undelivered` is whether a receipt said that the message did not reach the phone. Where the
+    money is taken at submission, that says nothing of the money, nor does anything that is asked after it."""
     attempt = charge["attempts"][-1]
-    return KINDS[attempt["carrier"]] not in ("delivery", "submission") or attempt["carrier_id"] is not None
+    kind = KINDS[attempt["carrier"]]
+    if kind == "submission" and is_undelivered:
+        return False
+    return kind not in ("delivery", "submission") or attempt["carrier_id"] is not None
 
 
 def doubts(findings, books):
@@ -22,7 +26,7 @@ def doubts(findings, books):
             findings.in_doubt += 1
             attempt = charge["body"]["attempts"][-1]
             where = f"{reference}: in doubt at {attempt['carrier']}, {attempt['state'].get('cause', 'accepted')}"
-            if can_be_asked_about(charge["body"]):
+            if can_be_asked_about(charge["body"], charge["is_undelivered"]):
                 findings.problems.append(f"{where}, and it was not asked until it told")
             else:
                 findings.pending.append(where)

@@ -14,6 +14,8 @@ ERRANDS_MAX = 600
 ASKS_FOR_SECONDS = 30
 # Nobody asks again sooner or later than this.
 PAUSE_SECONDS = (0.2, 3.0)
+# The simulator keeps a message for a minute, and the parts of one each for so long.
+TEXT_PATIENCE_SECONDS = 240
 NONSENSE = "Здравствуйте, подскажите пожалуйста, как оплатить проезд? " * 4
 WORDS = ["билет", "?", "каз", "рус", "9999", "1234*0", "who is this"]
 
@@ -199,7 +201,7 @@ class Load:
         sent_at = milliseconds()
         try:
             body = {"msisdn": msisdn, "to": SHORT_NUMBER, "text": text}
-            status, report = await self.controls[carrier.name].call("POST", "/mo", body, timeout=90)
+            status, report = await self.controls[carrier.name].call("POST", "/mo", body, timeout=TEXT_PATIENCE_SECONDS)
             outcome = report["outcome"] if status == 200 else f"status {status}"
             self.count(f"text: {outcome}")
             if outcome == "acknowledged":

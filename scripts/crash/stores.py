@@ -18,10 +18,17 @@ class Books:
         self.messages, self.breaks, self.attempts = rows["messages"], rows["breaks"], rows["attempts"]
 
 
+# Whether the carrier told of a charge that its message came to an end, and not to the phone.
+IS_UNDELIVERED = (
+    "EXISTS (SELECT 1 FROM evidence WHERE evidence.reference = charges.reference AND ("
+    + " OR ".join(f"words LIKE '%stat:{stat}%'" for stat in ("EXPIRED", "UNDELIV", "DELETED", "REJECTD"))
+    + ")) AS is_undelivered"
+)
+
 # What the audit looks at. References come as lower-case hexadecimal.
 QUERIES = {
     "charges": "SELECT lower(hex(reference)) AS reference, version, state, msisdn, vehicle, received_at, ticket_deadline,"
-    " due_at, amount_minor, body FROM charges",
+    f" due_at, amount_minor, body, {IS_UNDELIVERED} FROM charges",
     "tickets": "SELECT lower(hex(reference)) AS reference, vehicle, short_code, cwt, issued_at, expires_at, revoked_at FROM tickets",
     "keys": "SELECT caller, key, lower(hex(reference)) AS reference, repeat FROM keys",
     "ledger": "SELECT lower(hex(reference)) AS reference, version, account, minor FROM ledger",
@@ -60,7 +67,7 @@ class Sqlite:
                     "SELECT state, count(*) FROM charges WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') GROUP BY 1"
                 ).fetchall()
                 bodies = books.execute(
-                    "SELECT body FROM charges WHERE state IN ('refunding', 'in_doubt') OR due_at IS NOT NULL"
+                    f"SELECT body, {IS_UNDELIVERED} FROM charges WHERE state IN ('refunding', 'in_doubt') OR due_at IS NOT NULL"
                 ).fetchall()
                 (unanswered,) = books.execute("SELECT count(*) FROM mos WHERE answered_at IS NULL").fetchone()
                 (unsent,) = books.execute("SELECT count(*) FROM messages WHERE state IN ('pending', 'sending')").fetchone()
@@ -68,10 +75,12 @@ class Sqlite:
                 books.close()
         except sqlite3.Error:
             return None
-        charges = [json.loads(body) for (body,) in bodies]
-        refunds = [refund for charge in charges for refund in charge["refunds"]]
+        charges = [(json.loads(body), is_undelivered) for body, is_undelivered in bodies]
+        refunds = [refund for charge, _ in charges for refund in charge["refunds"]]
         standing = {state: count for state, count in open_states}
-        standing["askable"] = sum(charge["state"]["state"] == "in_doubt" and can_be_asked_about(charge) for charge in charges)
+        standing["askable"] = sum(
+            charge["state"]["state"] == "in_doubt" and can_be_asked_about(charge, is_undelivered) for charge, is_undelivered in charges
+        )
         standing["refunds"] = sum(refund["state"] in OPEN_REFUNDS for refund in refunds)
         return {**standing, "messages": unanswered, "texts": unsent}
 
