@@ -56,12 +56,35 @@ impl Msisdn {
         format!("+7{}***{:04}", self.prefix(), self.last_four())
     }
 
-    /// `text` with this number masked wherever it stands, with whatever before its ten digits.
+    /// `text` with this number masked wherever it stands, with whatever before its ten digits, and with spaces, dashes and brackets
+    /// between them.
     pub fn masked_in(self, text: &str) -> String {
-        let digits = self.e164().to_string();
-        let national = digits.get(digits.len().saturating_sub(10)..).unwrap_or(&digits);
-        text.replace(national, &format!("{}***{:04}", self.prefix(), self.last_four()))
+        let national = format!("{:010}", self.e164() % 10_000_000_000);
+        let mask = format!("{}***{:04}", self.prefix(), self.last_four());
+        let (mut masked, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some(first) = rest.chars().next() {
+            if let Some(behind) = behind_digits(rest, &national) {
+                masked.push_str(&mask);
+                rest = behind;
+            } else {
+                masked.push(first);
+                rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            }
+        }
+        masked
     }
+}
+
+/// What stands in `text` behind these digits, if it begins with them. One or two marks may stand between two of them.
+fn behind_digits<'a>(text: &'a str, digits: &str) -> Option<&'a str> {
+    let mut rest = text;
+    for (n, digit) in digits.chars().enumerate() {
+        for _ in 0..if n == 0 { 0 } else { 2 } {
+            rest = rest.strip_prefix([' ', '-', '(', ')', '.', '\u{a0}']).unwrap_or(rest);
+        }
+        rest = rest.strip_prefix(digit)?;
+    }
+    Some(rest)
 }
 
 impl FromStr for Msisdn {
@@ -132,6 +155,9 @@ mod tests {
     fn a_number_is_masked_in_a_text_however_it_is_written_there() {
         let text = "tel:+77071234567, 87071234567, 7071234567; not 77071234568";
         let masked = "tel:+7707***4567, 8707***4567, 707***4567; not 77071234568";
+        assert_eq!(Msisdn(77_071_234_567).masked_in(text), masked);
+        let text = "+7 (707) 123-45-67, 8 707 1234567; № 7071234, 707\u{a0}123\u{a0}45\u{a0}68 ж";
+        let masked = "+7 (707***4567, 8 707***4567; № 7071234, 707\u{a0}123\u{a0}45\u{a0}68 ж";
         assert_eq!(Msisdn(77_071_234_567).masked_in(text), masked);
     }
 

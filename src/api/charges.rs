@@ -169,6 +169,10 @@ pub(super) struct JournalLine {
     /// What the carrier said, word for word, if that is how we know; without our secrets, and with the subscriber's number masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<String>,
+    /// What it contradicted; somebody looks at each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, example = json!(["charged_after_rejection"]))]
+    breaks: Vec<&'static str>,
 }
 
 /// Reads what happened to a charge
@@ -192,6 +196,7 @@ pub(super) async fn read_journal(
         from: entry.from.map(ChargeState::code),
         to: entry.to.code(),
         reason: entry.to.reason(),
+        breaks: entry.told.breaks.iter().map(|found| found.code()).collect(),
         event: entry.event,
     };
     let entries = entries.into_iter().map(line).collect();

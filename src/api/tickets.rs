@@ -166,7 +166,8 @@ impl TryFrom<String> for Scale {
 /// `image/png` (a QR code), or `text/plain` (the text of the QR code).
 ///
 /// The bytes, the text and the drawing are those that were signed, also after the ticket has expired or was revoked; only the
-/// JSON says so.
+/// JSON says so. The JWS is made when it is read, by the key that signed the ticket, as long as the gateway has that key: the same
+/// claims, and the same text each time.
 #[utoipa::path(
     get, path = "/v1/tickets/{reference}", tag = "tickets",
     params(

@@ -45,6 +45,9 @@ pub enum Event {
         refund: Reference,
         /// How much: all that is left, or a part.
         amount: Money,
+        /// Who asked for it, by the name of the caller. Absent in journals of before it was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// A message about the outcome of a refund.
     RefundEvidence {

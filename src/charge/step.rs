@@ -37,7 +37,7 @@ pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illeg
         }
         Event::Tick => change.tick(),
         Event::Supersede { by } => change.supersede(by)?,
-        Event::RequestRefund { refund, amount } => change.request_refund(refund, amount)?,
+        Event::RequestRefund { refund, amount, .. } => change.request_refund(refund, amount)?,
         Event::RefundEvidence { refund, source, finding, .. } => change.weigh_refund(refund, &source, finding)?,
         Event::PayOut { refund, .. } => change.pay_out(refund)?,
     }

@@ -103,7 +103,7 @@ fn in_doubt() -> Charge {
 /// A charged one whose whole amount is being asked back since second 10.
 fn asked_back(contract: Contract) -> Charge {
     let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract, carrier_time: None };
-    let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+    let ask = Event::RequestRefund { refund: reference(10), amount: FARE, by: None };
     run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask)]).0
 }
 

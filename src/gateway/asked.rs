@@ -116,7 +116,7 @@ impl Gateway {
             let left = charge.order.amount.checked_sub(charge.refunded_amount());
             let left = left.map_err(|error| ApplyError::Illegal(Illegal::Money(error)))?;
             let asked = amount.unwrap_or(left);
-            let event = Event::RequestRefund { refund: name, amount: asked };
+            let event = Event::RequestRefund { refund: name, amount: asked, by: Some(caller.clone()) };
             let applied = inner.apply(reference, Some(charge), event).await?;
             info!(charge = %reference, refund = %name, caller, "a refund is asked for");
             inner.follow(&applied);

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -90,11 +90,7 @@ impl GatewayConfig {
     /// What is wrong, each with its key; empty if nothing is.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let mut within = |key: &str, value: u64, range: std::ops::RangeInclusive<u64>| {
-            if !range.contains(&value) {
-                problems.push(format!("{key}: {value} is not between {} and {}", range.start(), range.end()));
-            }
-        };
+        let mut within = |key: &str, value: u64, range| problems.extend(out_of_range(key, value, range));
         within("ticket_deadline_seconds", self.ticket_deadline_seconds, 1..=3_600);
         within("repeat_window_seconds", self.repeat_window_seconds, 0..=86_400);
         within("passengers_max", self.passengers_max.into(), 1..=50);
@@ -125,4 +121,10 @@ impl GatewayConfig {
     pub fn ticket_deadline(&self) -> Duration {
         Duration::from_secs(self.ticket_deadline_seconds)
     }
+}
+
+/// What is wrong with a value that lies outside of what works.
+pub(super) fn out_of_range(key: &str, value: u64, range: RangeInclusive<u64>) -> Option<String> {
+    let (from, to) = (range.start(), range.end());
+    (!range.contains(&value)).then(|| format!("{key}: {value} is not between {from} and {to}"))
 }

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tracing::debug;
+
 use crate::{
     charge::{Attempt, Finding},
     clock::{Clock, Timestamp},
@@ -91,6 +93,9 @@ impl Moment {
     pub(super) fn of_asking(self, finding: Finding) -> Finding {
         match finding {
             Finding::NotFound { complete, .. } => {
+                if complete && !self.is_steady {
+                    debug!("not found, which says nothing yet: the daemon has just started, or the clock was set");
+                }
                 Finding::NotFound { complete: complete && self.is_steady, asked_at: Some(self.at) }
             }
             other => other,

@@ -130,7 +130,7 @@ fn money_taken_after_a_rejection_is_owed_and_was_never_revenue() {
 
 #[test]
 fn a_partial_refund_keeps_the_rest_as_revenue() {
-    let refund = Event::RequestRefund { refund: Reference::new(T0, [9; 10]), amount: Money::kzt(3_000) };
+    let refund = Event::RequestRefund { refund: Reference::new(T0, [9; 10]), amount: Money::kzt(3_000), by: None };
     let expected = [
         line("carrier_receivable:beeline", 8_000),
         line("fare_revenue:green-bus", -8_000),
@@ -154,7 +154,7 @@ fn refund(number: u8, minor: i64) -> [Event; 2] {
     let refund = Reference::new(T0, [number; 10]);
     let source = EvidenceSource::Response;
     [
-        Event::RequestRefund { refund, amount: Money::kzt(minor) },
+        Event::RequestRefund { refund, amount: Money::kzt(minor), by: None },
         Event::RefundEvidence { refund, id: String::new(), source, finding: paid() },
     ]
 }
@@ -227,7 +227,7 @@ fn only_what_stands_on_a_carriers_statement_names_the_carrier() {
 #[test]
 fn m14_what_was_paid_out_is_owed_to_nobody_and_the_carrier_still_owes_it_to_us() {
     let refund = Reference::new(T0, [9; 10]);
-    let ask = Event::RequestRefund { refund, amount: Money::kzt(8_000) };
+    let ask = Event::RequestRefund { refund, amount: Money::kzt(8_000), by: None };
     let no = Finding::Rejected { reason: Reason::CarrierRefused, retry: Retry::Never, detail: String::new() };
     let refused = Event::RefundEvidence { refund, id: String::new(), source: EvidenceSource::Response, finding: no };
     let paid_out = Event::PayOut { refund, by: "aigul".into(), because: "in cash".into() };

@@ -195,6 +195,8 @@ async fn an_operator_buys_a_ticket_looks_at_it_and_pauses_the_carrier() {
     assert_eq!(answered(&daemon, &create)["reference"], charge["reference"], "the same key charges once");
     let reference = charge["reference"].as_str().expect("a reference");
     let shown = answered(&daemon, &["charge", "show", reference, "--json"]);
+    let number = shown["msisdn"].as_str().expect("a number");
+    assert!(number.contains("***"), "{number}");
     assert_eq!(shown["reference"], charge["reference"]);
     assert!(!shown["journal"]["entries"].as_array().is_none_or(Vec::is_empty), "{shown:#}");
     let story = ask(&daemon, &["charge", "show", reference, "--zone", "Asia/Almaty"]);

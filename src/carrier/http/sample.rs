@@ -153,7 +153,7 @@ impl Sample {
         for event in [
             Event::OpenAttempt { carrier, wire_reference, contract: profile.contract().attempt, carrier_time: None },
             Event::Evidence(evidence),
-            Event::RequestRefund { refund, amount: values.refund_amount },
+            Event::RequestRefund { refund, amount: values.refund_amount, by: None },
         ] {
             charge = step(&charge, event, at).map_err(|error| error.to_string())?.next;
         }

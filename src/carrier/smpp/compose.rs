@@ -290,7 +290,7 @@ mod tests {
             source: EvidenceSource::Response,
             finding: Finding::Charged { carrier_id: Some("175".into()), amount: None },
         };
-        let ask = Event::RequestRefund { refund: Reference::from_bytes([2; 16]), amount: Money::kzt(3_000) };
+        let ask = Event::RequestRefund { refund: Reference::from_bytes([2; 16]), amount: Money::kzt(3_000), by: None };
         let events = [open, Event::Evidence(paid), ask];
         events.into_iter().fold(charge, |charge, event| step(&charge, event, NOW).expect("legal").next)
     }

@@ -94,3 +94,12 @@ fn another_amount_or_another_id_is_a_break_beside_the_outcome() {
     assert_eq!(charge.state, State::Charged);
     assert_eq!(breaks(&effects), [Break::CarrierIdDiffers, Break::AmountDiffers]);
 }
+
+#[test]
+fn m08_the_same_amount_in_another_currency_is_another_amount() {
+    let asked = sent().order.amount;
+    let odd = Finding::Charged { carrier_id: None, amount: Some(Money::new(asked.minor, crate::money::Currency::Eur)) };
+    let (charge, effects) = run(sent(), [(2, evidence(1, odd))]);
+    assert_eq!(charge.state, State::Charged);
+    assert_eq!(breaks(&effects), [Break::AmountDiffers]);
+}

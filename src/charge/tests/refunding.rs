@@ -9,7 +9,7 @@ fn refunding() -> (Charge, Vec<Effect>) {
     let open =
         Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able, carrier_time: None };
     let (charge, _) = run(opened(), [(1, open), (2, evidence(1, charged()))]);
-    run(charge, [(10, Event::RequestRefund { refund: reference(10), amount: FARE })])
+    run(charge, [(10, Event::RequestRefund { refund: reference(10), amount: FARE, by: None })])
 }
 
 fn refund_evidence(finding: Finding) -> Event {
@@ -62,7 +62,7 @@ fn m05_what_lacks_a_refund_counts_anew_once_it_was_sent_again() {
     let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
     let open =
         Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
-    let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+    let ask = Event::RequestRefund { refund: reference(10), amount: FARE, by: None };
     let lost = refund_evidence(doubtful(Doubt::Timeout));
     let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
     for expected in [Effect::QueryRefund { refund: reference(10) }, Effect::ResendRefund { refund: reference(10) }] {
@@ -82,7 +82,7 @@ fn m04_a_refund_in_doubt_is_sent_again_in_the_same_bytes_only_where_keys_replay_
     let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
     for (contract, may_resend) in [(replays, true), (Contract { replays_keys: false, ..replays }, false)] {
         let open = Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract, carrier_time: None };
-        let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+        let ask = Event::RequestRefund { refund: reference(10), amount: FARE, by: None };
         let lost = refund_evidence(doubtful(Doubt::Timeout));
         let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
         let name = charge.refunds[0].wire_reference();
@@ -229,7 +229,7 @@ fn m03_a_refund_that_nobody_can_be_asked_about_is_waited_for_and_makes_no_versio
         let deaf = Contract { can_refund: true, queries_refunds: false, replays_keys, ..contract() };
         let open =
             Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: deaf, carrier_time: None };
-        let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+        let ask = Event::RequestRefund { refund: reference(10), amount: FARE, by: None };
         let lost = refund_evidence(doubtful(Doubt::Timeout));
         let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
         let mut looks = 0;
@@ -315,7 +315,7 @@ fn m14_what_is_owed_says_why() {
     let refused = OwedBecause::Refused { reason: Reason::InsufficientBalance, detail: "0x450".into() };
     assert_eq!(why(&owed()), Some(refused));
     let (unable, _) = run(sent(), [(2, evidence(1, charged()))]);
-    let (unable, effects) = run(unable, [(3, Event::RequestRefund { refund: reference(10), amount: FARE })]);
+    let (unable, effects) = run(unable, [(3, Event::RequestRefund { refund: reference(10), amount: FARE, by: None })]);
     assert_eq!(why(&unable), Some(OwedBecause::NotRefundable));
     assert!(effects.contains(&Effect::Tell(Notice::Refund { amount: FARE, whole: true })), "{effects:?}");
     assert_eq!(why(&refunding().0), None);
@@ -339,7 +339,7 @@ fn m13_who_got_everything_back_may_buy_again_at_once() {
     let open =
         Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: able, carrier_time: None };
     let (charge, _) = run(opened(), [(1, open), (2, evidence(1, charged()))]);
-    let part = Event::RequestRefund { refund: reference(10), amount: Money::kzt(FARE.minor - 1) };
+    let part = Event::RequestRefund { refund: reference(10), amount: Money::kzt(FARE.minor - 1), by: None };
     let (_, effects) = run(charge, [(10, part)]);
     assert!(!effects.contains(&Effect::ReleaseSlot), "who has a ticket has the slot");
 }
@@ -371,9 +371,10 @@ fn what_was_free_and_came_too_late_leaves_nothing_to_give_back() {
 #[test]
 fn m14_refunds_never_exceed_what_was_taken() {
     let (paid, _) = run(sent(), [(2, evidence(1, charged()))]);
-    let refund = |n, minor| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor) };
+    let refund = |n, minor| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor), by: None };
     let told = |minor, whole| Effect::Tell(Notice::Refund { amount: Money::kzt(minor), whole });
-    let other = Event::RequestRefund { refund: reference(9), amount: Money::new(100, crate::money::Currency::Usd) };
+    let other =
+        Event::RequestRefund { refund: reference(9), amount: Money::new(100, crate::money::Currency::Usd), by: None };
     assert!(matches!(step(&paid, other, at(3)), Err(Illegal::Money(_))), "another currency");
     let (part, effects) = run(paid, [(3, refund(10, 3_000))]);
     assert_eq!((part.state, part.refunded_amount()), (State::Charged, Money::kzt(3_000)));
@@ -400,7 +401,11 @@ fn m14_a_refund_has_a_doubt_of_its_own_that_only_evidence_ends() {
     };
     let (charge, _) = run(
         opened(),
-        [(1, open), (2, evidence(1, charged())), (3, Event::RequestRefund { refund: reference(10), amount: FARE })],
+        [
+            (1, open),
+            (2, evidence(1, charged())),
+            (3, Event::RequestRefund { refund: reference(10), amount: FARE, by: None }),
+        ],
     );
     assert_eq!(charge.state, State::Refunding);
     let (charge, _) = run(charge, [(4, of(doubtful(Doubt::Timeout))), (900, Event::Tick)]);

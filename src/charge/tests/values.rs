@@ -234,7 +234,7 @@ fn a_refund_is_the_matter_of_the_carrier_that_took_the_money() {
     // Both carriers took it: the first one in spite of what it said.
     let (charge, _) =
         run(sent(), [(2, first_no), (3, elsewhere), (4, evidence(2, charged())), (5, evidence(1, charged()))]);
-    let ask = Event::RequestRefund { refund: reference(10), amount: FARE };
+    let ask = Event::RequestRefund { refund: reference(10), amount: FARE, by: None };
     let (charge, _) = run(charge, [(6, ask)]);
     assert_eq!(charge.refunds.iter().map(|refund| refund.attempt).collect::<Vec<_>>(), [Some(1), None]);
     let carriers: Vec<_> = charge.refunds.iter().map(|refund| charge.carrier_of(refund)).collect();

@@ -40,7 +40,7 @@ enum ChargeCommand {
     Show {
         /// The charge's reference
         reference: Reference,
-        /// As JSON: the charge, and its journal
+        /// As JSON: the charge, with its number masked, and its journal
         #[arg(long)]
         json: bool,
         /// The time zone to tell it in; this machine's, if left out
@@ -185,6 +185,11 @@ async fn show(client: &Client, reference: Reference) -> Result<Value, Failure> {
     let path = format!("/v1/charges/{reference}");
     let mut charge = client.ask(Request::new(Method::GET, &path)).await?;
     if let Some(charge) = charge.as_object_mut() {
+        // It is shown on a screen, or kept in a file: whose phone it is must not stand there.
+        let number = charge.get("msisdn").and_then(Value::as_str).and_then(|number| number.parse::<Msisdn>().ok());
+        if let Some(number) = number {
+            charge.insert("msisdn".into(), number.masked().into());
+        }
         let journal = client.ask(Request::new(Method::GET, &format!("{path}/journal"))).await?;
         charge.insert("journal".into(), journal);
     }

@@ -61,6 +61,8 @@ struct Line {
     to: String,
     event: Option<Event>,
     words: Option<String>,
+    #[serde(default)]
+    breaks: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +80,9 @@ pub(super) fn tell(charge: &Told, journal: &Journal, zone: &TimeZone) -> Vec<Str
     for line in &journal.entries {
         let mut said = vec![sentence(line, charge)];
         said.extend(line.words.iter().flat_map(|words| words.lines()).map(|words| format!("| {}", printable(words))));
+        said.extend(
+            line.breaks.iter().map(|found| format!("! this contradicts what was known: {}", found.replace('_', " "))),
+        );
         steps.push((line.at, said));
     }
     for message in &journal.messages {
@@ -168,7 +173,10 @@ fn of_event(event: &Event) -> String {
         }
         Event::Tick => "time has passed".into(),
         Event::Supersede { by } => format!("purchase {by} takes its place, because this one came too late"),
-        Event::RequestRefund { refund, amount } => format!("{amount} are to go back (refund {refund})"),
+        Event::RequestRefund { refund, amount, by } => {
+            let asker = by.as_ref().map_or(String::new(), |by| format!("{by} asks: "));
+            format!("{asker}{amount} are to go back (refund {refund})")
+        }
         Event::RefundEvidence { refund, source: by, finding: said, .. } => {
             let said =
                 if matches!(said, Finding::Charged { .. }) { "the money went back".into() } else { finding(said) };
@@ -243,6 +251,10 @@ mod tests {
             "finding": { "says": "doubtful", "cause": "timeout" } });
         let paid = json!({ "event": "evidence", "id": "b", "attempt": 1, "source": { "from": "receipt" },
             "finding": { "says": "charged", "carrier_id": "77", "amount": null } });
+        let back = json!({ "event": "request_refund", "refund": reference, "amount": { "minor": 3000, "currency": "KZT" },
+            "by": "finance" });
+        let unpaid = json!({ "event": "evidence", "id": "c", "attempt": 1, "source": { "from": "receipt" },
+            "finding": { "says": "nothing" } });
         let journal = json!({
             "entries": [
                 { "version": 1, "at": "2026-03-01T03:00:00Z", "to": "processing" },
@@ -250,6 +262,9 @@ mod tests {
                 { "version": 3, "at": "2026-03-01T03:00:02Z", "from": "processing", "to": "in_doubt", "event": doubt },
                 { "version": 4, "at": "2026-03-01T03:00:09Z", "from": "in_doubt", "to": "charged", "event": paid,
                   "words": "deliver_sm: id:77 stat:DELIVRD\nerr:\u{1b}000" },
+                { "version": 5, "at": "2026-03-01T03:00:10Z", "from": "charged", "to": "charged", "event": back },
+                { "version": 6, "at": "2026-03-01T03:00:11Z", "from": "charged", "to": "charged", "event": unpaid,
+                  "breaks": ["rejected_after_charge"] },
             ],
             "messages": [{ "at": "2026-03-01T03:00:09.001Z", "carrier": "beeline", "text": "Билет 7K3M9QXA", "state": "delivered" }],
         });
@@ -265,6 +280,9 @@ mod tests {
              \x20               | deliver_sm: id:77 stat:DELIVRD\n\
              \x20               | err:\u{fffd}000\n\
              \x20 08:00:09.001  text to the passenger over beeline (delivered): Билет 7K3M9QXA\n\
+             \x20 08:00:10.000  finance asks: 30 KZT are to go back (refund 019a2b3c-0000-7000-8000-000000000001)\n\
+             \x20 08:00:11.000  a delivery receipt says: nothing new (attempt 1)\n\
+             \x20               ! this contradicts what was known: rejected after charge\n\
              Ticket 7K3M9QXA: valid until 2026-03-01 09:30.\n\
              refund 019a2b3c-0000-7000-8000-000000000001 of 30 KZT: in doubt"
         );

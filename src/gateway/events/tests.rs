@@ -141,7 +141,7 @@ fn charged() -> Story {
 
 fn refund(n: u8, minor: i64) -> crate::charge::Event {
     let refund = Reference::from_bytes([n; 16]);
-    crate::charge::Event::RequestRefund { refund, amount: Money::kzt(minor) }
+    crate::charge::Event::RequestRefund { refund, amount: Money::kzt(minor), by: None }
 }
 
 fn refund_evidence(n: u8, id: &str, finding: Finding) -> crate::charge::Event {

@@ -17,26 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::relay::{Delivery, Relay};
 use crate::{
-    carrier::{
-        Carrier, CarrierConfig, CarrierSecrets, LinkSecrets, RoutingSettings,
-        web::{WebClient, WebClientConfig},
-    },
-    charge::{CarrierName, Channel, Charge, Reference, RefundState, State},
+    charge::{Channel, Charge, Reference},
     clock::{Clock, Timestamp},
     eligibility::Rules,
-    gateway::{
-        Books, Gateway, GatewayConfig, MoWebhook, MoWebhookConfig, Parts, Purchase, PurchaseError, Purchased,
-        Resolution, Secrets, TicketingConfig, Webhook, WebhookConfig,
-    },
+    gateway::{Gateway, GatewayConfig, MoWebhookConfig, Purchase, PurchaseError, Purchased, WebhookConfig},
     ledger::{DatedFee, VatConfig},
     msisdn::Msisdn,
-    passenger::Texts,
     simulator::{
         Charging, ChargingMoment, DelayRange, Fault, FaultRule, MoReport, Simulator, SimulatorConfig, Traffic,
     },
-    store::{ChargeFilter, GroupCommit, GroupCommitConfig, KeyGuard, Memory, Store},
-    subscriber::{FactsSettings, Keeper, LookUp, NumberLists, NumberListsSettings, Source, Subscribers},
-    ticket::{Keyring, MsisdnTagKey, SigningKey, short_code::ShortCodeMaster},
+    store::{ChargeFilter, KeyGuard, Memory},
+    subscriber::{FactsSettings, LookUp, NumberListsSettings, Source},
+    ticket::{Keyring, SigningKey},
     transit::{Catalogue, CatalogueText},
 };
 
@@ -191,141 +183,6 @@ impl World {
         self.until("the link is up", |world| {
             world.gateway().carriers().all(|carrier| carrier.standing().up).then_some(())
         });
-    }
-
-    async fn start_gateway(&self) -> Gateway {
-        let store = if self.setting.sqlite {
-            Store::open(&format!("sqlite://{}", self.database().display())).await.expect("a database")
-        } else {
-            Store::Memory(self.memory.clone())
-        };
-        let (carriers, events): (Vec<_>, Vec<_>) = self
-            .carrier_configs()
-            .map(|(name, over, config)| {
-                let secrets = self.secrets(&name, over, &config);
-                let (carrier, events) = Carrier::open(name.clone(), config, &secrets).expect("a profile");
-                (carrier, (name, events))
-            })
-            .unzip();
-        let clock = self.setting.clock.clone();
-        let lists = NumberLists::load(&self.setting.lists, clock.now()).expect("lists");
-        let writer = GroupCommit::start(store.clone(), GroupCommitConfig::default());
-        let facts = &self.setting.facts;
-        let keeper = facts.keeper(&RoutingSettings::default());
-        let keeper = Keeper::start(store.clone(), writer.clone(), clock.clone(), keeper);
-        let asked = (self.setting.asked)(&self.simulator);
-        let subscribers = Subscribers::open(lists, facts, asked, (store.clone(), keeper));
-        let parts = Parts {
-            config: self.setting.gateway.clone(),
-            clock,
-            writer,
-            store,
-            carriers,
-            books: Books { catalogue: catalogue(), rules: self.setting.rules.clone(), texts: Texts::shipped() },
-            subscribers,
-            routing: RoutingSettings::default(),
-            ticketing: TicketingConfig::default(),
-            keyring: keyring_until(self.setting.keys_end),
-            secrets: Secrets { msisdn_tag: MsisdnTagKey::new([1; 32]), short_code: ShortCodeMaster::new([2; 32]) },
-            mo_webhook: self.webhook(),
-            vat: self.setting.vat.clone(),
-            webhooks: self.webhooks(WEBHOOK_KEYS),
-        };
-        Gateway::start(parts, events).await.expect("a gateway")
-    }
-
-    fn secrets(&self, name: &CarrierName, over: Over, config: &CarrierConfig) -> CarrierSecrets {
-        let links = LinkSecrets::password(&self.setting.simulator.password);
-        match over {
-            Over::Smpp => CarrierSecrets { links, ..CarrierSecrets::default() },
-            over => CarrierSecrets { links, ..over_http::secrets(over, name.as_str(), config) },
-        }
-    }
-
-    fn carrier_configs(&self) -> impl Iterator<Item = (CarrierName, Over, CarrierConfig)> {
-        let one = (CARRIER, self.setting.over, &self.simulator, "[705, 706, 771, 776, 777]");
-        let other = self.setting.second.zip(self.other.as_ref());
-        let other = other.map(|(over, simulator)| (OTHER_CARRIER, over, simulator, "[701, 702, 775, 778]"));
-        [Some(one), other].into_iter().flatten().map(|(name, over, simulator, prefixes)| {
-            (name.parse().expect("a name"), over, self.carrier_config(name, over, simulator, prefixes))
-        })
-    }
-
-    fn webhook(&self) -> Option<MoWebhook> {
-        let config = self.setting.mo_webhook.clone();
-        let client = webhook_client(config.timeout_ms);
-        MoWebhook::new(config, WEBHOOK_KEYS.map(|key| key.parse().expect("a key")).into(), client)
-    }
-
-    /// Those of the setting, with these keys.
-    pub(crate) fn webhooks<const N: usize>(&self, keys: [&str; N]) -> Vec<Webhook> {
-        let webhook = |(name, config): &(&str, WebhookConfig)| {
-            let keys = keys.map(|key| key.parse().expect("a key"));
-            Webhook::new(*name, config.clone(), keys.into(), webhook_client(config.timeout_ms)).expect("a sound URL")
-        };
-        self.setting.webhooks.iter().map(webhook).collect()
-    }
-
-    fn carrier_config(&self, name: &str, over: Over, carrier: &Simulator, prefixes: &str) -> CarrierConfig {
-        let charged_at = match self.setting.charged_at {
-            ChargingMoment::Submission => "submission",
-            ChargingMoment::Delivery => "delivery",
-        };
-        let Setting { simulator, profile, .. } = &self.setting;
-        let purchase = if self.setting.mo_webhook.url.is_some() { "webhook" } else { "direct" };
-        let test_numbers = if name == CARRIER { r#"["+77059999999"]"# } else { "[]" };
-        let text = format!(
-            r#"
-            short_number = "{SHORT_NUMBER}"
-            prefixes = {prefixes}
-            test_numbers = {test_numbers}
-            purchase = "{purchase}"
-            [smpp]
-            address = "{}"
-            system_id = "{}"
-            password_file = "password"
-            charged_at = "{charged_at}"
-            tps = 100000
-            window = 50
-            reconnect_ms_max = 50
-            response_timeout_ms = 400
-            in_flight_delay_ms = 100
-            tariffs = [{{ tlvs = [
-                {{ tag = 0x1401, type = "c_octet_string", value = "BUS{{major}}" }},
-                {{ tag = 0x1402, type = "reference" }},
-            ] }}]
-            {profile}
-            [smpp.statuses]
-            0x450 = {{ rejected = "insufficient_balance" }}
-            0x451 = {{ rejected = "corporate_number" }}
-            0x452 = {{ rejected = "credit_debt" }}
-            0x453 = {{ rejected = "no_top_up_since_activation" }}
-            0x454 = {{ rejected = "initial_balance_unused" }}
-            0x455 = {{ rejected = "recent_sim_swap" }}
-            0x456 = {{ rejected = "carrier_account" }}
-            0x457 = {{ rejected = "not_our_subscriber" }}
-            0x458 = {{ rejected = "barred" }}
-            0x460 = {{ rejected = "carrier_refused" }}
-            0x461 = {{ rejected = "carrier_refused" }}
-            0x462 = {{ rejected = "carrier_refused" }}
-            0x463 = {{ rejected = "carrier_refused" }}
-            [smpp.errs]
-            050 = "insufficient_balance"
-            051 = "corporate_number"
-            052 = "credit_debt"
-            "#,
-            self.relay.as_ref().filter(|_| name == CARRIER).map_or(carrier.smpp_address(), Relay::address),
-            simulator.system_id,
-        );
-        let mut config: CarrierConfig = toml::from_str(&text).expect("a carrier");
-        config.fees = self.setting.fees.clone();
-        match over {
-            Over::Smpp => config,
-            over => {
-                let callbacks = self.callbacks.local_addr().expect("an address");
-                over_http::configured(over, name, config, carrier, callbacks, self.folder.path())
-            }
-        }
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -528,98 +385,12 @@ impl World {
         let _outside = self.outside.enter();
         self.simulator.set_fault(rule).expect("a rule");
     }
-
-    /// A person looks into the carrier's books for every charge that is in doubt past its deadline.
-    pub(crate) fn settle_by_the_carriers_books(&self) {
-        self.until("everything is decided", |world| {
-            let open = world.run(world.gateway().store().open_charges(None, 1_000)).expect("the store");
-            for charge in &open {
-                let overdue = charge.terms.ticket_deadline < world.gateway().now();
-                if overdue && charge.state == State::InDoubt {
-                    let charged = world.simulator.ledger().entries_for(charge.reference.uuid()).count() > 0;
-                    let resolution = Resolution { charged, by: "audit".into(), because: "the carrier's books".into() };
-                    let _settled_by_then = world.run(world.gateway().resolve(charge.reference, resolution));
-                }
-            }
-            open.is_empty().then_some(())
-        });
-    }
-
-    /// What this carrier's own books say it took from the number, in tiyn.
-    pub(crate) fn taken(&self, number: &str) -> i64 {
-        self.simulator.ledger().total_of(msisdn(number)).minor
-    }
-
-    /// The audit: no reference charged twice; the carrier's ledger is ours; every charge has a ticket or owes a refund;
-    /// our books add up to zero and say what the charges say; nothing that we sent was malformed.
-    pub(crate) fn audit(&self) {
-        let ledger = self.simulator.ledger();
-        assert_eq!(ledger.charged_twice(), Default::default());
-        let (stats, store) = (self.simulator.stats(), self.gateway().store());
-        assert_eq!(stats.malformed, 0, "{:?}", stats.malformed_last);
-        let charges = self.run(store.charges(&ChargeFilter::default(), 10_000)).expect("the store");
-        let (mut ours, mut refunded) = (0, 0);
-        for charge in &charges {
-            refunded += self.audit_refunds(charge);
-            let taken: i64 = ledger.entries_for(charge.reference.uuid()).map(|entry| entry.amount.minor).sum();
-            let ticket = self.run(store.ticket(charge.reference)).expect("the store");
-            match charge.state {
-                State::Charged => assert!(ticket.is_some(), "charged without a ticket: {charge:?}"),
-                State::RefundOwed | State::Refunding | State::Refunded => {}
-                State::Processing | State::AwaitingOtp | State::InDoubt => panic!("still undecided: {charge:?}"),
-                State::Declined(_) | State::Rejected(_) => {
-                    assert!(ticket.is_none(), "a ticket for nothing: {charge:?}")
-                }
-            }
-            let expected = if charge.charged_at.is_some() { charge.order.amount.minor } else { 0 };
-            let owed: i64 = charge.refunds.iter().filter(|r| r.attempt.is_some()).map(|r| r.amount.minor).sum();
-            assert_eq!(taken, expected + owed, "the carrier's books differ from ours: {charge:?}");
-            ours += taken;
-        }
-        assert_eq!(ledger.total().minor, ours, "the carrier charged something that we know nothing of");
-        self.audit_books();
-        let balances = self.run(store.balances()).expect("the store");
-        assert_eq!(balances.iter().map(|balance| balance.minor).sum::<i64>(), 0);
-        let receivable = balances.iter().filter(|balance| balance.account.carrier().is_some());
-        assert_eq!(receivable.map(|balance| balance.minor).sum::<i64>(), ours - refunded);
-    }
-
-    /// What `ledger check` says of a store that has a file.
-    fn audit_books(&self) {
-        if self.setting.sqlite {
-            let audited =
-                self.run(Store::audit(&format!("sqlite://{}", self.database().display()), &[])).expect("the store");
-            assert_eq!(audited.flaws, []);
-        }
-    }
-
-    /// Each refund went back at most once, and is done by our books if it is by the carrier's. Returns what went back, in tiyn.
-    fn audit_refunds(&self, charge: &Charge) -> i64 {
-        let ledger = self.simulator.ledger();
-        let mut refunded = 0;
-        for refund in &charge.refunds {
-            let names = [refund.reference.to_string(), refund.reference.uuid().simple().to_string()];
-            let is_ours = |reference: &str| names.iter().any(|name| reference.starts_with(name));
-            let back: Vec<i64> = ledger
-                .refunds()
-                .iter()
-                .filter(|entry| is_ours(&entry.request_reference))
-                .map(|entry| entry.amount.minor)
-                .collect();
-            match refund.state {
-                RefundState::Done => assert_eq!(back, [refund.amount.minor], "{charge:?}"),
-                RefundState::InDoubt => assert!(back.is_empty() || back == [refund.amount.minor], "{charge:?}"),
-                _ => assert_eq!(back, [0; 0], "the carrier gave back what we know nothing of: {charge:?}"),
-            }
-            refunded += if refund.state == RefundState::Done { refund.amount.minor } else { 0 };
-        }
-        assert!(charge.refunded_amount().minor <= charge.order.amount.minor, "M14: {charge:?}");
-        refunded
-    }
 }
 
+mod audit;
 mod callbacks;
 mod over_http;
+mod started;
 
 pub(crate) use callbacks::{CallbackSent, Credential, Outcome, Told, exchange, raw};
 
@@ -629,12 +400,6 @@ impl Drop for World {
             process.runtime.shutdown_background();
         }
     }
-}
-
-fn webhook_client(timeout_ms: u64) -> WebClient {
-    let (name, timeout) = ("ticket-service".parse().expect("a name"), Duration::from_millis(timeout_ms));
-    let client = WebClientConfig { timeout, body_bytes_max: 1_024, ..WebClientConfig::new(name) };
-    WebClient::new(client, None).expect("a client")
 }
 
 fn runtime() -> Runtime {

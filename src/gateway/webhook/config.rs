@@ -3,7 +3,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::endpoint::address;
+use super::{super::config::out_of_range, endpoint::address};
 
 /// `[mo_webhook]`: where messages are handed over that carriers with `purchase = "webhook"` bring. Durations carry their unit in
 /// the name.
@@ -56,11 +56,7 @@ impl MoWebhookConfig {
                 problems.push("secret_files: there is none; requests are signed".into());
             }
         }
-        let mut within = |key: &str, value: u64, range: std::ops::RangeInclusive<u64>| {
-            if !range.contains(&value) {
-                problems.push(format!("{key}: {value} is not between {} and {}", range.start(), range.end()));
-            }
-        };
+        let mut within = |key: &str, value: u64, range| problems.extend(out_of_range(key, value, range));
         within("answer_seconds", self.answer_seconds, 1..=3_600);
         within("timeout_ms", self.timeout_ms, 10..=60_000);
         within("retry_ms", self.retry_ms, 1..=60_000);

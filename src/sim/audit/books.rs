@@ -155,7 +155,7 @@ mod tests {
                 carrier_time: None,
             },
             Event::Evidence(paid),
-            Event::RequestRefund { refund, amount: charge.order.amount },
+            Event::RequestRefund { refund, amount: charge.order.amount, by: None },
             Event::RefundEvidence { refund, id: "2".into(), source: EvidenceSource::Response, finding },
         ];
         events.into_iter().fold(charge, |charge, event| step(&charge, event, AT).expect("a legal event").next)

@@ -86,7 +86,7 @@ pub(super) async fn m14_what_is_sold_is_what_is_taken_open_or_in_doubt(store: St
     run(&store, charge_at(1, 0), []).await;
     let doubt = run(&store, charge_at(2, 0), [(1, open_attempt()), (11, doubtful("e1"))]).await;
     run(&store, by_sms(3), [(1, open_attempt()), (2, paid("e1"))]).await;
-    let refund = Event::RequestRefund { refund: reference(9), amount: FARE };
+    let refund = Event::RequestRefund { refund: reference(9), amount: FARE, by: None };
     run(&store, charge_at(4, 0), [(1, open_attempt()), (2, paid("e1")), (3, refund)]).await;
     run(&store, charge_at(5, 0), [(1, Event::Decline { reason: Reason::DailyLimit })]).await;
     run(&store, charge_at(6, 0), [(1, open_attempt()), (2, turned_down("e1"))]).await;

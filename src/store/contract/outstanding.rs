@@ -11,7 +11,7 @@ fn refund_of(n: u8) -> Reference {
 }
 
 fn ask(n: u8, minor: i64) -> Event {
-    Event::RequestRefund { refund: refund_of(n), amount: Money::kzt(minor) }
+    Event::RequestRefund { refund: refund_of(n), amount: Money::kzt(minor), by: None }
 }
 
 fn refund_evidence(n: u8, finding: Finding) -> Event {

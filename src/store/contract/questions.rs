@@ -60,7 +60,7 @@ pub(super) async fn m14_limits_count_what_is_taken_open_or_in_doubt_until_its_la
     run(&store, open, []).await;
     run(&store, in_doubt, [(101, open_attempt()), (111, doubtful("e1"))]).await;
     run(&store, taken, [(101, open_attempt()), (102, paid("e1"))]).await;
-    let refund = Event::RequestRefund { refund: reference(9), amount: FARE };
+    let refund = Event::RequestRefund { refund: reference(9), amount: FARE, by: None };
     run(&store, refunded, [(101, open_attempt()), (102, paid("e1")), (103, refund)]).await;
     run(&store, rejected, [(101, open_attempt()), (102, turned_down("e1"))]).await;
     run(&store, other, []).await;

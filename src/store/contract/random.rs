@@ -273,7 +273,7 @@ fn events(event: u8, piece: &str, id: Option<u8>, n: u8) -> Event {
         3 => doubtful(piece),
         4 => turned_down(piece),
         5 => Event::Decline { reason: Reason::DailyLimit },
-        6 => Event::RequestRefund { refund: reference(100 + n), amount: FARE },
+        6 => Event::RequestRefund { refund: reference(100 + n), amount: FARE, by: None },
         _ => paid(piece),
     }
 }

@@ -147,7 +147,7 @@ pub(super) async fn a_slot_is_held_on_released_or_left_to_its_new_holder(store: 
 
 pub(super) async fn m14_a_revoked_ticket_is_past_and_stays_revoked(store: Store) {
     let charge = run(&store, charge_at(1, 0), [(1, open_attempt()), (2, paid("e1"))]).await;
-    let refund = Event::RequestRefund { refund: reference(8), amount: FARE };
+    let refund = Event::RequestRefund { refund: reference(8), amount: FARE, by: None };
     let settlement = settlement(&charge, refund, 10);
     assert!(settlement.revoke_ticket);
     settle(&store, settlement.clone()).await;
@@ -228,7 +228,7 @@ pub(super) async fn m09_an_id_used_again_belongs_to_the_newest(store: Store) {
 }
 
 pub(super) async fn m14_the_id_of_a_refunds_message_names_the_refund_and_finds_what_was_parked_for_it(store: Store) {
-    let ask = Event::RequestRefund { refund: reference(9), amount: Money::kzt(3_000) };
+    let ask = Event::RequestRefund { refund: reference(9), amount: Money::kzt(3_000), by: None };
     let charge = run(&store, charge_at(1, 0), [(1, open_attempt()), (2, paid("e1")), (3, ask)]).await;
     let early = receipt("r1", Some("id1"), 4);
     assert_eq!(commit(&store, Write::Park(early.clone())).await, Outcome::Parked);

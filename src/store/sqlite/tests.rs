@@ -104,9 +104,16 @@ async fn the_journal_and_the_ledger_are_append_only() {
         ("DELETE FROM journal", "journal"),
         ("UPDATE ledger SET minor = 1", "ledger"),
         ("DELETE FROM ledger", "ledger"),
+        ("INSERT OR REPLACE INTO journal SELECT seq, reference, 0, body FROM journal LIMIT 1", "journal"),
+        ("REPLACE INTO ledger SELECT reference, version, account, -minor, currency, posted_at FROM ledger", "ledger"),
     ] {
         let why = refusal(&mut raw, sql).await;
         assert!(why.contains(&format!("the {table} is append-only")), "{sql}: {why}");
+    }
+    for sql in ["DELETE FROM evidence", "REPLACE INTO evidence SELECT reference, id, 'other words', NULL FROM evidence"]
+    {
+        let why = refusal(&mut raw, sql).await;
+        assert!(why.contains("evidence is append-only"), "{sql}: {why}");
     }
     assert_eq!((count(&mut raw, "journal").await, count(&mut raw, "ledger").await), (3, 2));
 }
@@ -126,7 +133,8 @@ async fn the_second_of_two_is_refused_by_the_database_itself() {
         };
         let sql = AssertSqlSafe(format!("INSERT INTO {table} SELECT {columns} FROM {table} LIMIT 1"));
         let why = sqlx::query(sql).execute(&mut raw).await.unwrap_err().to_string();
-        assert!(why.contains("UNIQUE constraint failed"), "{table}: {why}");
+        let refused = ["UNIQUE constraint failed", "append-only"].iter().any(|words| why.contains(words));
+        assert!(refused, "{table}: {why}");
     }
 }
 

@@ -10,7 +10,7 @@ const WIRE: &str = "22222222-2222-2222-2222-222222222222-1";
 
 /// A charge whose refund of so many tiyn is requested.
 fn refunding(scene: &Scene, minor: i64) -> (Charge, Refund) {
-    let event = Event::RequestRefund { refund: REFUND, amount: Money::kzt(minor) };
+    let event = Event::RequestRefund { refund: REFUND, amount: Money::kzt(minor), by: None };
     let charge = step(&charged(&scene.charge()), event, NOW.plus(Duration::from_secs(1))).unwrap().next;
     let refund = charge.refunds[0].clone();
     assert_eq!(refund.state, RefundState::Requested);

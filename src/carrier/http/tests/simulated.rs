@@ -268,7 +268,7 @@ async fn money_goes_back_once_in_parts_and_in_all_whatever_is_lost() {
         let charge = driven(&carrier, new_charge(number)).await;
         let ask = |charge: &Charge, purpose: &str, minor: i64| {
             let refund = charge.reference.derive(purpose, 0);
-            let event = Event::RequestRefund { refund, amount: Money::kzt(minor) };
+            let event = Event::RequestRefund { refund, amount: Money::kzt(minor), by: None };
             (step(charge, event, NOW).expect("a refund").next, refund)
         };
         let (charge, part) = ask(&charge, "part", 3_000);

@@ -3,7 +3,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::gateway::{events::EventFilter, webhook::endpoint::address};
+use crate::gateway::{config::out_of_range, events::EventFilter, webhook::endpoint::address};
 
 /// The longest name of a webhook, in characters.
 const NAME_CHARS_MAX: usize = 24;
@@ -65,11 +65,7 @@ impl WebhookConfig {
         if self.secret_files.is_empty() {
             problems.push("secret_files: there is none; requests are signed".into());
         }
-        let mut within = |key: &str, value: u64, range: std::ops::RangeInclusive<u64>| {
-            if !range.contains(&value) {
-                problems.push(format!("{key}: {value} is not between {} and {}", range.start(), range.end()));
-            }
-        };
+        let mut within = |key: &str, value: u64, range| problems.extend(out_of_range(key, value, range));
         within("timeout_ms", self.timeout_ms, 10..=60_000);
         within("retry_seconds", self.retry_seconds, 1..=3_600);
         within("retry_seconds_max", self.retry_seconds_max, self.retry_seconds.clamp(1, 86_400)..=86_400);

@@ -34,7 +34,8 @@ impl Books {
         commit(&store, Write::Settle(Box::new(with_words(settlement(&charge, paid("e2"), 3), "stat:DELIVRD")))).await;
         run(&store, charge_at(2, 0), [(1, open_attempt()), (2, turned_down("e1"))]).await;
         run(&store, charge_at(3, 0), [(1, open_attempt()), (2, doubtful("e1"))]).await;
-        let refund = Event::RequestRefund { refund: Reference::from_bytes([9; 16]), amount: Money::kzt(8_000) };
+        let refund =
+            Event::RequestRefund { refund: Reference::from_bytes([9; 16]), amount: Money::kzt(8_000), by: None };
         run(&store, charge_at(4, DAY), [(DAY + 1, open_attempt()), (DAY + 2, paid("e1")), (DAY + 3, refund)]).await;
         Books { folder, store }
     }
@@ -271,7 +272,14 @@ async fn what_was_written_before_there_was_a_chain_gets_its_blocks_once() {
 async fn the_database_refuses_to_change_the_chain_and_the_roots() {
     let books = Books::written().await;
     let mut raw = books.raw().await;
-    for sql in ["UPDATE chain SET at = 0", "DELETE FROM chain", "UPDATE roots SET day = ''", "DELETE FROM roots"] {
+    for sql in [
+        "UPDATE chain SET at = 0",
+        "DELETE FROM chain",
+        "REPLACE INTO chain SELECT * FROM chain",
+        "UPDATE roots SET day = ''",
+        "DELETE FROM roots",
+        "REPLACE INTO roots SELECT day, randomblob(32) FROM roots",
+    ] {
         let error = sqlx::query(sql).execute(&mut raw).await.expect_err("refused").to_string();
         assert!(error.contains("append-only"), "{sql}: {error}");
     }
