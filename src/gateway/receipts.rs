@@ -18,10 +18,9 @@ use crate::{
 const CANDIDATES_MAX: u32 = 32;
 /// Texts to one passenger that a receipt without a known id may be about.
 const TEXTS_MAX: u32 = 256;
-/// No text is worth sending for longer than a ticket can last.
-const TEXT_AGE_MAX: Duration = Duration::from_secs(6 * 3_600);
-/// How far the end of a text may be from the attempt whose submit date the receipt has: both clocks' tolerances.
-const TEXT_TOLERANCE: Duration = Duration::from_secs(240);
+/// How old a text to the same passenger may seem that a receipt without a known id may be about: it is sent for hours at most, and the
+/// clock may have been wrong when it was written.
+const TEXT_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 impl Inner {
     /// Takes in a receipt, and acknowledges it once what it says is durable.
@@ -47,15 +46,17 @@ impl Inner {
             })?,
             received_at,
         };
+        // It comes now: what it names was sent before it, whatever the clock shows.
+        let now = Timestamp::MAX;
         if let Some(owner) = self.owner(&receipt).await? {
-            if self.weigh_receipt(&owner, &receipt, received_at).await? {
+            if self.weigh_receipt(&owner, &receipt, now).await? {
                 return Ok(());
             }
             // The id is another message's; the phone is all that is left to find the owner by.
             parked.carrier_id = None;
         }
         if let Outcome::Owned(owner) = self.writer.write(Write::Park(parked.clone())).await? {
-            if self.weigh_receipt(&owner, &receipt, received_at).await? {
+            if self.weigh_receipt(&owner, &receipt, now).await? {
                 return Ok(());
             }
             parked.carrier_id = None;
@@ -222,19 +223,15 @@ impl Inner {
         Ok(known.then_some((fit.charge, fit.candidate)))
     }
 
-    /// Whether a text to the same phone, sent since about then, can be what the receipt is about: one that has no id yet, or had
-    /// another before the one that is known. Our number, where it is echoed, tells a charge from a text.
+    /// Whether a text to the same phone can be what the receipt is about: one that has no id yet, or had another before the one that
+    /// is known. Our number, where it is echoed, tells a charge from a text.
     async fn may_be_about_a_text(&self, receipt: &CarrierReceipt, about: Timestamp) -> Result<bool, StoreError> {
         if receipt.user_message_reference.is_some() {
             return Ok(false);
         }
         let texts = self.store.messages_to(receipt.msisdn, about.minus(TEXT_AGE_MAX), TEXTS_MAX).await?;
-        Ok(texts.iter().any(|queued| {
-            let message = &queued.message;
-            // Later ones too: a clock that has jumped since shows another order of things.
-            let sent_since = message.expires_at.plus(TEXT_TOLERANCE) >= about;
-            message.carrier == receipt.carrier && sent_since && queued.may_have_unknown_id()
-        }))
+        // Not only those that seem to be sent since: a clock that has jumped shows another order of things.
+        Ok(texts.iter().any(|queued| queued.message.carrier == receipt.carrier && queued.may_have_unknown_id()))
     }
 }
 

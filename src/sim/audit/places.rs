@@ -24,7 +24,9 @@ pub(super) fn overlaps(charges: &[Charge], config: &GatewayConfig) -> Vec<String
         let is_second = (first.order.received_at, first.reference) < (second.order.received_at, second.reference);
         let same_place = (first.order.msisdn, first.order.vehicle) == (second.order.msisdn, second.order.vehicle);
         let Some(paid_at) = first.charged_at else { continue };
-        if !is_second || !same_place || second.order.extends.is_some() {
+        // A message that waited may be answered after a later one, and add to that.
+        let is_added = first.order.extends.as_ref().is_some_and(|before| before.reference == second.reference);
+        if !is_second || !same_place || second.order.extends.is_some() || is_added {
             continue;
         }
         let received_at = second.order.received_at;
