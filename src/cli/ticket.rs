@@ -51,7 +51,7 @@ struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     keys: PathBuf,
     /// The pinned root's public key, as `keys list` shows it, or a file that holds it
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY")]
     root: Option<String>,
     /// The vehicle that the ticket is shown in; any, if left out
     #[arg(long, value_name = "CODE")]

@@ -6,7 +6,7 @@ use super::world::{CARRIER, SHORT_NUMBER, Setting, World, msisdn};
 use crate::{
     carrier::CarrierReceipt,
     charge::{Charge, Finding, Reason, Retry, State},
-    clock::Timestamp,
+    clock::{Clock, ManualClock, Timestamp},
     gateway::Resolution,
     simulator::{ChargingMoment, Fault, FaultRule, Traffic},
     store::{ParkedReceipt, Write},
@@ -16,10 +16,16 @@ const ANNA: &str = "+77051111111";
 const BULAT: &str = "+77052222222";
 
 fn world() -> World {
-    let mut setting = Setting { charged_at: ChargingMoment::Delivery, ..Setting::default() };
+    world_with(Clock::System)
+}
+
+fn world_with(clock: Clock) -> World {
+    let mut setting = Setting { charged_at: ChargingMoment::Delivery, clock, ..Setting::default() };
     setting.simulator.echo_user_message_reference = false;
     World::new(setting)
 }
+
+const HOURS: Duration = Duration::from_secs(3 * 3_600);
 
 /// A charge of which the carrier never took anything, and whose answer says neither yes nor no.
 fn doubtful(world: &World, number: &str, vehicle: &str, key: &str) -> Charge {
@@ -223,4 +229,39 @@ fn a_receipt_from_before_the_attempt_is_not_about_it_whatever_id_the_carrier_use
     park(&world, &CarrierReceipt { carrier_id: None, ..old.clone() }, &old, "old".into(), long_ago);
     world.run(world.gateway().0.settle_parked(&old.carrier, msisdn(ANNA))).expect("the store");
     assert_eq!(world.charge(charge.reference).state, State::Processing);
+}
+
+#[test]
+fn m09_a_text_that_was_written_while_the_clock_was_behind_may_be_what_a_receipt_is_about() {
+    let right = Clock::System.now();
+    let hand = ManualClock::new(right.minus(HOURS));
+    let world = world_with(Clock::Manual(hand.clone()));
+    let lost = FaultRule::for_number(msisdn(ANNA), 9, Fault::DropResponse).only(Traffic::Free);
+    world.simulator.set_fault(lost).expect("a rule");
+    let no_receipt = FaultRule::for_number(msisdn(ANNA), 9, Fault::NoReceipt).only(Traffic::Free);
+    world.simulator.set_fault(no_receipt).expect("a rule");
+    world.sms(ANNA, "?");
+    world.until("the text's answer is missed", |world| {
+        hand.advance(Duration::from_millis(100));
+        let texts = world.run(world.gateway().store().messages_to(msisdn(ANNA), right.minus(2 * HOURS), 10));
+        texts.expect("the store").iter().any(|text| text.tries > 0).then_some(())
+    });
+    hand.set(right);
+    let charge = doubtful(&world, ANNA, "1234", "k");
+    take(&world, receipt_of(&charge, "777", paid("777")));
+    assert_eq!(world.charge(charge.reference).state, State::InDoubt);
+    assert_eq!(parked(&world), 1);
+}
+
+#[test]
+fn m08_a_receipt_that_comes_after_the_clock_went_back_is_its_attempts_all_the_same() {
+    let hand = ManualClock::new(Clock::System.now());
+    let world = world_with(Clock::Manual(hand.clone()));
+    world.fault(ANNA, Fault::NoReceipt);
+    let charge = world.purchase(ANNA, "1234", 1, "k").expect("a charge").charge().clone();
+    let id = world.until("the carrier has it", |world| world.charge(charge.reference).attempts[0].carrier_id.clone());
+    hand.set(world.gateway().now().minus(HOURS));
+    take(&world, receipt_of(&charge, &id, paid(&id)));
+    assert_eq!(world.charge(charge.reference).state, State::Charged);
+    assert_eq!(parked(&world), 0);
 }
