@@ -147,7 +147,7 @@ pub enum Finding {
     },
     /// A listing lacks it.
     NotFound {
-        /// Whether the listing was complete (M5); an incomplete one says nothing.
+        /// Whether the listing was complete, and asked for at a moment that our clock can tell (M5); otherwise it says nothing.
         complete: bool,
         /// When the carrier was asked, if that was earlier: the answer tells what was there then, however late it comes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
