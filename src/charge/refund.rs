@@ -205,6 +205,11 @@ impl Refund {
         u16::from_be_bytes([high, low]).max(1)
     }
 
+    /// When it was made durable that the carrier is asked: not a byte left before. Until then, when the refund was opened.
+    pub fn sent_at(&self) -> Timestamp {
+        self.named_at.unwrap_or(self.opened_at)
+    }
+
     /// Whether the carrier may have given its message an id that we never learned: it may have arrived, and no answer named one.
     pub fn may_have_unknown_id(&self) -> bool {
         let was_refused = matches!(self.owed, Some(OwedBecause::Refused { .. }));

@@ -10,7 +10,7 @@ use std::{
 
 use fail::fail_point;
 use metrics::counter;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{Applied, Inner, apply::Happening, asking::About};
 use crate::{
@@ -59,7 +59,7 @@ impl Inner {
                 Effect::Resend { attempt } => self.resend(charge, attempt),
                 Effect::Query { attempt } => self.query_once(charge, attempt),
                 Effect::Refund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Response),
-                Effect::ResendRefund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Repeat),
+                Effect::ResendRefund { refund } => self.resend_refund(charge, refund),
                 Effect::QueryRefund { refund } => self.query_refund_once(charge, refund),
                 _ => {}
             }
@@ -87,8 +87,14 @@ impl Inner {
         });
     }
 
-    /// Sends the same bytes again (M4). Their answer is an answer to the attempt.
+    /// Sends the same bytes again (M4); their answer is an answer to the attempt. Where the clock does not tell how old they are, asks
+    /// about them: a carrier knows a key for so long, and a passenger waits.
     fn resend(self: &Arc<Self>, charge: Charge, number: u16) {
+        let opened_at = charge.attempt(number).map(|attempt| attempt.opened_at);
+        if opened_at.is_some_and(|at| self.clock.may_have_shown_twice(at)) {
+            warn!(charge = %charge.reference, attempt = number, "not sent again: the clock was set back meanwhile");
+            return self.query_once(charge, number);
+        }
         let inner = self.clone();
         self.spawn(async move {
             let Some(attempt) = charge.attempt(number) else { return };
@@ -103,6 +109,16 @@ impl Inner {
             let evidence = Evidence { id, source: EvidenceSource::Repeat, ..evidence };
             inner.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await;
         });
+    }
+
+    /// As [`Inner::resend`], for a refund.
+    fn resend_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
+        let sent_at = charge.refund(reference).map(Refund::sent_at);
+        if sent_at.is_some_and(|at| self.clock.may_have_shown_twice(at)) {
+            warn!(charge = %charge.reference, refund = %reference, "not sent again: the clock was set back meanwhile");
+            return self.query_refund_once(charge, reference);
+        }
+        self.refund_at_carrier(charge, reference, EvidenceSource::Repeat);
     }
 
     /// The right to send what a commit asked for. `None` if the attempt was decided or asked for something else while it waited:

@@ -8,19 +8,20 @@ use tracing::{debug, warn};
 use super::{ApplyError, Inner, apply::Happening};
 use crate::{
     carrier::{Ack, Carrier, CarrierReceipt},
-    charge::{AttemptState, CarrierName, Charge, Event, Finding, Reference, RefundState},
+    charge::{AttemptState, CarrierName, Charge, Event, Finding, Reference, Refund, RefundState},
     clock::Timestamp,
     msisdn::Msisdn,
-    store::{ChargeFilter, MessageProgress, MessageState, Named, Outcome, Owner, ParkedReceipt, StoreError, Write},
+    store::{
+        ChargeFilter, MessageProgress, MessageState, Named, Outcome, Owner, ParkedReceipt, QueuedSms, StoreError, Write,
+    },
 };
 
 /// Receipts looked at for one passenger at a time, and charges that a receipt without a known id may be about.
 const CANDIDATES_MAX: u32 = 32;
 /// Texts to one passenger that a receipt without a known id may be about.
 const TEXTS_MAX: u32 = 256;
-/// How old a text to the same passenger may seem that a receipt without a known id may be about: it is sent for hours at most, and the
-/// clock may have been wrong when it was written.
-const TEXT_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// By how much the clock may have been wrong when something was sent that a receipt may be about.
+const CLOCK_ERROR_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 impl Inner {
     /// Takes in a receipt, and acknowledges it once what it says is durable.
@@ -33,7 +34,6 @@ impl Inner {
     }
 
     pub(super) async fn weigh_or_park(self: &Arc<Self>, receipt: CarrierReceipt) -> Result<(), ApplyError> {
-        let received_at = self.now();
         let mut parked = ParkedReceipt {
             id: receipt.parked_id(),
             carrier: receipt.carrier.clone(),
@@ -44,7 +44,7 @@ impl Inner {
                 row: receipt.parked_id(),
                 why: e.to_string(),
             })?,
-            received_at,
+            received_at: self.now(),
         };
         // It comes now: what it names was sent before it, whatever the clock shows.
         let now = Timestamp::MAX;
@@ -55,6 +55,7 @@ impl Inner {
             // The id is another message's; the phone is all that is left to find the owner by.
             parked.carrier_id = None;
         }
+        parked.received_at = self.after_what_was_sent(&receipt, parked.received_at).await?;
         if let Outcome::Owned(owner) = self.writer.write(Write::Park(parked.clone())).await? {
             if self.weigh_receipt(&owner, &receipt, now).await? {
                 return Ok(());
@@ -64,6 +65,28 @@ impl Inner {
         }
         counter!("receipts_parked_total", "carrier" => receipt.carrier.to_string()).increment(1);
         self.settle_parked(&receipt.carrier, receipt.msisdn).await
+    }
+
+    /// When a receipt that comes now is to be counted as received: after all that was sent to its phone, also where the clock has gone
+    /// back since. It may find its owner much later.
+    async fn after_what_was_sent(&self, receipt: &CarrierReceipt, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let charges = self.candidates(receipt.msisdn).await?.charges;
+        let attempts = charges.iter().flat_map(|charge| &charge.attempts);
+        let attempts = attempts.filter(|attempt| attempt.carrier == receipt.carrier).map(|attempt| attempt.opened_at);
+        let refunds = charges.iter().flat_map(|charge| &charge.refunds).map(Refund::sent_at);
+        // A clock that was wrong by more would keep the receipt from being reported for as long.
+        let credible = now.plus(CLOCK_ERROR_MAX);
+        Ok(attempts.chain(refunds).filter(|at| *at <= credible).fold(now, Timestamp::max))
+    }
+
+    /// The charges that a receipt for this phone can be about: those whose outcome is open, and the newest of the others.
+    async fn candidates(&self, msisdn: Msisdn) -> Result<Candidates, StoreError> {
+        let mut charges = self.store.open_charges_of(msisdn, CANDIDATES_MAX).await?;
+        let are_all = u32::try_from(charges.len()).is_ok_and(|open| open < CANDIDATES_MAX);
+        let newest = ChargeFilter { msisdn: Some(msisdn), ..ChargeFilter::default() };
+        let newest = self.store.charges(&newest, CANDIDATES_MAX).await?;
+        charges.extend(newest.into_iter().filter(|charge| !charge.state.is_open()));
+        Ok(Candidates { charges, are_all })
     }
 
     /// What the receipt's id names.
@@ -214,11 +237,8 @@ impl Inner {
         received_at: Timestamp,
     ) -> Result<Option<(Reference, Named)>, StoreError> {
         let Some(carrier) = self.carriers.get(&receipt.carrier) else { return Ok(None) };
-        let mut charges = self.store.open_charges_of(receipt.msisdn, CANDIDATES_MAX).await?;
-        let newest = ChargeFilter { msisdn: Some(receipt.msisdn), ..ChargeFilter::default() };
-        let newest = self.store.charges(&newest, CANDIDATES_MAX).await?;
-        charges.extend(newest.into_iter().filter(|charge| !charge.state.is_open()));
-        let Some(fit) = only_fit(carrier, &charges, receipt, received_at) else { return Ok(None) };
+        let Candidates { charges, are_all } = self.candidates(receipt.msisdn).await?;
+        let Some(fit) = only_fit(carrier, &charges, receipt, received_at).filter(|_| are_all) else { return Ok(None) };
         let known = !fit.is_open && !self.may_be_about_a_text(receipt, fit.opened_at).await?;
         Ok(known.then_some((fit.charge, fit.candidate)))
     }
@@ -229,9 +249,11 @@ impl Inner {
         if receipt.user_message_reference.is_some() {
             return Ok(false);
         }
-        let texts = self.store.messages_to(receipt.msisdn, about.minus(TEXT_AGE_MAX), TEXTS_MAX).await?;
+        let texts = self.store.messages_to(receipt.msisdn, about.minus(CLOCK_ERROR_MAX), TEXTS_MAX).await?;
+        let are_all = u32::try_from(texts.len()).is_ok_and(|count| count < TEXTS_MAX);
         // Not only those that seem to be sent since: a clock that has jumped shows another order of things.
-        Ok(texts.iter().any(|queued| queued.message.carrier == receipt.carrier && queued.may_have_unknown_id()))
+        let may_be = |queued: &QueuedSms| queued.message.carrier == receipt.carrier && queued.may_have_unknown_id();
+        Ok(!are_all || texts.iter().any(may_be))
     }
 }
 
@@ -246,6 +268,13 @@ fn evidence(receipt: &CarrierReceipt, owner: &Owner) -> Option<Event> {
         }
         Owner::Message(_) => None,
     }
+}
+
+/// What a receipt for a phone can be about.
+struct Candidates {
+    charges: Vec<Charge>,
+    /// Whether no open charge is missing. Where some are, the only one that fits may not be the only one.
+    are_all: bool,
 }
 
 /// An attempt or a refund without a known id that a receipt fits.
@@ -281,7 +310,7 @@ fn only_fit(carrier: &Carrier, charges: &[Charge], receipt: &CarrierReceipt, rec
         let refunds = refunds.map(|refund| Fit {
             charge: charge.reference,
             candidate: Named::Refund(refund.reference),
-            opened_at: refund.named_at.unwrap_or(refund.opened_at),
+            opened_at: refund.sent_at(),
             is_open: refund.state == RefundState::Requested,
         });
         attempts.chain(refunds)

@@ -1,14 +1,16 @@
 //! The wall clock, watched for steps, so that the time between two moments can be told by it.
 //!
 //! A charge counts the time between two listings by the wall clock (M5), because that outlives the process. A step of that clock
-//! makes a second of what is to be a minute. So it is held against a clock that nobody sets, whenever it is read.
+//! makes a second of what is to be a minute, or a minute of what was two hours. So it is held against a clock that nobody sets,
+//! whenever it is read.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tracing::debug;
+use metrics::counter;
+use tracing::{debug, warn};
 
 use crate::{
     charge::{Attempt, Finding},
@@ -22,7 +24,16 @@ const STEP_MIN_MS: u64 = 250;
 #[derive(Debug)]
 pub(super) struct WatchedClock {
     clock: Clock,
-    steady_since: Mutex<Reading>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen of the wall clock.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Not a step since then.
+    steady_since: Reading,
+    /// From the earliest moment that it was set back to, to the latest that it was set back from.
+    twice: Option<(Timestamp, Timestamp)>,
 }
 
 /// Both clocks at one moment.
@@ -44,8 +55,8 @@ pub(super) struct Moment {
 
 impl WatchedClock {
     pub(super) fn new(clock: Clock) -> WatchedClock {
-        let steady_since = Mutex::new(Reading::of(&clock));
-        WatchedClock { clock, steady_since }
+        let seen = Mutex::new(Seen { steady_since: Reading::of(&clock), twice: None });
+        WatchedClock { clock, seen }
     }
 
     /// The present moment, UTC.
@@ -60,20 +71,35 @@ impl WatchedClock {
         Moment { at: now.at, is_steady: steady_for >= Duration::from_millis(attempt.contract.in_flight_delay_ms) }
     }
 
+    /// Whether the clock may have shown this moment twice, because it was set back over it: then nobody knows how long ago it was. Of
+    /// what happened before the process began nothing is known.
+    pub(super) fn may_have_shown_twice(&self, at: Timestamp) -> bool {
+        self.look();
+        self.lock().twice.is_some_and(|(first, last)| (first..=last).contains(&at))
+    }
+
     /// What both clocks show, and for how long they are known to have run alike. Two steps that undo each other are not seen when
     /// nobody looks between them; nor does anybody keep a time between them then.
     fn look(&self) -> (Reading, Duration) {
-        let mut since = self.lock();
+        let mut seen = self.lock();
         // Read under the lock, so that looks come in their order.
         let now = Reading::of(&self.clock);
-        if now.ahead_ms().abs_diff(since.ahead_ms()) >= STEP_MIN_MS {
-            *since = now;
+        let step_ms = now.ahead_ms().saturating_sub(seen.steady_since.ahead_ms());
+        if step_ms.unsigned_abs() >= STEP_MIN_MS {
+            warn!(step_ms, "the wall clock was set; for a while nothing that is not found counts as absent");
+            counter!("clock_steps_total").increment(1);
+            if step_ms < 0 {
+                let before = now.at.plus(Duration::from_millis(step_ms.unsigned_abs()));
+                let (first, last) = seen.twice.unwrap_or((now.at, before));
+                seen.twice = Some((first.min(now.at), last.max(before)));
+            }
+            seen.steady_since = now;
         }
-        (now, now.ran.saturating_sub(since.ran))
+        (now, now.ran.saturating_sub(seen.steady_since.ran))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Reading> {
-        self.steady_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,5 +175,29 @@ mod tests {
         wall.jump(5_000);
         assert_eq!(clock.look().1, Duration::ZERO);
         assert_eq!(clock.now(), behind.plus(Duration::from_secs(5)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m04_what_the_clock_was_set_back_over_may_have_been_shown_twice_and_nothing_else() {
+        let (clock, wall) = watched();
+        tokio::time::advance(MINUTE).await;
+        let before = clock.now();
+        wall.jump(3_600_000);
+        assert!(!clock.may_have_shown_twice(before));
+        let ahead = clock.now();
+        wall.jump(-3_600_000);
+        let after = clock.now();
+        for (at, twice) in [
+            (after.minus(MINUTE), false),
+            (after, true),
+            (before.plus(MINUTE), true),
+            (ahead, true),
+            (ahead.plus(MINUTE), false),
+        ] {
+            assert_eq!(clock.may_have_shown_twice(at), twice, "{at}");
+        }
+        wall.jump(-7_200_000);
+        assert!(clock.may_have_shown_twice(after.minus(MINUTE)));
+        assert!(clock.may_have_shown_twice(ahead));
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Listing {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     latest: Option<Timestamp>,
+    /// Why the list says nothing of what it lacks. What it shows can still be found.
+    trouble: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,7 @@ impl Listing {
             first: None,
             last: None,
             latest: None,
+            trouble: None,
         }
     }
 
@@ -171,12 +174,15 @@ impl Listing {
         let total = believable(total, payments.len() + 1);
         let is_last = payments.is_empty();
         let mut found: HashMap<usize, Arc<Payment>> = HashMap::new();
-        // What was read before has gone, and others have taken its place.
-        let mut trouble = (total.is_some() && total < self.total).then_some("the list has become shorter");
+        if total.is_some() && total < self.total {
+            // What was read before has gone, and others have taken its place.
+            self.trouble.get_or_insert("the list has become shorter");
+        }
         self.total = self.total.max(total);
         for payment in payments {
             let ours = self.bearers(&payment);
-            trouble = trouble.or(self.trouble_with(&payment));
+            let trouble = self.trouble_with(&payment);
+            self.trouble = self.trouble.or(trouble);
             let payment = Arc::new(payment);
             for index in ours {
                 // Of two that bear it, which cannot be, the one that took the money is the one to know of.
@@ -193,17 +199,18 @@ impl Listing {
         for index in 0..self.wanted.len() {
             let Some(sought) = &mut self.wanted[index] else { continue };
             let window = sought.window;
-            let is_past = |until: Timestamp| goes_up && self.latest > Some(until.plus(self.tolerance));
+            // By the last one, not the latest: a stranger with a date of its own must not end a window.
+            let is_past = |until: Timestamp| goes_up && self.last > Some(until.plus(self.tolerance));
+            // One payment out of order is no reason to find none of those that follow; but nothing is lacking any more, whether its window
+            // was come to or not.
+            let lacking = || self.trouble.map_or_else(|| window.lacking(), Looked::Incomplete);
             let looked = if let Some(payment) = found.remove(&index) {
                 Looked::Found(payment)
-            } else if let Some(why) = trouble {
-                // Also of what was not come to yet: a list that is out of order once ends no window by what it shows.
-                Looked::Incomplete(why)
             } else if is_counted_out || window.until.is_some_and(is_past) {
-                window.lacking()
+                lacking()
             } else if is_last {
                 // Without a count the first empty page is the end; with one, some are missing.
-                if total.is_some() { Looked::Incomplete("pages are missing") } else { window.lacking() }
+                if total.is_some() { Looked::Incomplete("pages are missing") } else { lacking() }
             } else {
                 sought.pages += u32::from(self.latest >= Some(window.from));
                 if sought.pages < self.pages_max {

@@ -265,3 +265,15 @@ fn m08_a_receipt_that_comes_after_the_clock_went_back_is_its_attempts_all_the_sa
     assert_eq!(world.charge(charge.reference).state, State::Charged);
     assert_eq!(parked(&world), 0);
 }
+
+#[test]
+fn m08_a_receipt_that_was_parked_after_the_clock_went_back_finds_its_attempt() {
+    let hand = ManualClock::new(Clock::System.now());
+    let world = world_with(Clock::Manual(hand.clone()));
+    let charge = doubtful(&world, ANNA, "1234", "k");
+    hand.set(world.gateway().now().minus(HOURS));
+    take(&world, receipt_of(&charge, "777", paid("777")));
+    assert_eq!(world.charge(charge.reference).attempts[0].carrier_id.as_deref(), Some("777"));
+    assert_eq!(world.charge(charge.reference).last_attempt().map(|attempt| attempt.state.code()), Some("charged"));
+    assert_eq!(parked(&world), 0);
+}

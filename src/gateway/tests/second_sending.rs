@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     charge::State,
-    clock::{Clock, ManualClock},
+    clock::{Clock, ManualClock, SimulatedClock},
+    process,
     simulator::{Fault, FaultRule, Operation},
 };
 
@@ -70,4 +71,23 @@ fn m04_a_second_sending_that_is_turned_away_leaves_the_doubt_until_there_is_evid
         no_violation(&world);
         world.audit();
     }
+}
+
+/// The wall clock shows the seconds after the sending twice: by it, no time has passed.
+#[test]
+fn m04_what_was_sent_before_the_clock_was_set_back_is_asked_about_and_not_sent_again() {
+    let wall = SimulatedClock::new(Clock::System.now(), process::now);
+    let clock = Clock::Simulated(wall.clone());
+    let world = World::new(Setting { over: Over::Cis { two_step: false }, clock, ..Setting::default() });
+    let number = "+77056000000";
+    for fault in [Fault::HttpResetAfter, Fault::HttpCallbackLost] {
+        world.set_fault(FaultRule::for_number(msisdn(number), 1, fault).on(Operation::Charge));
+    }
+    let silent = FaultRule::for_number(msisdn(number), 3, Fault::HttpErrorBefore { status: 503 });
+    world.set_fault(silent.on(Operation::Status));
+    let reference = world.bought(number, "1234", "k").reference;
+    wall.jump(-2_000);
+    world.until("it is decided", |world| Some(world.charge(reference)).filter(|charge| charge.state == State::Charged));
+    assert_eq!((sent(&world, Operation::Charge), world.taken(number)), (1, 8_000));
+    world.audit();
 }

@@ -132,11 +132,12 @@ async fn a_complete_list_that_lacks_it_is_evidence_and_an_incomplete_one_is_not(
     // Not in order, by more than the clock may be wrong; by less it is read on.
     let out_of_order = |by| [others(1, by), others(1, 0)].concat();
     scene.server.says(LIST, 200, list(&out_of_order(31)));
+    scene.server.says(LIST, 200, "[]");
     assert_eq!(query().await, complete(false));
     scene.server.says(LIST, 200, list(&out_of_order(30)));
     scene.server.says(LIST, 200, "[]");
     assert_eq!(query().await, complete(true));
-    assert_eq!(scene.server.lines().len(), 22);
+    assert_eq!(scene.server.lines().len(), 23);
 }
 
 #[tokio::test]
