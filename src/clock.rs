@@ -8,7 +8,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -159,7 +159,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Clock::System => Timestamp::from_unix_ms(jiff::Timestamp::now().as_millisecond()),
-            Clock::Manual(clock) => Timestamp::from_unix_ms(clock.0.load(Ordering::SeqCst)),
+            Clock::Manual(clock) => clock.now(),
             #[cfg(test)]
             Clock::Simulated(clock) => clock.now(),
         }
@@ -170,8 +170,7 @@ impl Clock {
     pub fn ran(&self) -> Duration {
         match self {
             Clock::System => BEGUN.elapsed(),
-            // Who turns it by hand says that this much time has passed.
-            Clock::Manual(_) => self.now().since(Timestamp::MIN),
+            Clock::Manual(clock) => Duration::from_millis(clock.0.ran_ms.load(Ordering::SeqCst)),
             #[cfg(test)]
             Clock::Simulated(clock) => clock.ran(),
         }
@@ -180,22 +179,34 @@ impl Clock {
 
 /// A clock turned by hand. Clones share one face.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock(Arc<Face>);
+
+#[derive(Debug)]
+struct Face {
+    at: AtomicI64,
+    ran_ms: AtomicU64,
+}
 
 impl ManualClock {
     /// Standing at `at`.
     pub fn new(at: Timestamp) -> ManualClock {
-        ManualClock(Arc::new(AtomicI64::new(at.unix_ms())))
+        ManualClock(Arc::new(Face { at: AtomicI64::new(at.unix_ms()), ran_ms: AtomicU64::new(0) }))
     }
 
-    /// Sets it to `at`, backwards too.
+    /// Sets it to `at`. Forward, so much time has passed; back, none has.
     pub fn set(&self, at: Timestamp) {
-        self.0.store(at.unix_ms(), Ordering::SeqCst);
+        let before = self.now();
+        self.0.ran_ms.fetch_add(u64::try_from(at.since(before).as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.0.at.store(at.unix_ms(), Ordering::SeqCst);
     }
 
     /// Turns it forward by `span`.
     pub fn advance(&self, span: Duration) {
-        self.set(Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst)).plus(span));
+        self.set(self.now().plus(span));
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.at.load(Ordering::SeqCst))
     }
 }
 
@@ -207,23 +218,30 @@ pub struct SimulatedClock {
     begun: std::time::Instant,
     monotonic: fn() -> std::time::Instant,
     jumped_ms: Arc<AtomicI64>,
+    set_back_ms: Arc<AtomicU64>,
 }
 
 #[cfg(test)]
 impl SimulatedClock {
     /// Shows `start` now, and runs as `monotonic` does.
     pub(crate) fn new(start: Timestamp, monotonic: fn() -> std::time::Instant) -> SimulatedClock {
-        SimulatedClock { start, begun: monotonic(), monotonic, jumped_ms: Arc::default() }
+        SimulatedClock { start, begun: monotonic(), monotonic, jumped_ms: Arc::default(), set_back_ms: Arc::default() }
     }
 
     /// Jumps forth, or back.
     pub(crate) fn jump(&self, ms: i64) {
         self.jumped_ms.fetch_add(ms, Ordering::SeqCst);
+        self.set_back_ms.fetch_add(u64::try_from(ms.saturating_neg()).unwrap_or(0), Ordering::SeqCst);
     }
 
     /// Jumps to what it would show if it had never jumped.
     pub(crate) fn set_right(&self) {
-        self.jumped_ms.store(0, Ordering::SeqCst);
+        self.jump(self.jumped_ms.load(Ordering::SeqCst).saturating_neg());
+    }
+
+    /// By how much it was set back, all together.
+    pub(crate) fn set_back_by(&self) -> Duration {
+        Duration::from_millis(self.set_back_ms.load(Ordering::SeqCst))
     }
 
     /// How long it has run, whatever it shows.

@@ -9,9 +9,6 @@ use crate::{clock::Timestamp, money::Money};
 pub const REFUND_TRIES_MAX: u16 = 3;
 /// From a request that was not sent to the next try, and from a request to the doubt about it. Its answer is on its way meanwhile.
 const PAUSE: Duration = Duration::from_secs(30);
-/// So long after it first heard a key, a carrier that replays keys is taken to know it still. None of them tells how long it does,
-/// and a forgotten key would give the money back twice.
-const KEYS_ARE_KNOWN_FOR: Duration = Duration::from_secs(3_600);
 /// The pause doubles up to this.
 const PAUSE_MAX: Duration = Duration::from_secs(3_600);
 
@@ -162,6 +159,10 @@ pub struct Refund {
 }
 
 impl Refund {
+    /// So long after it first heard a key, a carrier that replays keys is taken to know it still. None of them tells how long it does,
+    /// and a forgotten key would give the money back twice.
+    pub const KEY_IS_KNOWN_FOR: Duration = Duration::from_secs(3_600);
+
     /// A refund that the carrier is asked for if it can be, and that is owed otherwise.
     pub(super) fn new(
         reference: Reference,
@@ -290,7 +291,7 @@ impl Refund {
 
     /// Whether its last request may still be sent once more (M4).
     pub(super) fn may_be_resent(&self, contract: &Contract, now: Timestamp) -> bool {
-        let is_known = self.named_at.is_some_and(|named| now < named.plus(KEYS_ARE_KNOWN_FOR));
+        let is_known = self.named_at.is_some_and(|named| now < named.plus(Refund::KEY_IS_KNOWN_FOR));
         self.state == RefundState::InDoubt && contract.replays_keys && is_known
     }
 

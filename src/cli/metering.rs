@@ -16,6 +16,15 @@ pub enum MetricKind {
     Histogram,
 }
 
+/// A counter that first shows as 1 has never increased, for Prometheus: what an alert waits for begins at 0.
+const ZEROED: [&str; 5] = [
+    "panics_total",
+    "gateway_overload_total",
+    "gateway_apply_retries_total",
+    "recovered_doubts_total",
+    "clock_steps_total",
+];
+
 /// A metric, its kind, and what it says.
 pub type Metric = (&'static str, MetricKind, &'static str);
 
@@ -157,8 +166,7 @@ pub(super) fn install() -> Result<PrometheusHandle, Failure> {
             Histogram => describe_histogram!(*name, *meaning),
         }
     }
-    // A counter that first shows as 1 has never increased, for Prometheus: what an alert waits for begins at 0.
-    for name in ["panics_total", "gateway_overload_total", "gateway_apply_retries_total", "recovered_doubts_total"] {
+    for name in ZEROED {
         counter!(name).absolute(0);
     }
     for result in ["reloaded", "refused"] {

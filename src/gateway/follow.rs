@@ -87,11 +87,11 @@ impl Inner {
         });
     }
 
-    /// Sends the same bytes again (M4); their answer is an answer to the attempt. Where the clock does not tell how old they are, asks
-    /// about them: a carrier knows a key for so long, and a passenger waits.
+    /// Sends the same bytes again (M4); their answer is an answer to the attempt. Where they are older than they
+    /// seem, asks about them, if it can be: the passenger waits no more, and the carrier may have forgotten the key.
     fn resend(self: &Arc<Self>, charge: Charge, number: u16) {
-        let opened_at = charge.attempt(number).map(|attempt| attempt.opened_at);
-        if opened_at.is_some_and(|at| self.clock.may_have_shown_twice(at)) {
+        let waits = |at| self.clock.age_max(at) < charge.terms.ticket_deadline.since(at);
+        if !charge.attempt(number).is_some_and(|attempt| waits(attempt.opened_at)) {
             warn!(charge = %charge.reference, attempt = number, "not sent again: the clock was set back meanwhile");
             return self.query_once(charge, number);
         }
@@ -113,8 +113,8 @@ impl Inner {
 
     /// As [`Inner::resend`], for a refund.
     fn resend_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
-        let sent_at = charge.refund(reference).map(Refund::sent_at);
-        if sent_at.is_some_and(|at| self.clock.may_have_shown_twice(at)) {
+        let is_known = |refund: &Refund| self.clock.age_max(refund.sent_at()) < Refund::KEY_IS_KNOWN_FOR;
+        if !charge.refund(reference).is_some_and(is_known) {
             warn!(charge = %charge.reference, refund = %reference, "not sent again: the clock was set back meanwhile");
             return self.query_refund_once(charge, reference);
         }

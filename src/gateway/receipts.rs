@@ -74,9 +74,11 @@ impl Inner {
         let attempts = charges.iter().flat_map(|charge| &charge.attempts);
         let attempts = attempts.filter(|attempt| attempt.carrier == receipt.carrier).map(|attempt| attempt.opened_at);
         let refunds = charges.iter().flat_map(|charge| &charge.refunds).map(Refund::sent_at);
+        let texts = self.store.messages_to(receipt.msisdn, now, CANDIDATES_MAX).await?;
+        let texts = texts.iter().map(|queued| queued.message.created_at);
         // A clock that was wrong by more would keep the receipt from being reported for as long.
         let credible = now.plus(CLOCK_ERROR_MAX);
-        Ok(attempts.chain(refunds).filter(|at| *at <= credible).fold(now, Timestamp::max))
+        Ok(attempts.chain(refunds).chain(texts).filter(|at| *at <= credible).fold(now, Timestamp::max))
     }
 
     /// The charges that a receipt for this phone can be about: those whose outcome is open, and the newest of the others.

@@ -19,6 +19,9 @@ impl Inner {
     ///
     /// Errors: the store fails; then the gateway must not start.
     pub(super) async fn recover(self: &Arc<Self>) -> Result<(), ApplyError> {
+        if let Some(at) = self.store.latest_moment().await? {
+            self.clock.has_shown(at);
+        }
         let (mut doubts, mut waiting) = (0_u64, Vec::new());
         let mut after = None;
         loop {

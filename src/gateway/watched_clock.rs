@@ -20,6 +20,13 @@ use crate::{
 /// A difference that is no step: a busy machine lets some time pass between the readings of the two clocks.
 const STEP_MIN_MS: u64 = 250;
 
+/// So many times that the clock was set back are told from each other.
+const SET_BACK_MAX: usize = 64;
+/// A reading of both clocks that took longer is none.
+const HELD_UP_MIN: Duration = Duration::from_millis(50);
+/// Where every reading takes so long, the last of so many must do.
+const READINGS_MAX: u32 = 4;
+
 /// A wall clock, and since when it has not been seen to step. Before the process began nobody looked.
 #[derive(Debug)]
 pub(super) struct WatchedClock {
@@ -28,12 +35,19 @@ pub(super) struct WatchedClock {
 }
 
 /// What was seen of the wall clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Seen {
     /// Not a step since then.
     steady_since: Reading,
-    /// From the earliest moment that it was set back to, to the latest that it was set back from.
-    twice: Option<(Timestamp, Timestamp)>,
+    /// The first of them first; never more than [`SET_BACK_MAX`].
+    set_back: Vec<SetBack>,
+}
+
+/// That the clock was set back, or so often.
+#[derive(Clone, Copy, Debug)]
+struct SetBack {
+    from: Timestamp,
+    by_ms: i64,
 }
 
 /// Both clocks at one moment.
@@ -55,7 +69,7 @@ pub(super) struct Moment {
 
 impl WatchedClock {
     pub(super) fn new(clock: Clock) -> WatchedClock {
-        let seen = Mutex::new(Seen { steady_since: Reading::of(&clock), twice: None });
+        let seen = Mutex::new(Seen { steady_since: Reading::of(&clock), set_back: Vec::new() });
         WatchedClock { clock, seen }
     }
 
@@ -71,11 +85,23 @@ impl WatchedClock {
         Moment { at: now.at, is_steady: steady_for >= Duration::from_millis(attempt.contract.in_flight_delay_ms) }
     }
 
-    /// Whether the clock may have shown this moment twice, because it was set back over it: then nobody knows how long ago it was. Of
-    /// what happened before the process began nothing is known.
-    pub(super) fn may_have_shown_twice(&self, at: Timestamp) -> bool {
-        self.look();
-        self.lock().twice.is_some_and(|(first, last)| (first..=last).contains(&at))
+    /// How long ago a moment was at the most, of which the clock told. What it was set back by since does not show in its face.
+    pub(super) fn age_max(&self, of: Timestamp) -> Duration {
+        let now = self.now();
+        let seen = self.lock();
+        // What may have been before one of them was before all that followed.
+        let since = seen.set_back.iter().skip_while(|set_back| set_back.from < of).map(|set_back| set_back.by_ms);
+        let age = since.fold(now.unix_ms().saturating_sub(of.unix_ms()), i64::saturating_add);
+        Duration::from_millis(u64::try_from(age).unwrap_or(0))
+    }
+
+    /// That the clock has shown this moment, in a process before this one.
+    pub(super) fn has_shown(&self, at: Timestamp) {
+        let now = self.now();
+        if at > now {
+            warn!(%at, "the last moment in the books lies ahead: the wall clock was set back while nobody looked");
+            self.lock().remember(SetBack { from: at, by_ms: at.unix_ms().saturating_sub(now.unix_ms()) });
+        }
     }
 
     /// What both clocks show, and for how long they are known to have run alike. Two steps that undo each other are not seen when
@@ -89,9 +115,8 @@ impl WatchedClock {
             warn!(step_ms, "the wall clock was set; for a while nothing that is not found counts as absent");
             counter!("clock_steps_total").increment(1);
             if step_ms < 0 {
-                let before = now.at.plus(Duration::from_millis(step_ms.unsigned_abs()));
-                let (first, last) = seen.twice.unwrap_or((now.at, before));
-                seen.twice = Some((first.min(now.at), last.max(before)));
+                let by = Duration::from_millis(step_ms.unsigned_abs());
+                seen.remember(SetBack { from: now.at.plus(by), by_ms: step_ms.saturating_neg() });
             }
             seen.steady_since = now;
         }
@@ -103,10 +128,27 @@ impl WatchedClock {
     }
 }
 
+impl Seen {
+    /// Of too many the first two count as one that was as late as the later.
+    fn remember(&mut self, set_back: SetBack) {
+        self.set_back.push(set_back);
+        if self.set_back.len() > SET_BACK_MAX {
+            let first = self.set_back.remove(0);
+            let next = &mut self.set_back[0];
+            *next = SetBack { from: next.from.max(first.from), by_ms: next.by_ms.saturating_add(first.by_ms) };
+        }
+    }
+}
+
 impl Reading {
+    /// The two are read one after the other. A process that was held up between them reads again: that is no step.
     fn of(clock: &Clock) -> Reading {
-        let ran = clock.ran();
-        Reading { at: clock.now(), ran }
+        let read = || {
+            let ran = clock.ran();
+            let at = clock.now();
+            (Reading { at, ran }, clock.ran().saturating_sub(ran) < HELD_UP_MIN)
+        };
+        (0..READINGS_MAX).map(|_| read()).find(|(_, is_sharp)| *is_sharp).unwrap_or_else(read).0
     }
 
     fn ahead_ms(self) -> i64 {
@@ -178,26 +220,49 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn m04_what_the_clock_was_set_back_over_may_have_been_shown_twice_and_nothing_else() {
+    async fn m04_what_was_before_the_clock_was_set_back_is_older_than_it_seems() {
         let (clock, wall) = watched();
         tokio::time::advance(MINUTE).await;
-        let before = clock.now();
+        let first = clock.now();
         wall.jump(3_600_000);
-        assert!(!clock.may_have_shown_twice(before));
-        let ahead = clock.now();
+        assert_eq!(clock.age_max(first), 60 * MINUTE, "ahead: it seems older than it is");
+        let second = clock.now();
         wall.jump(-3_600_000);
-        let after = clock.now();
-        for (at, twice) in [
-            (after.minus(MINUTE), false),
-            (after, true),
-            (before.plus(MINUTE), true),
-            (ahead, true),
-            (ahead.plus(MINUTE), false),
-        ] {
-            assert_eq!(clock.may_have_shown_twice(at), twice, "{at}");
+        clock.now();
+        tokio::time::advance(MINUTE).await;
+        assert_eq!((clock.age_max(first), clock.age_max(second)), (61 * MINUTE, MINUTE));
+        tokio::time::advance(60 * MINUTE).await;
+        let third = clock.now();
+        wall.jump(-300);
+        clock.now();
+        tokio::time::advance(MINUTE).await;
+        assert_eq!((clock.age_max(first), clock.age_max(second)), (122 * MINUTE, 62 * MINUTE));
+        assert_eq!(clock.age_max(third), MINUTE);
+        assert_eq!(clock.age_max(clock.now()), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m04_however_often_the_clock_is_set_back_nothing_seems_younger_than_it_is() {
+        let (clock, wall) = watched();
+        let first = clock.now();
+        for _ in 0..3 * SET_BACK_MAX {
+            wall.jump(-1_000);
+            clock.now();
         }
-        wall.jump(-7_200_000);
-        assert!(clock.may_have_shown_twice(after.minus(MINUTE)));
-        assert!(clock.may_have_shown_twice(ahead));
+        assert_eq!(clock.lock().set_back.len(), SET_BACK_MAX);
+        tokio::time::advance(MINUTE).await;
+        assert!(clock.age_max(first) >= MINUTE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m04_what_the_books_have_seen_the_clock_has_shown() {
+        let (clock, _) = watched();
+        let now = clock.now();
+        clock.has_shown(now);
+        clock.has_shown(now.plus(MINUTE));
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(clock.age_max(now), 2 * MINUTE);
+        assert_eq!(clock.age_max(now.plus(MINUTE)), MINUTE);
+        assert_eq!(clock.age_max(now.plus(MINUTE + Duration::from_millis(1))), Duration::ZERO);
     }
 }

@@ -327,6 +327,11 @@ impl Store {
         each!(self, backend => backend.settled_end().await)
     }
 
+    /// The latest moment that anything in the books has; `None` where nothing is. The clock has shown it, whatever it shows now.
+    pub async fn latest_moment(&self) -> Result<Option<Timestamp>, StoreError> {
+        each!(self, backend => backend.latest_moment().await)
+    }
+
     /// How far a webhook has come; `None` if it was never followed.
     pub async fn webhook(&self, name: &str) -> Result<Option<WebhookStanding>, StoreError> {
         each!(self, backend => backend.webhook(name).await)

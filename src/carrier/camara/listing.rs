@@ -62,6 +62,7 @@ pub(super) struct Listing {
     total: Option<usize>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+    before_last: Option<Timestamp>,
     latest: Option<Timestamp>,
     /// Why the list says nothing of what it lacks. What it shows can still be found.
     trouble: Option<&'static str>,
@@ -138,6 +139,7 @@ impl Listing {
             total: None,
             first: None,
             last: None,
+            before_last: None,
             latest: None,
             trouble: None,
         }
@@ -199,8 +201,9 @@ impl Listing {
         for index in 0..self.wanted.len() {
             let Some(sought) = &mut self.wanted[index] else { continue };
             let window = sought.window;
-            // By the last one, not the latest: a stranger with a date of its own must not end a window.
-            let is_past = |until: Timestamp| goes_up && self.last > Some(until.plus(self.tolerance));
+            // By the last two of them, wherever a page ends: no stranger with a date of its own ends a window.
+            let is_past =
+                |until: Timestamp| goes_up && self.last.min(self.before_last) > Some(until.plus(self.tolerance));
             // One payment out of order is no reason to find none of those that follow; but nothing is lacking any more, whether its window
             // was come to or not.
             let lacking = || self.trouble.map_or_else(|| window.lacking(), Looked::Incomplete);
@@ -212,7 +215,8 @@ impl Listing {
                 // Without a count the first empty page is the end; with one, some are missing.
                 if total.is_some() { Looked::Incomplete("pages are missing") } else { lacking() }
             } else {
-                sought.pages += u32::from(self.latest >= Some(window.from));
+                // Who is not come to waits, but not in a list that may go nowhere.
+                sought.pages += u32::from(self.trouble.is_some() || self.latest >= Some(window.from));
                 if sought.pages < self.pages_max {
                     continue;
                 }
@@ -239,7 +243,7 @@ impl Listing {
         let Some(created) = created else { return Some("a payment has no date of creation") };
         let is_in_order = self.latest.is_none_or(|latest| created.plus(self.tolerance) >= latest);
         self.first.get_or_insert(created);
-        self.last = Some(created);
+        self.before_last = self.last.replace(created);
         self.latest = self.latest.max(Some(created));
         match (is_in_order, is_new) {
             (false, _) => Some("the list is not in order"),

@@ -136,6 +136,7 @@ on_every_backend! {
         m14_a_doubt_past_its_deadline_and_lag_is_told_apart;
     webhooks:
         the_settled_journal_is_all_journals_in_the_order_of_their_commits,
+        the_latest_moment_in_the_books_is_not_always_that_of_the_last_entry,
         a_batch_settles_each_charge_in_its_order,
         those_who_follow_hear_of_commits_and_of_no_others,
         a_webhook_stands_where_it_was_left,

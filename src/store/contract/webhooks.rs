@@ -54,6 +54,14 @@ pub(super) async fn the_settled_journal_is_all_journals_in_the_order_of_their_co
     assert_eq!(page(u64::MAX, 3).await, []);
 }
 
+pub(super) async fn the_latest_moment_in_the_books_is_not_always_that_of_the_last_entry(store: Store) {
+    assert_eq!(store.latest_moment().await.unwrap(), None);
+    let charge = run(&store, charge_at(1, 0), [(9, open_attempt())]).await;
+    assert_eq!(store.latest_moment().await.unwrap(), Some(charge.updated_at));
+    run(&store, charge_at(2, 2), [(3, open_attempt())]).await;
+    assert_eq!(store.latest_moment().await.unwrap(), Some(charge.updated_at));
+}
+
 pub(super) async fn a_batch_settles_each_charge_in_its_order(store: Store) {
     let openings: Vec<Opening> = (1..=5).map(|n| opening(&charge_at(n, 0))).collect();
     store

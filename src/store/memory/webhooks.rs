@@ -1,6 +1,7 @@
 use super::{Memory, State};
-use crate::store::{
-    FailedCounts, FailedDelivery, FailedFilter, SettledEntry, StoreError, WebhookProgress, WebhookStanding,
+use crate::{
+    clock::Timestamp,
+    store::{FailedCounts, FailedDelivery, FailedFilter, SettledEntry, StoreError, WebhookProgress, WebhookStanding},
 };
 
 impl Memory {
@@ -21,6 +22,10 @@ impl Memory {
 
     pub(in crate::store) async fn settled_end(&self) -> Result<u64, StoreError> {
         Ok(u64::try_from(self.state().settled.len()).unwrap_or(u64::MAX))
+    }
+
+    pub(in crate::store) async fn latest_moment(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state().journal.values().flatten().map(|entry| entry.at).max())
     }
 
     pub(in crate::store) async fn webhook(&self, name: &str) -> Result<Option<WebhookStanding>, StoreError> {

@@ -78,6 +78,12 @@ impl Sqlite {
         decode::small(&row, 0, "journal")
     }
 
+    /// No block is older than the one before it.
+    pub(in crate::store) async fn latest_moment(&self) -> Result<Option<Timestamp>, StoreError> {
+        let last = sqlx::query("SELECT at FROM chain ORDER BY writer DESC, number DESC LIMIT 1");
+        last.fetch_optional(&self.readers).await?.map(|row| decode::moment(&row, 0)).transpose()
+    }
+
     pub(in crate::store) async fn webhook(&self, name: &str) -> Result<Option<WebhookStanding>, StoreError> {
         sqlx::query(STANDING).bind(name).fetch_optional(&self.readers).await?.as_ref().map(standing).transpose()
     }

@@ -178,7 +178,7 @@ fn m05_a_list_that_is_out_of_order_once_still_shows_payments_and_lacks_none() {
     for odd in [created(0, "b"), Payment { payment_creation_date: None, ..created(60, "b") }] {
         let mut listing = Listing::new(&profile_of(9), wanted.clone());
         assert!(listing.take(vec![created(60, "a"), odd], None).is_empty());
-        let known = listing.take(vec![created(100, "c"), created(200, "ours-1")], None);
+        let known = listing.take(vec![created(199, "c"), created(200, "ours-1")], None);
         let [(0, Looked::Incomplete(_)), (1, Looked::Found(found))] = &known[..] else { panic!("{known:?}") };
         assert_eq!(found.payment_id, "ours-1");
         let known = listing.take(vec![], None);
@@ -187,11 +187,31 @@ fn m05_a_list_that_is_out_of_order_once_still_shows_payments_and_lacks_none() {
     }
 }
 
-/// A stranger's payment with a date far ahead is not the end of what was read for.
+/// A stranger's payment with a date far ahead is not the end of what was read for, wherever it stands on its page.
 #[test]
 fn m05_one_date_far_ahead_ends_no_window() {
-    let mut listing = Listing::new(&profile_of(9), vec![Wanted::new(&profile_of(9), &opened_after(0, 0))]);
-    assert!(listing.take(vec![created(0, "a"), created(90_000, "b"), created(1, "c")], None).is_empty());
-    let known = listing.take(vec![created(2, "ours-0")], None);
-    assert!(matches!(known[..], [(0, Looked::Found(_))]), "{known:?}");
+    for behind_it in [None, Some(created(1, "c"))] {
+        let mut listing = Listing::new(&profile_of(9), vec![Wanted::new(&profile_of(9), &opened_after(0, 0))]);
+        let page = [created(0, "a"), created(90_000, "b")].into_iter().chain(behind_it);
+        assert!(listing.take(page.collect(), None).is_empty());
+        let known = listing.take(vec![created(2, "ours-0")], None);
+        assert!(matches!(known[..], [(0, Looked::Found(_))]), "{known:?}");
+    }
+}
+
+#[test]
+fn a_list_in_trouble_takes_no_more_pages_than_one_question_may() {
+    let wanted = [0, 200_000].into_iter().zip(0..).map(|(ms, number)| opened_after(ms, number));
+    let wanted: Vec<Wanted> = wanted.map(|attempt| Wanted::new(&profile_of(4), &attempt)).collect();
+    let undated = || vec![Payment { payment_creation_date: None, ..created(0, "b") }];
+    let always_the_same = || vec![created(0, "a"), created(1, "b")];
+    for page in [undated as fn() -> Vec<Payment>, always_the_same] {
+        let mut listing = Listing::new(&profile_of(4), wanted.clone());
+        let mut pages = 0;
+        while listing.is_open() {
+            listing.take(page(), None);
+            pages += 1;
+        }
+        assert!(pages <= 5, "{pages} pages of {:?}", page());
+    }
 }

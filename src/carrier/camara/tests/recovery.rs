@@ -115,7 +115,7 @@ async fn a_complete_list_that_lacks_it_is_evidence_and_an_incomplete_one_is_not(
     // Past the end of the window: twelve seconds until it is sent, a minute inside the carrier, thirty seconds either side, and thirty
     // by which the list may be out of order.
     scene.server.says(LIST, 200, list(&others(2, 160)));
-    scene.server.says(LIST, 200, list(&others(2, 162)));
+    scene.server.says(LIST, 200, list(&others(2, 163)));
     assert_eq!(query().await, complete(true));
     // More pages than it may take.
     scene.server.says(LIST, 200, list(&others(3, 0)));
