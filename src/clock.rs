@@ -8,7 +8,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -170,7 +170,7 @@ impl Clock {
     pub fn ran(&self) -> Duration {
         match self {
             Clock::System => BEGUN.elapsed(),
-            Clock::Manual(clock) => Duration::from_millis(clock.0.ran_ms.load(Ordering::SeqCst)),
+            Clock::Manual(clock) => clock.ran(),
             #[cfg(test)]
             Clock::Simulated(clock) => clock.ran(),
         }
@@ -183,20 +183,22 @@ pub struct ManualClock(Arc<Face>);
 
 #[derive(Debug)]
 struct Face {
+    start: Timestamp,
     at: AtomicI64,
-    ran_ms: AtomicU64,
+    /// By how much it was set back, all together.
+    back_ms: AtomicI64,
 }
 
 impl ManualClock {
     /// Standing at `at`.
     pub fn new(at: Timestamp) -> ManualClock {
-        ManualClock(Arc::new(Face { at: AtomicI64::new(at.unix_ms()), ran_ms: AtomicU64::new(0) }))
+        ManualClock(Arc::new(Face { start: at, at: AtomicI64::new(at.unix_ms()), back_ms: AtomicI64::new(0) }))
     }
 
     /// Sets it to `at`. Forward, so much time has passed; back, none has.
     pub fn set(&self, at: Timestamp) {
-        let before = self.now();
-        self.0.ran_ms.fetch_add(u64::try_from(at.since(before).as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        let back_ms = self.now().unix_ms().saturating_sub(at.unix_ms()).max(0);
+        self.0.back_ms.fetch_add(back_ms, Ordering::SeqCst);
         self.0.at.store(at.unix_ms(), Ordering::SeqCst);
     }
 
@@ -208,6 +210,12 @@ impl ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.0.at.load(Ordering::SeqCst))
     }
+
+    fn ran(&self) -> Duration {
+        let forth_ms = self.now().unix_ms().saturating_sub(self.0.start.unix_ms());
+        let ran_ms = forth_ms.saturating_add(self.0.back_ms.load(Ordering::SeqCst));
+        Duration::from_millis(u64::try_from(ran_ms).unwrap_or(0))
+    }
 }
 
 /// A wall clock that runs with a monotonic one, and jumps when it is told to. Clones share one face.
@@ -218,30 +226,23 @@ pub struct SimulatedClock {
     begun: std::time::Instant,
     monotonic: fn() -> std::time::Instant,
     jumped_ms: Arc<AtomicI64>,
-    set_back_ms: Arc<AtomicU64>,
 }
 
 #[cfg(test)]
 impl SimulatedClock {
     /// Shows `start` now, and runs as `monotonic` does.
     pub(crate) fn new(start: Timestamp, monotonic: fn() -> std::time::Instant) -> SimulatedClock {
-        SimulatedClock { start, begun: monotonic(), monotonic, jumped_ms: Arc::default(), set_back_ms: Arc::default() }
+        SimulatedClock { start, begun: monotonic(), monotonic, jumped_ms: Arc::default() }
     }
 
     /// Jumps forth, or back.
     pub(crate) fn jump(&self, ms: i64) {
         self.jumped_ms.fetch_add(ms, Ordering::SeqCst);
-        self.set_back_ms.fetch_add(u64::try_from(ms.saturating_neg()).unwrap_or(0), Ordering::SeqCst);
     }
 
     /// Jumps to what it would show if it had never jumped.
     pub(crate) fn set_right(&self) {
-        self.jump(self.jumped_ms.load(Ordering::SeqCst).saturating_neg());
-    }
-
-    /// By how much it was set back, all together.
-    pub(crate) fn set_back_by(&self) -> Duration {
-        Duration::from_millis(self.set_back_ms.load(Ordering::SeqCst))
+        self.jumped_ms.store(0, Ordering::SeqCst);
     }
 
     /// How long it has run, whatever it shows.

@@ -52,7 +52,7 @@ pub struct RefundMessage {
 impl Contract {
     /// The longest in-flight delay, in milliseconds: six hours. A process counts it from its own start at the earliest (M5), and one that
     /// is started anew each night must come to its end.
-    pub const IN_FLIGHT_DELAY_MS_MAX: u64 = 6 * 3_600_000;
+    pub const IN_FLIGHT_DELAY_MS_MAX: u64 = 21_600_000;
 
     /// What contracts of before did not say: they are asked, and answer or not.
     const fn refunds_can_be_asked_about() -> bool {

@@ -34,6 +34,8 @@ pub enum Event {
     EvidenceWithoutTicket(Evidence),
     /// Time passed. Due at [`Charge::due_at`](super::Charge::due_at); harmless at any other moment.
     Tick,
+    /// The same, where what was sent may be older than it seems: nothing is sent again.
+    TickWithoutRepetition,
     /// A newer purchase took the place of this one, which was past its deadline and still undecided (M12).
     Supersede {
         /// The newer purchase.

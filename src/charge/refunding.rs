@@ -247,7 +247,7 @@ impl Change {
                         self.effects.push(Effect::QueryRefund { refund: reference });
                     }
                 }
-                RefundState::InDoubt if refund.is_to_be_resent(&contract, self.now) => {
+                RefundState::InDoubt if self.can_repeat && refund.is_to_be_resent(&contract, self.now) => {
                     // What is sent now may arrive as late as the first: absence counts from here (M5).
                     refund.in_doubt_since = Some(self.now);
                     refund.not_found_at = None;

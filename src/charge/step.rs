@@ -22,7 +22,7 @@ pub struct Step {
 /// Errors: [`Illegal`], and then nothing has changed.
 pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illegal> {
     let now = now.max(charge.updated_at);
-    let mut change = Change { charge: charge.clone(), effects: Vec::new(), now, can_ticket: true };
+    let mut change = Change { charge: charge.clone(), effects: Vec::new(), now, can_ticket: true, can_repeat: true };
     match event {
         Event::Decline { reason } => change.decline(reason)?,
         Event::OpenAttempt { carrier, wire_reference, contract, carrier_time } => {
@@ -36,6 +36,10 @@ pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illeg
             change.weigh(evidence)?;
         }
         Event::Tick => change.tick(),
+        Event::TickWithoutRepetition => {
+            change.can_repeat = false;
+            change.tick();
+        }
         Event::Supersede { by } => change.supersede(by)?,
         Event::RequestRefund { refund, amount, .. } => change.request_refund(refund, amount)?,
         Event::RefundEvidence { refund, source, finding, .. } => change.weigh_refund(refund, &source, finding)?,
@@ -51,6 +55,8 @@ pub(super) struct Change {
     pub(super) now: Timestamp,
     /// Whether a ticket can be made for what is paid.
     can_ticket: bool,
+    /// Whether what was sent may be sent again (M4).
+    pub(super) can_repeat: bool,
 }
 
 impl Change {

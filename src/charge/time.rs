@@ -66,7 +66,8 @@ impl Change {
     /// are questions (M4).
     fn may_resend(&self, index: usize) -> bool {
         let attempt = &self.charge.attempts[index];
-        attempt.contract.replays_keys
+        self.can_repeat
+            && attempt.contract.replays_keys
             && matches!(attempt.state, AttemptState::InDoubt { .. })
             && attempt.asked == Asked::Take
             && !self.must_not_go_through()

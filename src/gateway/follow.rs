@@ -10,7 +10,7 @@ use std::{
 
 use fail::fail_point;
 use metrics::counter;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Applied, Inner, apply::Happening, asking::About};
 use crate::{
@@ -59,7 +59,7 @@ impl Inner {
                 Effect::Resend { attempt } => self.resend(charge, attempt),
                 Effect::Query { attempt } => self.query_once(charge, attempt),
                 Effect::Refund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Response),
-                Effect::ResendRefund { refund } => self.resend_refund(charge, refund),
+                Effect::ResendRefund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Repeat),
                 Effect::QueryRefund { refund } => self.query_refund_once(charge, refund),
                 _ => {}
             }
@@ -87,14 +87,8 @@ impl Inner {
         });
     }
 
-    /// Sends the same bytes again (M4); their answer is an answer to the attempt. Where they are older than they
-    /// seem, asks about them, if it can be: the passenger waits no more, and the carrier may have forgotten the key.
+    /// Sends the same bytes again (M4). Their answer is an answer to the attempt.
     fn resend(self: &Arc<Self>, charge: Charge, number: u16) {
-        let waits = |at| self.clock.age_max(at) < charge.terms.ticket_deadline.since(at);
-        if !charge.attempt(number).is_some_and(|attempt| waits(attempt.opened_at)) {
-            warn!(charge = %charge.reference, attempt = number, "not sent again: the clock was set back meanwhile");
-            return self.query_once(charge, number);
-        }
         let inner = self.clone();
         self.spawn(async move {
             let Some(attempt) = charge.attempt(number) else { return };
@@ -109,16 +103,6 @@ impl Inner {
             let evidence = Evidence { id, source: EvidenceSource::Repeat, ..evidence };
             inner.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await;
         });
-    }
-
-    /// As [`Inner::resend`], for a refund.
-    fn resend_refund(self: &Arc<Self>, charge: Charge, reference: Reference) {
-        let is_known = |refund: &Refund| self.clock.age_max(refund.sent_at()) < Refund::KEY_IS_KNOWN_FOR;
-        if !charge.refund(reference).is_some_and(is_known) {
-            warn!(charge = %charge.reference, refund = %reference, "not sent again: the clock was set back meanwhile");
-            return self.query_refund_once(charge, reference);
-        }
-        self.refund_at_carrier(charge, reference, EvidenceSource::Repeat);
     }
 
     /// The right to send what a commit asked for. `None` if the attempt was decided or asked for something else while it waited:

@@ -6,7 +6,7 @@ use tracing::{error, warn};
 
 use super::Inner;
 use crate::{
-    charge::{Charge, Event},
+    charge::{Attempt, Charge, Event, Refund},
     process,
     store::{StoreError, Write},
 };
@@ -69,7 +69,8 @@ impl Inner {
 
     async fn tick(self: &Arc<Self>, charge: Charge) {
         let reference = charge.reference;
-        let applied = match self.apply(reference, Some(charge), Event::Tick).await {
+        let event = if self.hides_age(&charge) { Event::TickWithoutRepetition } else { Event::Tick };
+        let applied = match self.apply(reference, Some(charge), event).await {
             Ok(applied) => applied,
             Err(error) => {
                 warn!(charge = %reference, %error, "a deadline could not be applied; it stays due");
@@ -77,5 +78,14 @@ impl Inner {
             }
         };
         self.follow(&applied);
+    }
+
+    /// Whether something that was sent for this charge seems young enough to be sent again, and may not be: the passenger waits no more,
+    /// or the carrier has forgotten the key.
+    fn hides_age(&self, charge: &Charge) -> bool {
+        let waits_for = |attempt: &Attempt| charge.terms.ticket_deadline.since(attempt.opened_at);
+        let hides = |at, limit| self.clock.hides_age(at, limit);
+        charge.undecided_attempt().is_some_and(|attempt| hides(attempt.opened_at, waits_for(attempt)))
+            || charge.refunds.iter().any(|refund| hides(refund.sent_at(), Refund::KEY_IS_KNOWN_FOR))
     }
 }

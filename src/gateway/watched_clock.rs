@@ -85,21 +85,29 @@ impl WatchedClock {
         Moment { at: now.at, is_steady: steady_for >= Duration::from_millis(attempt.contract.in_flight_delay_ms) }
     }
 
-    /// How long ago a moment was at the most, of which the clock told. What it was set back by since does not show in its face.
-    pub(super) fn age_max(&self, of: Timestamp) -> Duration {
+    /// Whether what happened at this moment seems to be younger than `limit`, and may not be: the clock was set back since. What this
+    /// process does not know of is not counted.
+    pub(super) fn hides_age(&self, of: Timestamp, limit: Duration) -> bool {
+        let (seeming, at_most) = self.age(of);
+        seeming < limit && at_most >= limit
+    }
+
+    /// How long ago a moment seems to be, and how long at the most.
+    fn age(&self, of: Timestamp) -> (Duration, Duration) {
         let now = self.now();
         let seen = self.lock();
         // What may have been before one of them was before all that followed.
         let since = seen.set_back.iter().skip_while(|set_back| set_back.from < of).map(|set_back| set_back.by_ms);
         let age = since.fold(now.unix_ms().saturating_sub(of.unix_ms()), i64::saturating_add);
-        Duration::from_millis(u64::try_from(age).unwrap_or(0))
+        (now.since(of), Duration::from_millis(u64::try_from(age).unwrap_or(0)))
     }
 
     /// That the clock has shown this moment, in a process before this one.
     pub(super) fn has_shown(&self, at: Timestamp) {
         let now = self.now();
         if at > now {
-            warn!(%at, "the last moment in the books lies ahead: the wall clock was set back while nobody looked");
+            warn!(until = %at, "the last moment in the books lies ahead: the wall clock was set back while nobody looked");
+            counter!("clock_steps_total").increment(1);
             self.lock().remember(SetBack { from: at, by_ms: at.unix_ms().saturating_sub(now.unix_ms()) });
         }
     }
@@ -225,20 +233,22 @@ mod tests {
         tokio::time::advance(MINUTE).await;
         let first = clock.now();
         wall.jump(3_600_000);
-        assert_eq!(clock.age_max(first), 60 * MINUTE, "ahead: it seems older than it is");
+        assert_eq!(clock.age(first).1, 60 * MINUTE, "ahead: it seems older than it is");
         let second = clock.now();
         wall.jump(-3_600_000);
         clock.now();
         tokio::time::advance(MINUTE).await;
-        assert_eq!((clock.age_max(first), clock.age_max(second)), (61 * MINUTE, MINUTE));
+        assert_eq!((clock.age(first).1, clock.age(second).1), (61 * MINUTE, MINUTE));
         tokio::time::advance(60 * MINUTE).await;
         let third = clock.now();
         wall.jump(-300);
         clock.now();
         tokio::time::advance(MINUTE).await;
-        assert_eq!((clock.age_max(first), clock.age_max(second)), (122 * MINUTE, 62 * MINUTE));
-        assert_eq!(clock.age_max(third), MINUTE);
-        assert_eq!(clock.age_max(clock.now()), Duration::ZERO);
+        assert_eq!((clock.age(first).1, clock.age(second).1), (122 * MINUTE, 62 * MINUTE));
+        assert_eq!(clock.age(third).1, MINUTE);
+        assert_eq!(clock.age(clock.now()).1, Duration::ZERO);
+        let hides = |limit| clock.hides_age(second, limit);
+        assert_eq!([1, 2, 62, 63].map(|minutes| hides(minutes * MINUTE)), [false, true, true, false]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -251,7 +261,7 @@ mod tests {
         }
         assert_eq!(clock.lock().set_back.len(), SET_BACK_MAX);
         tokio::time::advance(MINUTE).await;
-        assert!(clock.age_max(first) >= MINUTE);
+        assert!(clock.age(first).1 >= MINUTE);
     }
 
     #[tokio::test(start_paused = true)]
@@ -261,8 +271,8 @@ mod tests {
         clock.has_shown(now);
         clock.has_shown(now.plus(MINUTE));
         tokio::time::advance(MINUTE).await;
-        assert_eq!(clock.age_max(now), 2 * MINUTE);
-        assert_eq!(clock.age_max(now.plus(MINUTE)), MINUTE);
-        assert_eq!(clock.age_max(now.plus(MINUTE + Duration::from_millis(1))), Duration::ZERO);
+        assert_eq!(clock.age(now).1, 2 * MINUTE);
+        assert_eq!(clock.age(now.plus(MINUTE)).1, MINUTE);
+        assert_eq!(clock.age(now.plus(MINUTE + Duration::from_millis(1))).1, Duration::ZERO);
     }
 }

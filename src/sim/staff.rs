@@ -180,12 +180,6 @@ fn refund_can_be_asked_about(world: &World, charge: &Charge, refund: &Refund) ->
     let name = charge.carrier_of(refund).map(|name| name.as_str());
     let Some(carrier) = name.and_then(|name| world.carrier(name)) else { return false };
     let by_message = carrier.plan.refunds.is_some_and(|refunds| refunds.at == ChargingMoment::Delivery);
-    // What never reached it is "not found", which proves nothing; and what may be old is not sent again.
-    let must_be_sent_again = matches!(carrier.plan.kind, Kind::Cis { .. });
-    let may_be_old = world.clock.set_back_by() >= Refund::KEY_IS_KNOWN_FOR / 2;
-    if must_be_sent_again && may_be_old {
-        return false;
-    }
     answers_questions(&carrier.plan, refund.carrier_id.is_some(), by_message)
 }
 

@@ -29,6 +29,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::SubmitOtp),
         6 => (1..4_u16, any_finding()).prop_map(|(attempt, finding)| evidence(attempt, finding)),
         2 => Just(Event::Tick),
+        1 => Just(Event::TickWithoutRepetition),
         1 => Just(Event::Supersede { by: reference(9) }),
         1 => (10..14_u8, 1..9_000_i64).prop_map(|(n, minor)| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor), by: None }),
         1 => (10..14_u8, any_finding()).prop_map(|(n, finding)| Event::RefundEvidence { refund: reference(n), id: String::new(), source: EvidenceSource::Response, finding }),

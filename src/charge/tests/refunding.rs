@@ -78,6 +78,23 @@ fn m05_what_lacks_a_refund_counts_anew_once_it_was_sent_again() {
 }
 
 #[test]
+fn m04_a_refund_that_may_be_older_than_it_seems_is_asked_about_at_each_turn() {
+    let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
+    let ask = Event::RequestRefund { refund: reference(10), amount: FARE, by: None };
+    let lost = refund_evidence(doubtful(Doubt::Timeout));
+    let (mut charge, _) = run(opened(), [(1, open), (2, evidence(1, charged())), (10, ask), (11, lost)]);
+    for _ in 0..6 {
+        let due = charge.due_at().expect("a look");
+        let done = step(&charge, Event::TickWithoutRepetition, due).expect("a tick");
+        assert_eq!(done.effects, [Effect::QueryRefund { refund: reference(10) }]);
+        charge = done.next;
+        assert_eq!((charge.refunds[0].in_doubt_since, charge.refunds[0].sent_again), (Some(at(11)), false));
+    }
+}
+
+#[test]
 fn m04_a_refund_in_doubt_is_sent_again_in_the_same_bytes_only_where_keys_replay_and_only_for_an_hour() {
     let replays = Contract { can_refund: true, replays_keys: true, ..contract() };
     for (contract, may_resend) in [(replays, true), (Contract { replays_keys: false, ..replays }, false)] {

@@ -338,6 +338,21 @@ fn m05_what_lacks_an_attempt_counts_anew_once_it_was_sent_again() {
 }
 
 #[test]
+fn m04_what_may_be_older_than_it_seems_is_asked_about_and_loses_no_proof_of_absence() {
+    let replays = Contract { replays_keys: true, ..contract() };
+    let delay = replays.in_flight_delay_ms / 1_000;
+    let open =
+        Event::OpenAttempt { carrier: carrier(), wire_reference: "1".into(), contract: replays, carrier_time: None };
+    let absent = || evidence(1, Finding::NotFound { complete: true, asked_at: None });
+    let lost = evidence(1, doubtful(Doubt::Timeout));
+    let (charge, _) = run(opened(), [(1, open), (2, lost), (12, Event::Tick), (2 + delay, absent())]);
+    let (charge, effects) = run(charge, [(3 + delay, Event::TickWithoutRepetition)]);
+    assert_eq!(effects, [Effect::Query { attempt: 1 }]);
+    let (charge, _) = run(charge, [(2 + 2 * delay, absent())]);
+    assert_eq!(charge.state, State::Rejected(Reason::CarrierUnavailable));
+}
+
+#[test]
 fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() {
     let replays = Contract { replays_keys: true, queries: None, ..contract() };
     let open =

@@ -172,6 +172,7 @@ fn of_event(event: &Event) -> String {
             format!("{by} has paid refund {refund} back, not by the carrier: \"{because}\"")
         }
         Event::Tick => "time has passed".into(),
+        Event::TickWithoutRepetition => "time has passed, more than the clock shows: nothing is sent again".into(),
         Event::Supersede { by } => format!("purchase {by} takes its place, because this one came too late"),
         Event::RequestRefund { refund, amount, by } => {
             let asker = by.as_ref().map_or(String::new(), |by| format!("{by} asks: "));

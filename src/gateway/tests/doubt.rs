@@ -280,6 +280,33 @@ fn a_refund_is_told_by_sms_to_those_whom_the_configuration_names() {
     }
 }
 
+/// By the wall clock hardly any time has passed, and the carrier may have forgotten the key.
+#[test]
+fn m04_a_refund_that_was_sent_before_the_clock_was_set_back_is_asked_about_and_not_sent_again() {
+    let (world, hand) = by_hand(Setting { over: Over::Cis { two_step: false }, ..Setting::default() });
+    let charge = refund_in_doubt(&world, ANNA, Fault::HttpResetAfter);
+    let asked =
+        |operation| world.simulator.stats().http.requests_by_operation.get(&operation).copied().unwrap_or_default();
+    let (sent, questions) = (asked(Operation::Refund), asked(Operation::Status));
+    hand.set(charge.updated_at.minus(Duration::from_secs(7_200)));
+    assert!(world.gateway().now() < charge.updated_at);
+    hand.advance(Duration::from_secs(7_200));
+    world.until("it was asked about again and again", |world| {
+        hand.advance(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(world.charge(charge.reference).refunds[0].state, RefundState::InDoubt);
+        (asked(Operation::Status) >= questions + 6).then_some(())
+    });
+    assert_eq!(asked(Operation::Refund), sent);
+    world.simulator.clear_faults();
+    world.until("it has gone back", |world| {
+        hand.advance(Duration::from_millis(100));
+        Some(world.charge(charge.reference)).filter(|charge| charge.state == State::Refunded)
+    });
+    assert_eq!(asked(Operation::Refund), sent);
+    world.audit();
+}
+
 #[test]
 fn m03_a_refund_in_doubt_is_settled_by_a_person_with_a_reason_and_only_once() {
     for sqlite in [false, true] {

@@ -27,7 +27,7 @@ fn m05_a_wall_clock_that_is_put_forward_again_and_again_does_not_end_a_doubt_bef
             std::thread::sleep(Duration::from_millis(120));
         }
         let decided = world.until("it is decided", |world| {
-            Some(world.charge(charge.reference)).filter(|charge| charge.state != State::InDoubt)
+            Some(world.charge(charge.reference)).filter(|charge| !charge.state.is_open())
         });
         assert!(!decided.state.is_not_taken(), "two_step: {two_step}: {decided:#?}");
         world.audit();
