@@ -6,7 +6,7 @@ use tracing::{error, warn};
 
 use super::Inner;
 use crate::{
-    charge::{Attempt, Charge, Event, Refund},
+    charge::{Attempt, Charge, Event, Refund, RefundState},
     process,
     store::{StoreError, Write},
 };
@@ -81,11 +81,12 @@ impl Inner {
     }
 
     /// Whether something that was sent for this charge seems young enough to be sent again, and may not be: the passenger waits no more,
-    /// or the carrier has forgotten the key.
+    /// or the carrier has forgotten the key. What has come to its end is sent no more.
     fn hides_age(&self, charge: &Charge) -> bool {
         let waits_for = |attempt: &Attempt| charge.terms.ticket_deadline.since(attempt.opened_at);
         let hides = |at, limit| self.clock.hides_age(at, limit);
+        let mut in_doubt = charge.refunds.iter().filter(|refund| refund.state == RefundState::InDoubt);
         charge.undecided_attempt().is_some_and(|attempt| hides(attempt.opened_at, waits_for(attempt)))
-            || charge.refunds.iter().any(|refund| hides(refund.sent_at(), Refund::KEY_IS_KNOWN_FOR))
+            || in_doubt.any(|refund| hides(refund.sent_at(), Refund::KEY_IS_KNOWN_FOR))
     }
 }

@@ -102,13 +102,14 @@ impl WatchedClock {
         (now.since(of), Duration::from_millis(u64::try_from(age).unwrap_or(0)))
     }
 
-    /// That the clock has shown this moment, in a process before this one.
+    /// That the clock has shown this moment, in a process before this one. If it lies ahead, the clock was set back while nobody looked,
+    /// and nobody knows how far: the time without a process is part of it.
     pub(super) fn has_shown(&self, at: Timestamp) {
         let now = self.now();
-        if at > now {
+        if at.since(now) >= Duration::from_millis(STEP_MIN_MS) {
             warn!(until = %at, "the last moment in the books lies ahead: the wall clock was set back while nobody looked");
             counter!("clock_steps_total").increment(1);
-            self.lock().remember(SetBack { from: at, by_ms: at.unix_ms().saturating_sub(now.unix_ms()) });
+            self.lock().remember(SetBack { from: at, by_ms: i64::MAX });
         }
     }
 
@@ -267,12 +268,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn m04_what_the_books_have_seen_the_clock_has_shown() {
         let (clock, _) = watched();
-        let now = clock.now();
-        clock.has_shown(now);
+        let (now, day) = (clock.now(), 24 * 60 * MINUTE);
+        clock.has_shown(now.plus(Duration::from_millis(249)));
+        assert!(!clock.hides_age(now, day), "no step");
         clock.has_shown(now.plus(MINUTE));
         tokio::time::advance(MINUTE).await;
-        assert_eq!(clock.age(now).1, 2 * MINUTE);
-        assert_eq!(clock.age(now.plus(MINUTE)).1, MINUTE);
-        assert_eq!(clock.age(now.plus(MINUTE + Duration::from_millis(1))).1, Duration::ZERO);
+        let last = now.plus(MINUTE);
+        assert!([now, last].iter().all(|of| clock.hides_age(*of, day)), "nobody knows for how long no process ran");
+        assert!(!clock.hides_age(now, MINUTE), "as old as that it seems");
+        assert!(!clock.hides_age(last.plus(Duration::from_millis(1)), day));
     }
 }
