@@ -401,6 +401,8 @@ fn m14_refunds_never_exceed_what_was_taken() {
     assert_eq!(step(&part, refund(11, -1), at(4)), Err(Illegal::RefundAmount(Money::kzt(5_000))));
     let (whole, effects) = run(part, [(4, refund(11, 5_000)), (5, refund(11, 5_000))]);
     assert_eq!(whole.state, State::RefundOwed);
+    let named = |n| whole.refund(reference(n)).map(|refund| refund.amount);
+    assert_eq!([10, 11, 12].map(named), [Some(Money::kzt(3_000)), Some(Money::kzt(5_000)), None]);
     assert_eq!(effects, [Effect::RevokeTicket, Effect::ReleaseSlot, told(5_000, true)]);
     assert!(matches!(step(&whole, refund(12, 1), at(6)), Err(Illegal::NotCharged { .. })));
 }

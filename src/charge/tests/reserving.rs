@@ -372,6 +372,10 @@ fn m04_the_same_attempt_is_sent_again_only_where_keys_replay_and_only_in_time() 
     assert_eq!(done.effects, [Effect::Query { attempt: 1 }]);
     let done = step(&done.next, Event::Tick, due(&done.next)).expect("a tick");
     assert_eq!(done.effects, [Effect::Resend { attempt: 1 }]);
+    // By an id that never came it cannot be asked about.
+    let charge = doubt(Contract { replays_keys: true, queries_by_carrier_id: true, ..contract() });
+    let done = step(&charge, Event::Tick, due(&charge)).expect("a tick");
+    assert_eq!(done.effects, [Effect::Resend { attempt: 1 }]);
     let no_replay = doubt(Contract { queries: None, ..contract() });
     assert_eq!(no_replay.due_at(), None);
 }
