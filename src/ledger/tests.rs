@@ -192,6 +192,18 @@ fn what_went_back_leaves_the_carrier_its_fee_only_where_the_contract_says_so() {
 }
 
 #[test]
+fn a_part_that_goes_back_takes_its_own_tax_with_it() {
+    let [ask, done] = refund(9, 3_000);
+    let expected = [
+        line("carrier_receivable:beeline", 5_000),
+        line("fare_revenue:green-bus", -6_897),
+        line("vat_output:green-bus", -690),
+        line("refunds:green-bus", 2_587),
+    ];
+    assert_eq!(books_of(taxed(), vec![(1, open()), (2, finding(1, paid())), (3, ask), (4, done)]), expected);
+}
+
+#[test]
 fn the_tax_on_the_parts_that_go_back_is_the_tax_on_the_whole() {
     let mut events = vec![(1, open()), (2, finding(1, paid()))];
     for (number, minor) in [(1, 1_111), (2, 2_222), (3, 4_667)] {
