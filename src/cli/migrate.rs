@@ -14,7 +14,7 @@ pub async fn migrate(args: &ConfigArgs) -> Outcome {
     // A daemon of an earlier version would go on writing in the way of the schema that it knows.
     let _hold = Hold::take(&store.url).map_err(store_failure)?;
     let migrations = Store::migrate(&store.url).await.map_err(store_failure)?;
-    print(format!("{}: the schema is up to date; it consists of {migrations} migrations", store.url))?;
+    print(format!("{}: the schema is up to date; it consists of {migrations} migrations", Store::shown(&store.url)))?;
     Ok(Exit::Done)
 }
 

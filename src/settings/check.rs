@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::{draft::Draft, origins::below};
 use crate::{
@@ -74,6 +75,9 @@ fn listeners(draft: &mut Draft) {
 
 pub(super) fn store(draft: &mut Draft) {
     let url = draft.settings.store.url.clone();
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return server(draft, &url);
+    }
     match url.strip_prefix("sqlite://") {
         Some(path) => {
             let path = Path::new(path);
@@ -86,7 +90,23 @@ pub(super) fn store(draft: &mut Draft) {
             }
         }
         None if url == "memory:" => {}
-        None => draft.problem("store.url", format!("{url:?} is neither sqlite://PATH nor memory:")),
+        None => {
+            draft.problem(
+                "store.url",
+                format!("{url:?} is none of sqlite://PATH, postgres://USER@HOST/DATABASE and memory:"),
+            );
+        }
+    }
+}
+
+/// The text is shown nowhere: it may have a password.
+fn server(draft: &mut Draft, text: &str) {
+    match Url::parse(text) {
+        Ok(url) if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") => {
+            draft.problem("store.url", "a password does not belong here; write it into a file that PGPASSFILE names");
+        }
+        Ok(_) => {}
+        Err(error) => draft.problem("store.url", format!("this is no address of a database: {error}")),
     }
 }
 

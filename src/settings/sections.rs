@@ -63,7 +63,7 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
-    /// `sqlite://PATH`, or `memory:` for one that is gone with the process.
+    /// `sqlite://PATH`, `postgres://USER@HOST/DATABASE`, or `memory:` for one that is gone with the process.
     pub url: String,
     /// Writes that may wait; further callers wait for room.
     pub queue: usize,

@@ -1,8 +1,12 @@
 use super::{
     Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, JournalEntry,
-    KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt, QueuedSms,
-    RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, SqliteConfig, StoreError, StoredBreak, StoredFact,
-    StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write, overlap, sqlite,
+    KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt, Postgres,
+    QueuedSms, RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, StoreError, StoredBreak, StoredFact,
+    StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write,
+    address::{Address, without_password},
+    overlap, postgres,
+    sql::audit::{audit, kept_roots},
+    sqlite,
 };
 use crate::{
     charge::{CarrierName, Charge, Home, Reference},
@@ -14,11 +18,16 @@ use crate::{
     transit::VehicleCode,
 };
 
+/// So many entries are counted one by one.
+pub(super) const COUNTED_MAX: u32 = 100_000;
+
 /// Where things are kept. Clones share one store.
 #[derive(Clone, Debug)]
 pub enum Store {
     /// A file on this machine: the embedded default.
     Sqlite(Sqlite),
+    /// A database that outlives machines, for production.
+    Postgres(Postgres),
     /// A model of the real stores for simulation and tests; gone when the last clone is dropped.
     Memory(Memory),
 }
@@ -28,6 +37,7 @@ macro_rules! each {
     ($store:expr, $backend:ident => $call:expr) => {
         match $store {
             Store::Sqlite($backend) => $call,
+            Store::Postgres($backend) => $call,
             Store::Memory($backend) => $call,
         }
     };
@@ -35,24 +45,32 @@ macro_rules! each {
 
 impl Store {
     /// Opens the store that `url` names and brings its schema up to date: `sqlite:///var/lib/smsbusd/smsbusd.db` (three
-    /// slashes before an absolute path, two before a relative one), or `memory:` for one that is gone with the process.
+    /// slashes before an absolute path, two before a relative one), `postgres://user@host/database`, or `memory:` for one that is gone
+    /// with the process.
     ///
-    /// Errors: the text names no store; the folder is missing; the file cannot be opened or written, or is no database; its
-    /// schema is newer than this program or was changed.
+    /// Errors: the text names no store; the folder is missing; the file cannot be opened or written, or is no database; the server
+    /// cannot be reached, or another daemon is served by the database; its schema is newer than this program or was changed.
     pub async fn open(url: &str) -> Result<Store, StoreError> {
-        match sqlite_config(url)? {
-            Some(config) => Ok(Store::Sqlite(Sqlite::open(config).await?)),
-            None => Ok(Store::Memory(Memory::default())),
+        match Address::read(url)? {
+            Address::Sqlite(config) => Ok(Store::Sqlite(Sqlite::open(config).await?)),
+            Address::Postgres(url) => Ok(Store::Postgres(Postgres::open(&url).await?)),
+            Address::Memory => Ok(Store::Memory(Memory::default())),
         }
+    }
+
+    /// The text that names a store, as it may be shown: without a password.
+    pub fn shown(url: &str) -> String {
+        without_password(url)
     }
 
     /// Brings the schema of the store that `url` names up to date and says how many migrations it consists of.
     ///
     /// Errors: as [`Store::open`].
     pub async fn migrate(url: &str) -> Result<usize, StoreError> {
-        match sqlite_config(url)? {
-            Some(config) => Sqlite::migrate(&config).await,
-            None => Ok(0),
+        match Address::read(url)? {
+            Address::Sqlite(config) => Sqlite::migrate(&config).await,
+            Address::Postgres(url) => Postgres::migrate(&url).await,
+            Address::Memory => Ok(0),
         }
     }
 
@@ -327,6 +345,11 @@ impl Store {
         each!(self, backend => backend.settled_end().await)
     }
 
+    /// How many settled entries stand after this place; of very many perhaps only the first [`COUNTED_MAX`] are counted.
+    pub async fn settled_after(&self, place: u64) -> Result<u64, StoreError> {
+        each!(self, backend => backend.settled_after(place).await)
+    }
+
     /// The latest moment that anything in the books has; `None` where nothing is. The clock has shown it, whatever it shows now.
     pub async fn latest_moment(&self) -> Result<Option<Timestamp>, StoreError> {
         each!(self, backend => backend.latest_moment().await)
@@ -360,16 +383,24 @@ impl Store {
     /// Checks the books in the store that `url` names, as they are this moment, and the roots of days that were noted elsewhere.
     /// Opens it only to read: a daemon may go on writing.
     ///
-    /// Errors: the text names no file; it cannot be opened or read; its schema is not this program's.
+    /// Errors: the text names no store that outlives the process; it cannot be opened or read; its schema is not this program's.
     pub async fn audit(url: &str, noted: &[DailyRoot]) -> Result<Audited, StoreError> {
-        sqlite::audit::audit(&kept(url)?, noted).await
+        match Address::read(url)? {
+            Address::Sqlite(config) => audit(&mut sqlite::books::open(&config).await?, noted).await,
+            Address::Postgres(url) => audit(&mut postgres::books::open(&url).await?, noted).await,
+            Address::Memory => Err(not_from_outside(url)),
+        }
     }
 
     /// The roots of the last `limit` days with a commit that have ended, the newest first.
     ///
     /// Errors: as [`Store::audit`].
     pub async fn daily_roots(url: &str, limit: u32) -> Result<Vec<DailyRoot>, StoreError> {
-        sqlite::audit::roots(&kept(url)?, limit).await
+        match Address::read(url)? {
+            Address::Sqlite(config) => kept_roots(&mut sqlite::books::open(&config).await?, limit).await,
+            Address::Postgres(url) => kept_roots(&mut postgres::books::open(&url).await?, limit).await,
+            Address::Memory => Err(not_from_outside(url)),
+        }
     }
 
     /// Breaks, those of the newest commit first and those of one commit in any order, at most `limit`.
@@ -383,20 +414,6 @@ impl Store {
     }
 }
 
-/// The file of a store that outlives the process.
-fn kept(url: &str) -> Result<SqliteConfig, StoreError> {
-    sqlite_config(url)?
-        .ok_or(StoreError::Address { url: url.into(), why: "what is in memory cannot be looked at from outside" })
-}
-
-/// The file that a store's address names; `None` for the store in memory.
-pub(super) fn sqlite_config(url: &str) -> Result<Option<SqliteConfig>, StoreError> {
-    let wrong = |why| Err(StoreError::Address { url: url.into(), why });
-    match (url, url.strip_prefix("sqlite://")) {
-        ("memory:", _) => Ok(None),
-        (_, None) => wrong("the scheme is neither sqlite:// nor memory:"),
-        (_, Some("" | "/")) => wrong("the path is missing"),
-        (_, Some(path)) if path.contains(['?', '#']) => wrong("options are not read here"),
-        (_, Some(path)) => Ok(Some(SqliteConfig::new(path))),
-    }
+fn not_from_outside(url: &str) -> StoreError {
+    StoreError::Address { url: url.into(), why: "what is in memory cannot be looked at from outside" }
 }

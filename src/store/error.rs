@@ -18,9 +18,11 @@ pub enum StoreError {
     #[error("the migration failed: {0}")]
     Migrate(#[source] Arc<sqlx::migrate::MigrateError>),
     /// The text does not name a store.
-    #[error("{url:?} names no store: {why}; write sqlite:///var/lib/smsbusd/smsbusd.db or memory:")]
+    #[error(
+        "{url:?} names no store: {why}; write sqlite:///var/lib/smsbusd/smsbusd.db, postgres://user@host/database or memory:"
+    )]
     Address {
-        /// The text.
+        /// The text, without a password.
         url: String,
         /// What is wrong with it.
         why: &'static str,
@@ -41,6 +43,20 @@ pub enum StoreError {
         /// Who, as far as can be told.
         process: String,
     },
+    /// The database server cannot be reached, or refuses us.
+    #[error("cannot connect to {database}: {why}")]
+    Connect {
+        /// The database and where it is.
+        database: String,
+        /// Why not.
+        why: String,
+    },
+    /// Another daemon is served by the database already.
+    #[error("{database} serves another daemon; one at a time")]
+    Taken {
+        /// The database and where it is.
+        database: String,
+    },
     /// A row does not say what it must.
     #[error("{table}, row {row}: {why}")]
     Corrupt {
@@ -57,6 +73,20 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same may do at the next try, once it is judged anew: another writer was faster with what may be there once, or two waited
+    /// for each other.
+    pub(super) fn may_be_a_race(&self) -> bool {
+        match self {
+            StoreError::Refused(_) => true,
+            // serialization_failure, deadlock_detected
+            StoreError::Database(error) => {
+                let code = error.as_database_error().and_then(|error| error.code());
+                matches!(code.as_deref(), Some("40001" | "40P01"))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether one write is at fault, so that the others of its batch can do without it.
     pub(super) const fn blames_one_write(&self) -> bool {
         matches!(self, StoreError::Refused(_) | StoreError::Corrupt { .. })
@@ -80,9 +110,13 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
     }
 }
 
-/// A constraint, a trigger or the type of a column said no. SQLite's primary code is the low byte of the extended code:
+/// A constraint, a trigger or the type of a column said no. PostgreSQL says so by the class of its code of five characters: 22 (data
+/// exception), 23 (integrity constraint violation), 54 (a limit was exceeded). SQLite's primary code is the low byte of the extended code:
 /// SQLITE_TOOBIG (18), SQLITE_CONSTRAINT (19), SQLITE_MISMATCH (20).
 fn is_constraint(error: &dyn sqlx::error::DatabaseError) -> bool {
-    let code = error.code().and_then(|code| code.parse::<u32>().ok());
-    matches!(code.map(|code| code & 0xff), Some(18..=20))
+    match error.code().as_deref() {
+        Some(code) if code.len() == 5 => ["22", "23", "54"].contains(&&code[..2]),
+        Some(code) => matches!(code.parse::<u32>().map(|code| code & 0xff), Ok(18..=20)),
+        None => false,
+    }
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{StoreError, backends::sqlite_config};
+use super::{StoreError, address::Address};
 
 /// Characters of a process id, as another process wrote it.
 const ID_MAX: u64 = 20;
@@ -25,9 +25,10 @@ impl Hold {
     ///
     /// Errors: [`StoreError::InUse`] if a process holds it; the text names no store, or the file beside it cannot be opened.
     pub fn take(url: &str) -> Result<Hold, StoreError> {
-        match sqlite_config(url)? {
-            Some(config) => Ok(Hold { _file: Some(lock(&config.path)?) }),
-            None => Ok(Hold { _file: None }),
+        match Address::read(url)? {
+            Address::Sqlite(config) => Ok(Hold { _file: Some(lock(&config.path)?) }),
+            // A database server is held by the connection that writes, and what is in memory by nobody else.
+            Address::Postgres(_) | Address::Memory => Ok(Hold { _file: None }),
         }
     }
 }

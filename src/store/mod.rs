@@ -7,6 +7,7 @@
 //! [`GroupCommit`] is the way in for everybody: it drains a bounded queue into batches and answers each caller after the
 //! commit. Reads go to [`Store`] directly and see what is committed.
 
+mod address;
 mod backends;
 mod check;
 mod error;
@@ -18,9 +19,11 @@ mod memory;
 mod outstanding;
 mod overlap;
 mod parts;
+mod postgres;
 mod question;
 mod sales;
 mod slot;
+mod sql;
 mod sqlite;
 mod told;
 mod verbatim;
@@ -28,7 +31,7 @@ mod webhook;
 mod write;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 
 pub use backends::Store;
 pub use error::StoreError;
@@ -44,6 +47,7 @@ pub use memory::Memory;
 pub(crate) use memory::fate::{Attendant, Fate};
 pub use outstanding::{ListedRefund, Outstanding, OutstandingSum, RefundFilter, RefundStanding, UnownedReceipt};
 pub use parts::OPEN_PARTS_MAX;
+pub use postgres::Postgres;
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};

@@ -26,7 +26,7 @@ use crate::{
     simulator::{
         Charging, ChargingMoment, DelayRange, Fault, FaultRule, MoReport, Simulator, SimulatorConfig, Traffic,
     },
-    store::{ChargeFilter, KeyGuard, Memory},
+    store::{ChargeFilter, KeyGuard, Memory, contract::new_schema},
     subscriber::{FactsSettings, LookUp, NumberListsSettings, Source},
     ticket::{Keyring, SigningKey},
     transit::{Catalogue, CatalogueText},
@@ -132,6 +132,7 @@ pub(crate) struct World {
     setting: Setting,
     memory: Memory,
     folder: tempfile::TempDir,
+    schema: Option<String>,
     relay: Option<Relay>,
     /// Where the carrier calls back. It stays open while no gateway runs, as behind a proxy.
     callbacks: TcpListener,
@@ -163,7 +164,10 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let relay = setting.relayed.then(|| outside.block_on(Relay::start(simulator.smpp_address())));
         let memory = Memory::default();
-        let mut world = World { simulator, other, outside, process: None, setting, memory, folder, relay, callbacks };
+        let on_server = std::env::var("SMSBUSD_TEST_STORE").is_ok_and(|store| store == "postgres");
+        let schema = on_server.then(|| outside.block_on(new_schema("world")));
+        let mut world =
+            World { simulator, other, outside, process: None, setting, memory, folder, schema, relay, callbacks };
         world.start();
         world
     }
@@ -250,6 +254,14 @@ impl World {
 
     pub(crate) fn unlock_database(&self, mut lock: SqliteConnection) {
         self.outside.block_on(sqlx::query("ROLLBACK").execute(&mut lock)).expect("the lock was ours");
+    }
+
+    /// The store that outlives the process: a file, or a database of the server where SMSBUSD_TEST_STORE says so.
+    fn store_url(&self) -> String {
+        match &self.schema {
+            Some(url) => url.clone(),
+            None => format!("sqlite://{}", self.database().display()),
+        }
     }
 
     fn database(&self) -> PathBuf {

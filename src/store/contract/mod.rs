@@ -14,12 +14,26 @@ mod webhooks;
 
 use tempfile::TempDir;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgConnectOptions};
+
 use super::{Memory, Sqlite, SqliteConfig, Store};
 
 /// A new database in `folder`.
 async fn sqlite_in(folder: &TempDir) -> Store {
     let config = SqliteConfig::new(folder.path().join("store.db"));
     Store::Sqlite(Sqlite::open(config).await.unwrap())
+}
+
+/// The address of a new schema on the server that `scripts/postgres` started for the tests.
+pub(crate) async fn new_schema(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let url = std::env::var("SMSBUSD_TEST_POSTGRES").expect("run it with scripts/postgres");
+    let schema = format!("{name:.40}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let mut db = url.parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(&mut db).await.unwrap();
+    format!("{url}&options=-csearch_path%3D{schema}")
 }
 
 macro_rules! on_every_backend {
@@ -40,6 +54,17 @@ macro_rules! on_every_backend {
                 async fn $rule() {
                     let folder = tempfile::tempdir().unwrap();
                     $topic::$rule(sqlite_in(&folder).await).await;
+                }
+            )*)*
+        }
+        mod on_postgres {
+            use super::*;
+            $($(
+                #[tokio::test]
+                #[ignore = "needs a server: scripts/postgres"]
+                async fn $rule() {
+                    let store = Store::open(&new_schema(stringify!($rule)).await).await.unwrap();
+                    $topic::$rule(store).await;
                 }
             )*)*
         }

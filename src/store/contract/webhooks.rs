@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use super::fixture::*;
 use crate::store::{
-    EventPlace, FailedCounts, FailedDelivery, FailedFilter, GroupCommit, GroupCommitConfig, Opening, Replay, Store,
-    WebhookEnd, WebhookProgress, WebhookStanding, Write,
+    EventPlace, FailedCounts, FailedDelivery, FailedFilter, GroupCommit, GroupCommitConfig, Opening, Replay,
+    SettledEntry, Store, WebhookEnd, WebhookProgress, WebhookStanding, Write,
 };
 
 fn place(entry: u64, part: u8) -> EventPlace {
@@ -28,13 +30,27 @@ async fn moved(store: &Store, progress: WebhookProgress) {
     commit(store, Write::MoveWebhook(Box::new(progress))).await;
 }
 
+/// The journal once so many of its entries are settled. On a server, others' transactions may be under way for a moment.
+async fn settled(store: &Store, entries: usize) -> Vec<SettledEntry> {
+    for _ in 0..1_000 {
+        let settled = store.settled_journal(0, 99).await.unwrap();
+        if settled.len() >= entries {
+            return settled;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{entries} entries are not settled after ten seconds");
+}
+
 pub(super) async fn the_settled_journal_is_all_journals_in_the_order_of_their_commits(store: Store) {
     assert_eq!((store.settled_end().await.unwrap(), store.settled_journal(0, 9).await.unwrap()), (0, vec![]));
     let first = run(&store, charge_at(1, 0), [(1, open_attempt())]).await;
     let second = run(&store, charge_at(2, 2), [(3, open_attempt()), (4, accepted("e1", "id"))]).await;
     let first = advance(&store, first, [(5, paid("e1"))]).await;
-    let settled = store.settled_journal(0, 99).await.unwrap();
+    let settled = settled(&store, 6).await;
     assert_eq!(store.settled_end().await.unwrap(), settled.last().unwrap().place);
+    let after = async |entry: usize| store.settled_after(settled[entry].place).await.unwrap();
+    assert_eq!((store.settled_after(0).await.unwrap(), after(1).await, after(5).await), (6, 4, 0));
     assert!(settled.windows(2).all(|pair| pair[0].place < pair[1].place), "{settled:?}");
     let told: Vec<_> = settled.iter().map(|settled| (settled.entry.reference, settled.entry.version)).collect();
     let (one, two) = (first.reference, second.reference);
@@ -73,7 +89,7 @@ pub(super) async fn a_batch_settles_each_charge_in_its_order(store: Store) {
         .map(|opening| Write::Settle(Box::new(settlement(&opening.charge, open_attempt(), 1))))
         .collect();
     store.commit(&batch).await.unwrap();
-    let settled = store.settled_journal(0, 99).await.unwrap();
+    let settled = settled(&store, 10).await;
     assert_eq!(settled.len(), 10);
     for opening in &openings {
         let of_this = settled.iter().filter(|settled| settled.entry.reference == opening.charge.reference);

@@ -24,6 +24,10 @@ impl Memory {
         Ok(u64::try_from(self.state().settled.len()).unwrap_or(u64::MAX))
     }
 
+    pub(in crate::store) async fn settled_after(&self, place: u64) -> Result<u64, StoreError> {
+        Ok(self.settled_end().await?.saturating_sub(place))
+    }
+
     pub(in crate::store) async fn latest_moment(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.state().journal.values().flatten().map(|entry| entry.at).max())
     }

@@ -4,10 +4,12 @@ use jiff::tz::TimeZone;
 use sqlx::{Row, sqlite::SqliteConnection};
 use tracing::info;
 
-use super::{audit, decode};
 use crate::{
     ledger::{Block, BlockDigest, DailyRoot, Head, Writer},
-    store::StoreError,
+    store::{
+        StoreError,
+        sql::{audit::journal_rows, decode},
+    },
 };
 
 /// The one connection that writes.
@@ -39,11 +41,7 @@ async fn head(db: &mut SqliteConnection) -> Result<Head, StoreError> {
     let query = sqlx::query("SELECT number, at, hash FROM chain WHERE writer = ?1 ORDER BY number DESC LIMIT 1");
     match query.bind(WRITER.0).fetch_optional(db).await? {
         None => Ok(Head::NONE),
-        Some(row) => Ok(Head {
-            number: decode::small(&row, 0, "chain")?,
-            at: decode::moment(&row, 1)?,
-            hash: decode::hash(&row, 2, "chain")?,
-        }),
+        Some(row) => decode::head(&row),
     }
 }
 
@@ -87,7 +85,7 @@ pub(super) async fn adopt(db: &mut SqliteConnection) -> Result<(), StoreError> {
 async fn adopt_all(db: &mut SqliteConnection) -> Result<(), StoreError> {
     let mut after = 0;
     loop {
-        let rows = audit::journal_rows(db, (after, i64::MAX), ADOPTED_ENTRIES).await?;
+        let rows = journal_rows(db, (after, i64::MAX), ADOPTED_ENTRIES).await?;
         let Some(last) = rows.last() else { break };
         after = last.seq;
         let mut digest = BlockDigest::default();

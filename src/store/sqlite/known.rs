@@ -1,14 +1,12 @@
 //! What is known of subscribers, and what was sold, as the connections that read ask it.
 
-use sqlx::{Row, sqlite::SqliteRow};
-
-use super::{Sqlite, decode};
+use super::Sqlite;
 use crate::{
-    charge::{CarrierName, Home, HomeSource},
+    charge::{CarrierName, Home},
     clock::Timestamp,
-    eligibility::{Fact, Facts},
+    eligibility::Facts,
     msisdn::Msisdn,
-    store::{KnownCounts, Sales, Seller, StoreError, StoredFact},
+    store::{KnownCounts, Sales, StoreError, StoredFact, sql::decode},
 };
 
 const OVERDUE_SALES: &str = "
@@ -31,7 +29,7 @@ impl Sqlite {
             "SELECT kind, name, quarter, minor, currency FROM sales WHERE quarter >= ?1 AND minor <> 0
              ORDER BY quarter, kind, name, currency",
         );
-        query.bind(since.unix_ms()).fetch_all(&self.readers).await?.iter().map(sales).collect()
+        query.bind(since.unix_ms()).fetch_all(&self.readers).await?.iter().map(decode::sales).collect()
     }
 
     pub(in crate::store) async fn overdue_sales(
@@ -41,7 +39,7 @@ impl Sqlite {
         doubt_since: Timestamp,
     ) -> Result<Vec<Sales>, StoreError> {
         let query = sqlx::query(OVERDUE_SALES).bind(carrier.as_str()).bind(since.unix_ms()).bind(doubt_since.unix_ms());
-        let sums = query.fetch_all(&self.readers).await?.iter().map(sales).collect::<Result<Vec<_>, _>>()?;
+        let sums = query.fetch_all(&self.readers).await?.iter().map(decode::sales).collect::<Result<Vec<_>, _>>()?;
         Ok(sums.into_iter().filter(|sales| sales.amount.minor != 0).collect())
     }
 
@@ -51,7 +49,7 @@ impl Sqlite {
         );
         let query = query.bind(i64::try_from(msisdn.e164()).unwrap_or(i64::MAX)).bind(carrier.as_str());
         let rows = query.fetch_all(&self.readers).await?;
-        rows.iter().map(|row| fact(row).map(|stored| (stored.name, stored.fact))).collect()
+        rows.iter().map(|row| decode::fact(row).map(|stored| (stored.name, stored.fact))).collect()
     }
 
     pub(in crate::store) async fn newest_facts(&self, limit: u32) -> Result<Vec<StoredFact>, StoreError> {
@@ -59,13 +57,13 @@ impl Sqlite {
             "SELECT msisdn, carrier, name, value, source, observed_at FROM facts
              ORDER BY observed_at DESC, msisdn DESC, carrier DESC, name DESC LIMIT ?1",
         );
-        query.bind(limit).fetch_all(&self.readers).await?.iter().map(fact).collect()
+        query.bind(limit).fetch_all(&self.readers).await?.iter().map(decode::fact).collect()
     }
 
     pub(in crate::store) async fn home(&self, msisdn: Msisdn) -> Result<Option<Home>, StoreError> {
         let query = sqlx::query("SELECT msisdn, carrier, refused_by, source, observed_at FROM homes WHERE msisdn = ?1");
         let query = query.bind(i64::try_from(msisdn.e164()).unwrap_or(i64::MAX));
-        query.fetch_optional(&self.readers).await?.as_ref().map(home).transpose()
+        query.fetch_optional(&self.readers).await?.as_ref().map(decode::home).transpose()
     }
 
     pub(in crate::store) async fn known_counts(&self) -> Result<KnownCounts, StoreError> {
@@ -73,42 +71,4 @@ impl Sqlite {
         let row = query.fetch_one(&self.readers).await?;
         Ok(KnownCounts { facts: decode::small(&row, 0, "facts")?, homes: decode::small(&row, 1, "homes")? })
     }
-}
-
-fn sales(row: &SqliteRow) -> Result<Sales, StoreError> {
-    let (kind, name): (&str, String) = (row.try_get(0)?, row.try_get(1)?);
-    let seller = Seller::new(kind, name);
-    Ok(Sales {
-        seller: seller.ok_or_else(|| decode::corrupt("sales", kind, "no kind of seller"))?,
-        quarter: decode::moment(row, 2)?,
-        amount: decode::money(row, 3, "sales")?,
-    })
-}
-
-fn fact(row: &SqliteRow) -> Result<StoredFact, StoreError> {
-    Ok(StoredFact {
-        msisdn: decode::msisdn(row, 0, "facts")?,
-        carrier: decode::word(row, 1, "facts")?,
-        name: decode::word(row, 2, "facts")?,
-        fact: Fact {
-            value: decode::word(row, 3, "facts")?,
-            source: decode::word(row, 4, "facts")?,
-            observed_at: decode::moment(row, 5)?,
-        },
-    })
-}
-
-fn home(row: &SqliteRow) -> Result<Home, StoreError> {
-    let carrier = |column| match row.try_get::<Option<&str>, _>(column)? {
-        Some(name) => name.parse().map(Some).map_err(|error| decode::corrupt("homes", name, error)),
-        None => Ok(None),
-    };
-    let source: &str = row.try_get(3)?;
-    Ok(Home {
-        msisdn: decode::msisdn(row, 0, "homes")?,
-        carrier: carrier(1)?,
-        refused_by: carrier(2)?,
-        source: HomeSource::from_code(source).ok_or_else(|| decode::corrupt("homes", source, "no source of homes"))?,
-        observed_at: decode::moment(row, 4)?,
-    })
 }

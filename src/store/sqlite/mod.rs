@@ -1,15 +1,12 @@
 //! SQLite: the embedded store. One file in WAL mode, one connection that writes, a pool of connections that read.
 
-pub(super) mod audit;
+pub(super) mod books;
 mod chain;
-mod decode;
 mod judge;
 mod known;
 mod outstanding;
 mod reads;
-mod rows;
 mod statements;
-mod tables;
 mod webhooks;
 mod writer;
 

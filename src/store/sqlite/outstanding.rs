@@ -1,19 +1,11 @@
 //! What is outstanding: the refund list, the sums behind the first metrics, and what nobody owns.
 
-use serde::Serialize;
-use sqlx::{Row, sqlite::SqliteRow};
-
-use super::{
-    Sqlite,
-    decode::{body, maybe_moment, moment, parked_receipt, reference, small, word},
-};
+use super::Sqlite;
 use crate::{
-    charge::{Charge, Reference, Refund},
     clock::Timestamp,
-    money::Currency,
     store::{
         ListedRefund, Outstanding, OutstandingSum, RefundFilter, RefundStanding, StoreError, UnownedReceipt,
-        outstanding::UNOWNED,
+        sql::decode,
     },
 };
 
@@ -68,49 +60,6 @@ WHERE parked.id = new.value->>'id' AND parked.reported_at IS NULL";
 #[cfg(test)]
 pub(super) const ALL: &[&str] = &[KEEP_REFUNDS, REPORT_UNOWNED, MARK_REPORTED];
 
-#[derive(Serialize)]
-pub(super) struct RefundRow<'a> {
-    id: Reference,
-    reference: Reference,
-    carrier: &'a str,
-    state: &'static str,
-    minor: i64,
-    currency: &'static str,
-    opened_at: i64,
-}
-
-impl<'a> RefundRow<'a> {
-    /// One for each refund of a charge.
-    pub(super) fn all(charge: &'a Charge) -> impl Iterator<Item = RefundRow<'a>> {
-        charge.refunds.iter().filter_map(|refund| RefundRow::new(charge, refund))
-    }
-
-    fn new(charge: &'a Charge, refund: &Refund) -> Option<RefundRow<'a>> {
-        Some(RefundRow {
-            id: refund.reference,
-            reference: charge.reference,
-            carrier: charge.carrier_of(refund)?.as_str(),
-            state: refund.state.code(),
-            minor: refund.amount.minor,
-            currency: refund.amount.currency.code(),
-            opened_at: refund.opened_at.unix_ms(),
-        })
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct UnownedRow<'a> {
-    id: &'a str,
-    kind: &'static str,
-    at: i64,
-}
-
-impl<'a> UnownedRow<'a> {
-    pub(super) fn new(id: &'a str, at: Timestamp) -> UnownedRow<'a> {
-        UnownedRow { id, kind: UNOWNED, at: at.unix_ms() }
-    }
-}
-
 impl Sqlite {
     pub(in crate::store) async fn refunds(
         &self,
@@ -126,7 +75,7 @@ impl Sqlite {
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(|row| ListedRefund::new(body(row, 0, "charges")?, reference(row, 1)?)).collect()
+        rows.iter().map(decode::listed_refund).collect()
     }
 
     pub(in crate::store) async fn outstanding(&self) -> Result<Vec<OutstandingSum>, StoreError> {
@@ -140,7 +89,7 @@ impl Sqlite {
             (Outstanding::Parked, sqlx::query(PARKED)),
         ] {
             for row in query.fetch_all(&self.readers).await? {
-                sums.push(outstanding_sum(what, &row)?);
+                sums.push(decode::outstanding_sum(what, &row)?);
             }
         }
         Ok(sums)
@@ -153,26 +102,11 @@ impl Sqlite {
     ) -> Result<Vec<UnownedReceipt>, StoreError> {
         let (at, id) = after.map_or((i64::MIN, ""), |(at, id)| (at.unix_ms(), id));
         let rows = sqlx::query(UNOWNED_OF_AGE).bind(at).bind(id).bind(limit).fetch_all(&self.readers).await?;
-        rows.iter()
-            .map(|row| Ok(UnownedReceipt { receipt: parked_receipt(row, 0)?, reported_at: maybe_moment(row, 6)? }))
-            .collect()
+        rows.iter().map(decode::unowned).collect()
     }
 }
 
 /// The states that stand here, as a JSON array.
 fn states(standing: RefundStanding) -> String {
     serde_json::Value::from_iter(standing.states()).to_string()
-}
-
-/// carrier, currency, count, oldest, minor.
-fn outstanding_sum(what: Outstanding, row: &SqliteRow) -> Result<OutstandingSum, StoreError> {
-    let currency = row.try_get::<Option<&str>, _>(1)?.map(|_| word::<Currency>(row, 1, "charges")).transpose()?;
-    Ok(OutstandingSum {
-        what,
-        carrier: word(row, 0, "charges")?,
-        currency,
-        count: small(row, 2, "charges")?,
-        oldest_since: moment(row, 3)?,
-        minor: row.try_get(4)?,
-    })
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
-use super::{Sqlite, decode};
+use super::Sqlite;
 use crate::{
     charge::{CarrierName, Charge, Reference},
     clock::Timestamp,
@@ -13,7 +12,7 @@ use crate::{
     passenger::Language,
     store::{
         Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, Owner, ParkedReceipt,
-        QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter, Verbatim,
+        QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter, Verbatim, sql::decode,
     },
     transit::VehicleCode,
 };
@@ -74,7 +73,7 @@ impl Sqlite {
         });
         let oldest = filter.from.map(|from| Reference::new(from.minus(REFERENCE_SLACK), [0; 10]));
         let query = query
-            .bind(filter.vehicle.as_ref().map(vehicle_text))
+            .bind(filter.vehicle.as_ref().map(decode::vehicle_text))
             .bind(filter.state.as_deref())
             .bind(filter.from.map_or(i64::MIN, Timestamp::unix_ms))
             .bind(filter.until.map_or(i64::MAX, Timestamp::unix_ms))
@@ -90,9 +89,7 @@ impl Sqlite {
             .bind(&guard.caller)
             .bind(&guard.key)
             .bind(guard.body_sha256.as_slice());
-        one(query.fetch_optional(&self.readers).await?, |row| {
-            Ok((decode::reference(row, 0)?, row.try_get(1)?, row.try_get(2)?))
-        })
+        one(query.fetch_optional(&self.readers).await?, decode::known_key)
     }
 
     pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {
@@ -132,11 +129,7 @@ impl Sqlite {
             "SELECT count(*), min(in_doubt_since), coalesce(sum(amount_minor), 0) FROM charges WHERE state = 'in_doubt'",
         );
         let row = query.fetch_one(&self.readers).await?;
-        Ok(InDoubtSummary {
-            count: decode::small(&row, 0, "charges")?,
-            oldest_since: row.try_get::<Option<i64>, _>(1)?.map(Timestamp::from_unix_ms),
-            minor: row.try_get(2)?,
-        })
+        decode::in_doubt(&row)
     }
 
     pub(in crate::store) async fn slot(
@@ -147,7 +140,7 @@ impl Sqlite {
         let query =
             sqlx::query("SELECT reference, passengers, held_until FROM slots WHERE msisdn = ?1 AND vehicle = ?2")
                 .bind(number(msisdn))
-                .bind(vehicle_text(vehicle));
+                .bind(decode::vehicle_text(vehicle));
         one(query.fetch_optional(&self.readers).await?, |row| decode::slot(row, 0))
     }
 
@@ -164,7 +157,7 @@ impl Sqlite {
         );
         let query = query.bind(number(msisdn)).bind(since.unix_ms()).bind(doubt_since.unix_ms());
         let row = query.fetch_one(&self.readers).await?;
-        Ok(Spent { minor: row.try_get(0)?, purchases: decode::small(&row, 1, "charges")? })
+        decode::spent(&row)
     }
 
     pub(in crate::store) async fn owner(
@@ -359,9 +352,7 @@ impl Sqlite {
 
     pub(in crate::store) async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
         let query = sqlx::query("SELECT id, words, salt FROM evidence WHERE reference = ?1 AND words IS NOT NULL");
-        all(query.bind(bytes(&reference)).fetch_all(&self.readers).await?, |row| {
-            Ok((row.try_get(0)?, decode::verbatim(row, 1)?))
-        })
+        all(query.bind(bytes(&reference)).fetch_all(&self.readers).await?, |row| decode::words(row, 0))
     }
 
     pub(in crate::store) async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
@@ -376,14 +367,6 @@ impl Sqlite {
             "SELECT reference, piece, kind, at, amount_minor, currency FROM breaks ORDER BY id DESC LIMIT ?1",
         );
         all(query.bind(limit).fetch_all(&self.readers).await?, decode::stored_break)
-    }
-}
-
-/// The text of a vehicle code, as it stands in JSON.
-pub(super) fn vehicle_text(vehicle: &VehicleCode) -> String {
-    match serde_json::to_value(vehicle) {
-        Ok(Value::String(text)) => text,
-        other => unreachable!("a vehicle code is a text, not {other:?}"),
     }
 }
 

@@ -6,14 +6,15 @@ use sqlx::sqlite::SqliteConnection;
 use super::{
     chain,
     outstanding::{KEEP_REFUNDS, MARK_REPORTED, REPORT_UNOWNED},
-    rows::Rows,
-    tables::SalesRow,
     webhooks::move_webhooks,
     writer::{write_bodies, write_set},
 };
 use crate::{
     clock::Timestamp,
-    store::{FORGOTTEN_MAX, Forgetting, StoreError},
+    store::{
+        FORGOTTEN_MAX, Forgetting, StoreError,
+        sql::{rows::Rows, tables::SalesRow},
+    },
 };
 
 impl Rows<'_> {

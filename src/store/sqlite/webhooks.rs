@@ -1,20 +1,16 @@
 //! The settled journal, and how far those have come who follow it.
 
-use sqlx::{
-    Row,
-    sqlite::{SqliteConnection, SqliteRow},
-};
+use sqlx::sqlite::SqliteConnection;
 
-use super::{
-    Sqlite, decode,
-    tables::{FailedRow, PlaceRow, WebhookRow},
-    writer::write_set,
-};
+use super::{Sqlite, writer::write_set};
 use crate::{
     clock::Timestamp,
     store::{
-        EventPlace, FailedCounts, FailedDelivery, FailedFilter, Replay, SettledEntry, StoreError, WebhookEnd,
-        WebhookProgress, WebhookStanding,
+        FailedCounts, FailedDelivery, FailedFilter, SettledEntry, StoreError, WebhookProgress, WebhookStanding,
+        sql::{
+            decode,
+            tables::{FailedRow, PlaceRow, WebhookRow},
+        },
     },
 };
 
@@ -70,12 +66,17 @@ impl Sqlite {
         limit: u32,
     ) -> Result<Vec<SettledEntry>, StoreError> {
         let query = sqlx::query(SETTLED).bind(place(after)).bind(limit);
-        query.fetch_all(&self.readers).await?.iter().map(settled).collect()
+        query.fetch_all(&self.readers).await?.iter().map(decode::settled).collect()
     }
 
     pub(in crate::store) async fn settled_end(&self) -> Result<u64, StoreError> {
         let row = sqlx::query("SELECT coalesce(max(seq), 0) FROM journal").fetch_one(&self.readers).await?;
         decode::small(&row, 0, "journal")
+    }
+
+    /// Places are given one by one.
+    pub(in crate::store) async fn settled_after(&self, place: u64) -> Result<u64, StoreError> {
+        Ok(self.settled_end().await?.saturating_sub(place))
     }
 
     /// No block is older than the one before it.
@@ -85,7 +86,7 @@ impl Sqlite {
     }
 
     pub(in crate::store) async fn webhook(&self, name: &str) -> Result<Option<WebhookStanding>, StoreError> {
-        sqlx::query(STANDING).bind(name).fetch_optional(&self.readers).await?.as_ref().map(standing).transpose()
+        sqlx::query(STANDING).bind(name).fetch_optional(&self.readers).await?.as_ref().map(decode::standing).transpose()
     }
 
     pub(in crate::store) async fn failed_deliveries(
@@ -99,7 +100,7 @@ impl Sqlite {
             FailedFilter::Waiting => sqlx::query(DUE).bind(name).bind(i64::MAX).bind(limit),
             FailedFilter::GivenUp => sqlx::query(GIVEN_UP).bind(name).bind(limit),
         };
-        query.fetch_all(&self.readers).await?.iter().map(failed).collect()
+        query.fetch_all(&self.readers).await?.iter().map(decode::failed).collect()
     }
 
     pub(in crate::store) async fn failed_counts(&self, name: &str) -> Result<FailedCounts, StoreError> {
@@ -123,49 +124,6 @@ pub(super) async fn move_webhooks(db: &mut SqliteConnection, progress: &[&Webhoo
 /// SQLite's integers have a sign; nothing is beyond the greatest.
 fn place(place: u64) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
-}
-
-/// seq, body, the charge's order.
-fn settled(row: &SqliteRow) -> Result<SettledEntry, StoreError> {
-    Ok(SettledEntry {
-        place: decode::small(row, 0, "journal")?,
-        entry: decode::body(row, 1, "journal")?,
-        order: decode::body(row, 2, "charges")?,
-    })
-}
-
-/// cursor, failing_since, disabled, disabled_at, replay_cursor, replay_until.
-fn standing(row: &SqliteRow) -> Result<WebhookStanding, StoreError> {
-    let disabled = match decode::maybe_moment(row, 3)? {
-        Some(at) => Some((decode::word::<WebhookEnd>(row, 2, "webhooks")?, at)),
-        None => None,
-    };
-    let replay = match row.try_get::<Option<i64>, _>(4)? {
-        Some(_) => {
-            Some(Replay { cursor: decode::small(row, 4, "webhooks")?, until: decode::small(row, 5, "webhooks")? })
-        }
-        None => None,
-    };
-    Ok(WebhookStanding {
-        cursor: decode::small(row, 0, "webhooks")?,
-        failing_since: decode::maybe_moment(row, 1)?,
-        disabled,
-        replay,
-    })
-}
-
-/// entry, part, event_type, reference, failed_at, tries, due_at, why.
-fn failed(row: &SqliteRow) -> Result<FailedDelivery, StoreError> {
-    let table = "webhook_failures";
-    Ok(FailedDelivery {
-        place: EventPlace { entry: decode::small(row, 0, table)?, part: decode::small(row, 1, table)? },
-        event_type: row.try_get(2)?,
-        reference: decode::reference(row, 3)?,
-        failed_at: decode::moment(row, 4)?,
-        tries: decode::small(row, 5, table)?,
-        due_at: row.try_get::<Option<i64>, _>(6)?.map(Timestamp::from_unix_ms),
-        why: row.try_get(7)?,
-    })
 }
 
 #[cfg(test)]

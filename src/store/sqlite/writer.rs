@@ -9,8 +9,11 @@ use sqlx::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::{judge, rows::Rows, tables::WithBodies};
-use crate::store::{Outcome, StoreError, Write};
+use super::judge;
+use crate::store::{
+    Outcome, StoreError, Write,
+    sql::{rows::Rows, tables::WithBodies},
+};
 
 /// What the writer is asked to do.
 pub(super) enum Job {

@@ -66,8 +66,7 @@ impl World {
     /// What `ledger check` says of a store that has a file.
     fn audit_books(&self) {
         if self.setting.sqlite {
-            let audited =
-                self.run(Store::audit(&format!("sqlite://{}", self.database().display()), &[])).expect("the store");
+            let audited = self.run(Store::audit(&self.store_url(), &[])).expect("the store");
             assert_eq!(audited.flaws, []);
         }
     }

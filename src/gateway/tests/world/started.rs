@@ -23,7 +23,7 @@ use crate::{
 impl World {
     pub(super) async fn start_gateway(&self) -> Gateway {
         let store = if self.setting.sqlite {
-            Store::open(&format!("sqlite://{}", self.database().display())).await.expect("a database")
+            Store::open(&self.store_url()).await.expect("a database")
         } else {
             Store::Memory(self.memory.clone())
         };

@@ -260,7 +260,7 @@ impl Inner {
         let name = || following.webhook.name.clone();
         let standing = following.known().await;
         let counts = self.store.failed_counts(&following.webhook.name).await?;
-        let behind = self.store.settled_end().await?.saturating_sub(standing.cursor);
+        let behind = self.store.settled_after(standing.cursor).await?;
         let first_left = if behind > 0 { self.store.settled_journal(standing.cursor, 1).await? } else { Vec::new() };
         let since = first_left.first().map_or(Duration::ZERO, |settled| self.now().since(settled.entry.at));
         gauge!("webhook_lag_entries", "webhook" => name()).set(float(behind));

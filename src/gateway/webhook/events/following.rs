@@ -249,7 +249,7 @@ impl Inner {
                 (None, None) => WebhookCondition::Delivering,
             },
             next_try_at,
-            entries_behind: self.store.settled_end().await?.saturating_sub(standing.cursor),
+            entries_behind: self.store.settled_after(standing.cursor).await?,
             behind_since: first_left.first().map(|settled| settled.entry.at),
             counts: self.store.failed_counts(name).await?,
             waiting: self.store.failed_deliveries(name, FailedFilter::Waiting, LISTED_MAX).await?,

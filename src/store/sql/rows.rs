@@ -1,74 +1,75 @@
 //! What a batch writes, table by table: each list becomes one set statement.
 
 use super::{
-    judge::{Superseded, Verdicts},
-    outstanding::{RefundRow, UnownedRow},
     tables::{
-        AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FingerprintRow, HeldRow, Hex, HomeRow,
-        JournalRow, KeyRow, LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow, ParkedRow,
-        ReleasedRow, SlotRow, TicketRow, WatchRow, WithBodies,
+        AnyText, AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FingerprintRow, HeldRow, Hex,
+        HomeRow, JournalRow, KeyRow, LanguageRow, LedgerRow, MessageRow, MoRow, MomentRow, MovedRow, OpenedRow,
+        ParkedRow, RefundRow, ReleasedRow, SlotRow, TicketRow, UnownedRow, WatchRow, WithBodies,
     },
+    verdicts::{Superseded, Verdicts},
 };
 use crate::{
     charge::{Charge, Reference},
     ledger::BlockDigest,
     store::{
         Forgetting, IncomingSms, JoinedParts, JournalEntry, MessageProgress, MoAnswer, Opening, Outcome, Settlement,
-        SlotChange, WebhookProgress, Write,
+        Slot, SlotChange, WebhookProgress, Write,
         sales::{SalesChanges, add_opening, add_settlement},
     },
 };
 
 /// The rows of a batch, in the order of its writes.
 #[derive(Default)]
-pub(super) struct Rows<'a> {
-    pub(super) opened: WithBodies<OpenedRow<'a>>,
-    pub(super) changed: WithBodies<ChangedRow>,
-    pub(super) keys: Vec<KeyRow<'a>>,
-    pub(super) slots: Vec<SlotRow<'a>>,
-    pub(super) held: Vec<HeldRow<'a>>,
-    pub(super) released: Vec<ReleasedRow<'a>>,
-    pub(super) attempts: Vec<AttemptRow<'a>>,
-    pub(super) evidence: Vec<EvidenceRow<'a>>,
-    pub(super) carrier_ids: Vec<CarrierIdRow<'a>>,
-    pub(super) journal: WithBodies<JournalRow>,
-    pub(super) ledger: Vec<LedgerRow<'a>>,
+pub(in crate::store) struct Rows<'a> {
+    pub(in crate::store) opened: WithBodies<OpenedRow<'a>>,
+    pub(in crate::store) changed: WithBodies<ChangedRow>,
+    pub(in crate::store) keys: Vec<KeyRow<'a>>,
+    pub(in crate::store) slots: Vec<SlotRow<'a>>,
+    pub(in crate::store) held: Vec<HeldRow<'a>>,
+    pub(in crate::store) released: Vec<ReleasedRow<'a>>,
+    pub(in crate::store) attempts: Vec<AttemptRow<'a>>,
+    pub(in crate::store) evidence: Vec<EvidenceRow<'a>>,
+    pub(in crate::store) carrier_ids: Vec<CarrierIdRow<'a>>,
+    pub(in crate::store) journal: WithBodies<JournalRow>,
+    pub(in crate::store) ledger: Vec<LedgerRow<'a>>,
     /// Of the journal and the ledger.
-    pub(super) digest: BlockDigest,
-    pub(super) tickets: Vec<TicketRow<'a>>,
-    pub(super) revoked: Vec<MomentRow>,
-    pub(super) messages: Vec<MessageRow<'a>>,
-    pub(super) moved: Vec<MovedRow>,
-    pub(super) mos: Vec<MoRow<'a>>,
-    pub(super) fingerprints: Vec<FingerprintRow<'a>>,
-    pub(super) watched: Vec<WatchRow<'a>>,
-    pub(super) answered: Vec<MomentRow>,
+    pub(in crate::store) digest: BlockDigest,
+    pub(in crate::store) tickets: Vec<TicketRow<'a>>,
+    pub(in crate::store) revoked: Vec<MomentRow>,
+    pub(in crate::store) messages: Vec<MessageRow<'a>>,
+    pub(in crate::store) moved: Vec<MovedRow>,
+    pub(in crate::store) mos: Vec<MoRow<'a>>,
+    pub(in crate::store) fingerprints: Vec<FingerprintRow<'a>>,
+    pub(in crate::store) watched: Vec<WatchRow<'a>>,
+    pub(in crate::store) answered: Vec<MomentRow>,
     /// Messages that are handed over, and until when they wait.
-    pub(super) handed_over: Vec<MomentRow>,
+    pub(in crate::store) handed_over: Vec<MomentRow>,
     /// Messages whose text is a new message from now on.
-    pub(super) asked_again: Vec<Reference>,
-    pub(super) parked: WithBodies<ParkedRow<'a>>,
-    pub(super) unparked: Vec<&'a str>,
-    pub(super) unowned: Vec<UnownedRow<'a>>,
-    pub(super) refunds: Vec<RefundRow<'a>>,
-    pub(super) breaks: Vec<BreakRow>,
-    pub(super) languages: Vec<LanguageRow>,
-    pub(super) sales: SalesChanges,
-    pub(super) facts: Vec<FactRow<'a>>,
-    pub(super) homes: Vec<HomeRow<'a>>,
-    pub(super) forgotten: Vec<Forgetting>,
-    pub(super) webhooks: Vec<&'a WebhookProgress>,
+    pub(in crate::store) asked_again: Vec<Reference>,
+    pub(in crate::store) parked: WithBodies<ParkedRow<'a>>,
+    pub(in crate::store) unparked: Vec<AnyText<'a>>,
+    pub(in crate::store) unowned: Vec<UnownedRow<'a>>,
+    pub(in crate::store) refunds: Vec<RefundRow<'a>>,
+    pub(in crate::store) breaks: Vec<BreakRow>,
+    pub(in crate::store) languages: Vec<LanguageRow>,
+    pub(in crate::store) sales: SalesChanges,
+    pub(in crate::store) facts: Vec<FactRow<'a>>,
+    pub(in crate::store) homes: Vec<HomeRow<'a>>,
+    pub(in crate::store) forgotten: Vec<Forgetting>,
+    pub(in crate::store) webhooks: Vec<&'a WebhookProgress>,
 }
 
 impl<'a> Rows<'a> {
     /// The rows of those writes that passed their guards.
-    pub(super) fn collect(batch: &'a [Write], verdicts: &'a Verdicts) -> Rows<'a> {
+    pub(in crate::store) fn collect(batch: &'a [Write], verdicts: &'a Verdicts) -> Rows<'a> {
         let mut rows = Rows::default();
         verdicts.superseded.iter().for_each(|old| rows.supersede(old));
         for (place, (write, outcome)) in batch.iter().zip(&verdicts.outcomes).enumerate() {
             let needless = verdicts.needless_answers.contains(&place);
             match (write, outcome) {
-                (Write::Open(opening), Outcome::Opened { .. }) => rows.open(opening),
+                (Write::Open(opening), Outcome::Opened { .. }) => {
+                    rows.open(opening, verdicts.holders.get(&place));
+                }
                 (Write::Settle(settlement), Outcome::Settled { .. }) => rows.settle(settlement),
                 (Write::RecordRepeat { guard, reference, at, mo }, Outcome::Done) => {
                     rows.keys.push(KeyRow::new(guard, *reference, true, *at));
@@ -86,7 +87,7 @@ impl<'a> Rows<'a> {
                 (Write::Park(receipt), Outcome::Parked) => {
                     rows.parked.push(&receipt.body, |body| ParkedRow::new(receipt, body));
                 }
-                (Write::Unpark { id }, _) => rows.unparked.push(id),
+                (Write::Unpark { id }, _) => rows.unparked.push(AnyText(id)),
                 (Write::ReportUnowned { id, at }, _) => rows.unowned.push(UnownedRow::new(id, *at)),
                 (Write::MoveMessage(progress), _) => rows.move_message(progress),
                 (Write::SetLanguage { msisdn, language }, _) => {
@@ -107,7 +108,7 @@ impl<'a> Rows<'a> {
         self.append(&old.entry);
     }
 
-    fn open(&mut self, opening: &'a Opening) {
+    fn open(&mut self, opening: &'a Opening, found: Option<&Slot>) {
         let charge = &opening.charge;
         let order = &charge.order;
         add_opening(&mut self.sales, opening);
@@ -119,6 +120,8 @@ impl<'a> Rows<'a> {
             reference: charge.reference,
             passengers: wish.passengers,
             held_until: wish.held_until.unix_ms(),
+            found_holder: found.map(|slot| slot.reference),
+            found_until: found.map(|slot| slot.held_until.unix_ms()),
         }));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));
         opening.journal.iter().for_each(|entry| self.append(entry));
@@ -212,7 +215,7 @@ impl<'a> Rows<'a> {
         });
         self.carrier_ids.extend(progress.carrier_id.iter().map(|(carrier, id)| CarrierIdRow {
             carrier: carrier.as_str(),
-            id,
+            id: AnyText(id),
             reference: progress.id,
             attempt: None,
             refund: None,

@@ -1,13 +1,13 @@
 //! Somebody with the file in their hands and no triggers in their way changes the books. Each change is found, and nothing is found
 //! where nobody changed anything.
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     charge::{Event, Reference},
-    ledger::Flaw,
+    ledger::{Audited, Flaw, Writer},
     money::Money,
     store::{
         Store, Write,

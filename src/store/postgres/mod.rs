@@ -1,0 +1,157 @@
+//! PostgreSQL: the store for several instances. One connection of each instance writes, a pool of connections reads.
+
+pub(super) mod books;
+mod chain;
+mod judge;
+mod known;
+mod outstanding;
+mod reads;
+mod set;
+mod statements;
+mod webhooks;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, PgPool, Row,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use self::writer::{Job, WriterTask};
+use super::{Outcome, StoreError, Write};
+use crate::ledger::Writer;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The one connection that writes, as the books and the database count it.
+const WRITER: Writer = Writer(1);
+/// Batches that may wait for the writer. Each caller of `commit` waits for its own.
+const JOBS_MAX: usize = 4;
+/// So often, and with such pauses, a new connection tries to get hold of the database.
+const HOLD_TRIES: u32 = 30;
+const HOLD_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that read.
+const READERS_MAX: u32 = 8;
+/// How long a read waits for one of them.
+const ACQUIRE_MAX: Duration = Duration::from_secs(5);
+
+/// A database. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    writer: mpsc::Sender<Job>,
+    readers: PgPool,
+}
+
+/// What is needed to connect anew.
+#[derive(Clone, Debug)]
+struct Opener {
+    options: PgConnectOptions,
+    readers: PgPool,
+}
+
+impl Postgres {
+    /// Connects, brings the schema up to date and starts the writer.
+    ///
+    /// Errors: the text is no address; the database cannot be reached; its schema is newer than this program or was changed.
+    pub async fn open(url: &str) -> Result<Postgres, StoreError> {
+        let options = options(url)?;
+        let connection = connect_migrated(&options).await?;
+        let readers = PgPoolOptions::new()
+            .max_connections(READERS_MAX)
+            .acquire_timeout(ACQUIRE_MAX)
+            .connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
+        let (writer, jobs) = mpsc::channel(JOBS_MAX);
+        tokio::spawn(WriterTask::new(Opener { options, readers: readers.clone() }, connection).run(jobs));
+        Ok(Postgres { writer, readers })
+    }
+
+    /// Brings the schema up to date and says how many migrations it consists of.
+    pub(super) async fn migrate(url: &str) -> Result<usize, StoreError> {
+        connect_migrated(&options(url)?).await?.close().await?;
+        Ok(MIGRATIONS.iter().count())
+    }
+
+    /// Hands the batch to the writer and waits. Dropping the future does not cancel the commit.
+    pub(super) async fn commit(&self, batch: Vec<Write>) -> (Vec<Write>, Result<Vec<Outcome>, StoreError>) {
+        let (answer, answered) = oneshot::channel();
+        match self.writer.send(Job::Commit { batch, answer }).await {
+            Ok(()) => answered.await.unwrap_or_else(|_| (Vec::new(), Err(StoreError::Closed))),
+            Err(mpsc::error::SendError(job)) => (job.into_batch(), Err(StoreError::Closed)),
+        }
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.send(Job::Ping { answer }).await.map_err(|_| StoreError::Closed)?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    pub(super) async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.writer.send(Job::Close { answer }).await.is_ok() {
+            // An error means that the writer has ended already.
+            let _ = answered.await;
+        }
+    }
+}
+
+impl Opener {
+    async fn writer(&self) -> Result<PgConnection, StoreError> {
+        connect(&self.options).await
+    }
+}
+
+async fn connect_migrated(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let mut connection = connect(options).await?;
+    MIGRATIONS.run(&mut connection).await?;
+    Ok(connection)
+}
+
+/// A connection that writes. It holds the database as long as it is there: two daemons would send the same texts, ask the same questions
+/// and take each other's attempts for those of a process that is gone.
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let cannot = |error: sqlx::Error| StoreError::Connect { database: database(options), why: error.to_string() };
+    let mut connection = options.connect().await.map_err(cannot)?;
+    // The server takes a moment to notice that a process is gone.
+    for _ in 0..HOLD_TRIES {
+        let held = sqlx::query("SELECT pg_try_advisory_lock(hashtextextended('smsbusd:' || current_schema(), 0))");
+        if held.fetch_one(&mut connection).await.and_then(|row| row.try_get(0)).map_err(cannot)? {
+            return Ok(connection);
+        }
+        sleep(HOLD_PAUSE).await;
+    }
+    Err(StoreError::Taken { database: database(options) })
+}
+
+/// For people: no password.
+fn database(options: &PgConnectOptions) -> String {
+    let name = options.get_database().unwrap_or_else(|| options.get_username());
+    format!("database {name} at {}:{}", options.get_host(), options.get_port())
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| StoreError::Connect { database: "the database".into(), why: error.to_string() })?;
+    Ok(options
+        .application_name("smsbusd")
+        // A plan that was made while tables were empty would stay. Nobody's lock holds us up for ever, and a connection that was cut off
+        // holds nothing for long.
+        .options([
+            ("plan_cache_mode", "force_custom_plan"),
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "30s"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+        ])
+        .disable_statement_logging())
+}
