@@ -18,6 +18,8 @@ CREATE TABLE charges (
     in_doubt_since  bigint,
     amount_minor    bigint NOT NULL,
     currency        text   COLLATE "C" NOT NULL,
+    agency          bytea  NOT NULL,
+    caller          bytea,
     body            text   COLLATE "C" NOT NULL
 );
 -- What a subscriber bought and spent.
@@ -321,9 +323,11 @@ CREATE INDEX webhook_failures_due ON webhook_failures (webhook, due_at) WHERE du
 -- a server that has taken over.
 CREATE TABLE writers (
     id      bigint NOT NULL PRIMARY KEY,
+    -- Raised by each daemon that begins: an earlier one, whose connection was lost meanwhile, writes no more.
+    epoch   bigint NOT NULL,
     commits bigint NOT NULL
 ) WITH (fillfactor = 10);
-INSERT INTO writers (id, commits) VALUES (1, 0);
+INSERT INTO writers (id, epoch, commits) VALUES (1, 0, 0);
 
 -- One row, written to find out whether the database still takes writes.
 CREATE TABLE pulse (

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, path::Path};
 
 use tracing_subscriber::EnvFilter;
-use url::Url;
 
 use super::{draft::Draft, origins::below};
 use crate::{
     carrier::{PrefixTable, PurchaseMode},
     gateway::{Books, missing_tariffs},
     ledger::DatedFee,
+    store::Store,
 };
 
 /// Of tariffs that are missing at one carrier, so many are told; the rest are counted.
@@ -76,7 +76,7 @@ fn listeners(draft: &mut Draft) {
 pub(super) fn store(draft: &mut Draft) {
     let url = draft.settings.store.url.clone();
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return server(draft, &url);
+        return Store::complaint(&url).into_iter().for_each(|what| draft.problem("store.url", what));
     }
     match url.strip_prefix("sqlite://") {
         Some(path) => {
@@ -93,20 +93,9 @@ pub(super) fn store(draft: &mut Draft) {
         None => {
             draft.problem(
                 "store.url",
-                format!("{url:?} is none of sqlite://PATH, postgres://USER@HOST/DATABASE and memory:"),
+                format!("{:?} is none of sqlite://PATH, postgres://USER@HOST/DATABASE and memory:", Store::shown(&url)),
             );
         }
-    }
-}
-
-/// The text is shown nowhere: it may have a password.
-fn server(draft: &mut Draft, text: &str) {
-    match Url::parse(text) {
-        Ok(url) if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") => {
-            draft.problem("store.url", "a password does not belong here; write it into a file that PGPASSFILE names");
-        }
-        Ok(_) => {}
-        Err(error) => draft.problem("store.url", format!("this is no address of a database: {error}")),
     }
 }
 

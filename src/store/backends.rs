@@ -63,6 +63,14 @@ impl Store {
         without_password(url)
     }
 
+    /// What is wrong with the address of a server, before anything is tried; nothing, for other stores.
+    pub fn complaint(url: &str) -> Option<String> {
+        match Address::read(url) {
+            Ok(Address::Postgres(url)) => postgres::complaint(&url),
+            _ => None,
+        }
+    }
+
     /// Brings the schema of the store that `url` names up to date and says how many migrations it consists of.
     ///
     /// Errors: as [`Store::open`].
@@ -345,7 +353,7 @@ impl Store {
         each!(self, backend => backend.settled_end().await)
     }
 
-    /// How many settled entries stand after this place; of very many perhaps only the first [`COUNTED_MAX`] are counted.
+    /// How many settled entries stand after this place; of very many perhaps only the first hundred thousand are counted.
     pub async fn settled_after(&self, place: u64) -> Result<u64, StoreError> {
         each!(self, backend => backend.settled_after(place).await)
     }

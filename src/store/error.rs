@@ -67,7 +67,7 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
-    /// The writer is gone: the process is ending.
+    /// The writer is gone: the process is ending. Where another daemon is served instead, what was under way may have been written or not.
     #[error("the store is closed")]
     Closed,
 }
@@ -84,6 +84,15 @@ impl StoreError {
                 matches!(code.as_deref(), Some("40001" | "40P01"))
             }
             _ => false,
+        }
+    }
+
+    /// Whether a server that says so serves no writer any more: it goes (class 57, 08), or only reads (25006).
+    pub(super) fn leaves_no_connection(&self) -> bool {
+        let StoreError::Database(error) = self else { return false };
+        match error.as_database_error().and_then(|error| error.code()) {
+            Some(code) => code == "25006" || code.starts_with("57P") || code.starts_with("08"),
+            None => true,
         }
     }
 

@@ -162,6 +162,7 @@ on_every_backend! {
     webhooks:
         the_settled_journal_is_all_journals_in_the_order_of_their_commits,
         the_latest_moment_in_the_books_is_not_always_that_of_the_last_entry,
+        no_character_of_an_order_holds_up_the_journal,
         a_batch_settles_each_charge_in_its_order,
         those_who_follow_hear_of_commits_and_of_no_others,
         a_webhook_stands_where_it_was_left,

@@ -78,6 +78,14 @@ pub(super) async fn the_latest_moment_in_the_books_is_not_always_that_of_the_las
     assert_eq!(store.latest_moment().await.unwrap(), Some(charge.updated_at));
 }
 
+pub(super) async fn no_character_of_an_order_holds_up_the_journal(store: Store) {
+    let mut charge = charge_at(1, 0);
+    charge.order.route = "9\u{0}2 \u{1f68c}".into();
+    let charge = run(&store, charge, [(1, open_attempt())]).await;
+    let settled = settled(&store, 2).await;
+    assert!(settled.iter().all(|settled| settled.order == charge.order), "{settled:?}");
+}
+
 pub(super) async fn a_batch_settles_each_charge_in_its_order(store: Store) {
     let openings: Vec<Opening> = (1..=5).map(|n| opening(&charge_at(n, 0))).collect();
     store

@@ -1,4 +1,4 @@
-//! What will become of each write of a batch, asked of the database before anything is written. Another instance may write meanwhile:
+//! What will become of each write of a batch, asked of the database before anything is written. Others may write meanwhile:
 //! what is written then says what it was judged by, and a commit that is not so any more begins again.
 
 use sqlx::postgres::PgConnection;

@@ -1,6 +1,6 @@
 //! What is known of subscribers, and what was sold, as the connections that read ask it.
 
-use super::Postgres;
+use super::{Postgres, waiting::Read};
 use crate::{
     charge::{CarrierName, Home},
     clock::Timestamp,
@@ -9,18 +9,17 @@ use crate::{
     store::{KnownCounts, Sales, StoreError, StoredFact, sql::decode},
 };
 
+/// The carrier is that of the last attempt. The names are bytes, and so in the order of their bytes.
 const OVERDUE_SALES: &str = "
-SELECT 'agency', body::json#>>'{order,agency}', received_at / 900000 * 900000, sum(amount_minor)::bigint, currency
-FROM charges
-WHERE state = 'in_doubt' AND received_at >= $2 AND ticket_deadline < $3
-  AND body::json->'attempts'->-1->>'carrier' = $1
-GROUP BY 1, 2, 3, 5
+WITH overdue AS (
+    SELECT agency, caller, received_at / 900000 * 900000 AS quarter, amount_minor, currency
+    FROM charges
+    WHERE state = 'in_doubt' AND received_at >= $2 AND ticket_deadline < $3
+      AND $1 = (SELECT carrier FROM attempts WHERE attempts.reference = charges.reference ORDER BY number DESC LIMIT 1)
+)
+SELECT 'agency', agency, quarter, sum(amount_minor)::bigint, currency FROM overdue GROUP BY 1, 2, 3, 5
 UNION ALL
-SELECT 'caller', body::json#>>'{order,channel,caller}', received_at / 900000 * 900000, sum(amount_minor)::bigint, currency
-FROM charges
-WHERE state = 'in_doubt' AND received_at >= $2 AND ticket_deadline < $3
-  AND body::json->'attempts'->-1->>'carrier' = $1 AND body::json#>>'{order,channel,caller}' IS NOT NULL
-GROUP BY 1, 2, 3, 5
+SELECT 'caller', caller, quarter, sum(amount_minor)::bigint, currency FROM overdue WHERE caller IS NOT NULL GROUP BY 1, 2, 3, 5
 ORDER BY 3, 1, 2, 5";
 
 impl Postgres {
@@ -29,7 +28,7 @@ impl Postgres {
             "SELECT kind, name, quarter, minor, currency FROM sales WHERE quarter >= $1 AND minor <> 0
              ORDER BY quarter, kind, name, currency",
         );
-        query.bind(since.unix_ms()).fetch_all(&self.readers).await?.iter().map(decode::sales).collect()
+        query.bind(since.unix_ms()).all(&self.readers).await?.iter().map(decode::sales).collect()
     }
 
     pub(in crate::store) async fn overdue_sales(
@@ -39,7 +38,7 @@ impl Postgres {
         doubt_since: Timestamp,
     ) -> Result<Vec<Sales>, StoreError> {
         let query = sqlx::query(OVERDUE_SALES).bind(carrier.as_str()).bind(since.unix_ms()).bind(doubt_since.unix_ms());
-        let sums = query.fetch_all(&self.readers).await?.iter().map(decode::sales).collect::<Result<Vec<_>, _>>()?;
+        let sums = query.all(&self.readers).await?.iter().map(decode::sales).collect::<Result<Vec<_>, _>>()?;
         Ok(sums.into_iter().filter(|sales| sales.amount.minor != 0).collect())
     }
 
@@ -48,7 +47,7 @@ impl Postgres {
             "SELECT msisdn, carrier, name, value, source, observed_at FROM facts WHERE msisdn = $1 AND carrier = $2",
         );
         let query = query.bind(i64::try_from(msisdn.e164()).unwrap_or(i64::MAX)).bind(carrier.as_str());
-        let rows = query.fetch_all(&self.readers).await?;
+        let rows = query.all(&self.readers).await?;
         rows.iter().map(|row| decode::fact(row).map(|stored| (stored.name, stored.fact))).collect()
     }
 
@@ -57,18 +56,18 @@ impl Postgres {
             "SELECT msisdn, carrier, name, value, source, observed_at FROM facts
              ORDER BY observed_at DESC, msisdn DESC, carrier DESC, name DESC LIMIT $1",
         );
-        query.bind(i64::from(limit)).fetch_all(&self.readers).await?.iter().map(decode::fact).collect()
+        query.bind(i64::from(limit)).all(&self.readers).await?.iter().map(decode::fact).collect()
     }
 
     pub(in crate::store) async fn home(&self, msisdn: Msisdn) -> Result<Option<Home>, StoreError> {
         let query = sqlx::query("SELECT msisdn, carrier, refused_by, source, observed_at FROM homes WHERE msisdn = $1");
         let query = query.bind(i64::try_from(msisdn.e164()).unwrap_or(i64::MAX));
-        query.fetch_optional(&self.readers).await?.as_ref().map(decode::home).transpose()
+        query.maybe(&self.readers).await?.as_ref().map(decode::home).transpose()
     }
 
     pub(in crate::store) async fn known_counts(&self) -> Result<KnownCounts, StoreError> {
         let query = sqlx::query("SELECT (SELECT count(*) FROM facts), (SELECT count(*) FROM homes)");
-        let row = query.fetch_one(&self.readers).await?;
+        let row = query.one(&self.readers).await?;
         Ok(KnownCounts { facts: decode::small(&row, 0, "facts")?, homes: decode::small(&row, 1, "homes")? })
     }
 }

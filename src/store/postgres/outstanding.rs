@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Postgres;
+use super::{Postgres, waiting::Read};
 use crate::{
     clock::Timestamp,
     store::{
@@ -51,7 +51,7 @@ impl Postgres {
             .bind(filter.carrier.as_ref().map(|carrier| carrier.as_str()))
             .bind(states)
             .bind(i64::from(limit))
-            .fetch_all(&self.readers)
+            .all(&self.readers)
             .await?;
         rows.iter().map(decode::listed_refund).collect()
     }
@@ -66,7 +66,7 @@ impl Postgres {
             (Outstanding::RefundsOwed, refunds(RefundStanding::Owed)),
             (Outstanding::Parked, sqlx::query(PARKED)),
         ] {
-            for row in query.fetch_all(&self.readers).await? {
+            for row in query.all(&self.readers).await? {
                 sums.push(decode::outstanding_sum(what, &row)?);
             }
         }
@@ -79,12 +79,8 @@ impl Postgres {
         limit: u32,
     ) -> Result<Vec<UnownedReceipt>, StoreError> {
         let (at, id) = after.map_or((i64::MIN, ""), |(at, id)| (at.unix_ms(), id));
-        let rows = sqlx::query(UNOWNED_OF_AGE)
-            .bind(at)
-            .bind(id.as_bytes())
-            .bind(i64::from(limit))
-            .fetch_all(&self.readers)
-            .await?;
+        let rows =
+            sqlx::query(UNOWNED_OF_AGE).bind(at).bind(id.as_bytes()).bind(i64::from(limit)).all(&self.readers).await?;
         rows.iter().map(decode::unowned).collect()
     }
 }

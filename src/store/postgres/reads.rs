@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::Postgres;
+use super::{Postgres, waiting::Read};
 use crate::{
     charge::{CarrierName, Charge, Reference},
     clock::Timestamp,
@@ -60,7 +60,7 @@ ORDER BY due_at, reference LIMIT $2";
 impl Postgres {
     pub(in crate::store) async fn charge(&self, reference: Reference) -> Result<Option<Charge>, StoreError> {
         let query = sqlx::query("SELECT body FROM charges WHERE reference = $1").bind(uuid(&reference));
-        one(query.fetch_optional(&self.readers).await?, charge)
+        one(query.maybe(&self.readers).await?, charge)
     }
 
     pub(in crate::store) async fn charges(&self, filter: &ChargeFilter, limit: u32) -> Result<Vec<Charge>, StoreError> {
@@ -80,7 +80,7 @@ impl Postgres {
             .bind(filter.before.as_ref().map_or(Uuid::max(), uuid))
             .bind(i64::from(limit))
             .bind(filter.msisdn.map(number));
-        all(query.fetch_all(&self.readers).await?, charge)
+        all(query.all(&self.readers).await?, charge)
     }
 
     pub(in crate::store) async fn key(&self, guard: &KeyGuard) -> Result<Option<(Reference, bool, bool)>, StoreError> {
@@ -88,12 +88,12 @@ impl Postgres {
             .bind(&guard.caller)
             .bind(guard.key.as_bytes())
             .bind(guard.body_sha256.as_slice());
-        one(query.fetch_optional(&self.readers).await?, decode::known_key)
+        one(query.maybe(&self.readers).await?, decode::known_key)
     }
 
     pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {
         let query = sqlx::query(DUE_CHARGES);
-        all(query.bind(now.unix_ms()).bind(i64::from(limit)).fetch_all(&self.readers).await?, charge)
+        all(query.bind(now.unix_ms()).bind(i64::from(limit)).all(&self.readers).await?, charge)
     }
 
     pub(in crate::store) async fn open_charges(
@@ -107,7 +107,7 @@ impl Postgres {
              ORDER BY reference LIMIT $2",
         );
         let after = after.as_ref().map_or(Uuid::nil(), uuid);
-        all(query.bind(after).bind(i64::from(limit)).fetch_all(&self.readers).await?, charge)
+        all(query.bind(after).bind(i64::from(limit)).all(&self.readers).await?, charge)
     }
 
     pub(in crate::store) async fn open_charges_of(
@@ -120,14 +120,14 @@ impl Postgres {
              WHERE msisdn = $1 AND state IN ('processing', 'awaiting_otp', 'in_doubt')
              ORDER BY reference LIMIT $2",
         );
-        all(query.bind(number(msisdn)).bind(i64::from(limit)).fetch_all(&self.readers).await?, charge)
+        all(query.bind(number(msisdn)).bind(i64::from(limit)).all(&self.readers).await?, charge)
     }
 
     pub(in crate::store) async fn in_doubt(&self) -> Result<InDoubtSummary, StoreError> {
         let query = sqlx::query(
             "SELECT count(*), min(in_doubt_since), coalesce(sum(amount_minor), 0)::bigint FROM charges WHERE state = 'in_doubt'",
         );
-        let row = query.fetch_one(&self.readers).await?;
+        let row = query.one(&self.readers).await?;
         decode::in_doubt(&row)
     }
 
@@ -140,7 +140,7 @@ impl Postgres {
             sqlx::query("SELECT reference, passengers, held_until FROM slots WHERE msisdn = $1 AND vehicle = $2")
                 .bind(number(msisdn))
                 .bind(decode::vehicle_text(vehicle));
-        one(query.fetch_optional(&self.readers).await?, |row| decode::slot(row, 0))
+        one(query.maybe(&self.readers).await?, |row| decode::slot(row, 0))
     }
 
     pub(in crate::store) async fn spent(
@@ -155,7 +155,7 @@ impl Postgres {
                AND (state <> 'in_doubt' OR ticket_deadline >= $3)",
         );
         let query = query.bind(number(msisdn)).bind(since.unix_ms()).bind(doubt_since.unix_ms());
-        let row = query.fetch_one(&self.readers).await?;
+        let row = query.one(&self.readers).await?;
         decode::spent(&row)
     }
 
@@ -167,7 +167,7 @@ impl Postgres {
         let query = sqlx::query("SELECT reference, attempt, refund FROM carrier_ids WHERE carrier = $1 AND id = $2")
             .bind(carrier.as_str())
             .bind(carrier_id.as_bytes());
-        one(query.fetch_optional(&self.readers).await?, |row| decode::owner(row, 0))
+        one(query.maybe(&self.readers).await?, |row| decode::owner(row, 0))
     }
 
     pub(in crate::store) async fn parked(
@@ -181,7 +181,7 @@ impl Postgres {
              WHERE carrier = $1 AND msisdn = $2 ORDER BY received_at DESC, id DESC LIMIT $3",
         );
         let query = query.bind(carrier.as_str()).bind(number(msisdn)).bind(i64::from(limit));
-        let mut newest = all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))?;
+        let mut newest = all(query.all(&self.readers).await?, |row| decode::parked_receipt(row, 0))?;
         newest.reverse();
         Ok(newest)
     }
@@ -197,11 +197,11 @@ impl Postgres {
              WHERE carrier = $1 AND carrier_id = $2 ORDER BY received_at, id LIMIT $3",
         );
         let query = query.bind(carrier.as_str()).bind(carrier_id.as_bytes()).bind(i64::from(limit));
-        all(query.fetch_all(&self.readers).await?, |row| decode::parked_receipt(row, 0))
+        all(query.all(&self.readers).await?, |row| decode::parked_receipt(row, 0))
     }
 
     pub(in crate::store) async fn parked_count(&self) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT count(*) FROM parked").fetch_one(&self.readers).await?;
+        let row = sqlx::query("SELECT count(*) FROM parked").one(&self.readers).await?;
         decode::small(&row, 0, "parked")
     }
 
@@ -210,7 +210,7 @@ impl Postgres {
             "SELECT reference, msisdn, vehicle, short_code, cwt, issued_at, expires_at, revoked_at
              FROM tickets WHERE reference = $1",
         );
-        one(query.bind(uuid(&reference)).fetch_optional(&self.readers).await?, decode::ticket)
+        one(query.bind(uuid(&reference)).maybe(&self.readers).await?, decode::ticket)
     }
 
     pub(in crate::store) async fn tickets(
@@ -229,7 +229,7 @@ impl Postgres {
         );
         let query =
             query.bind(number(msisdn)).bind(now.unix_ms()).bind(filter == TicketFilter::Active).bind(i64::from(limit));
-        all(query.fetch_all(&self.readers).await?, decode::ticket)
+        all(query.all(&self.readers).await?, decode::ticket)
     }
 
     pub(in crate::store) async fn unanswered_mos(&self, limit: u32) -> Result<Vec<IncomingSms>, StoreError> {
@@ -239,7 +239,7 @@ impl Postgres {
              FROM mos WHERE answered_at IS NULL AND part_number IS NULL AND answer_by IS NULL
              ORDER BY received_at, id LIMIT $1",
         );
-        all(query.bind(i64::from(limit)).fetch_all(&self.readers).await?, |row| decode::incoming(row, 0))
+        all(query.bind(i64::from(limit)).all(&self.readers).await?, |row| decode::incoming(row, 0))
     }
 
     pub(in crate::store) async fn mo(&self, id: Reference) -> Result<Option<KeptMo>, StoreError> {
@@ -249,7 +249,7 @@ impl Postgres {
                     answer_by, answered_at
              FROM mos WHERE id = $1",
         );
-        one(query.bind(uuid(&id)).fetch_optional(&self.readers).await?, decode::kept_mo)
+        one(query.bind(uuid(&id)).maybe(&self.readers).await?, decode::kept_mo)
     }
 
     pub(in crate::store) async fn mos_handed_over(&self, limit: u32) -> Result<Vec<KeptMo>, StoreError> {
@@ -260,7 +260,7 @@ impl Postgres {
              FROM mos
              WHERE answered_at IS NULL AND answer_by IS NOT NULL ORDER BY answer_by, id LIMIT $1",
         );
-        all(query.bind(i64::from(limit)).fetch_all(&self.readers).await?, decode::kept_mo)
+        all(query.bind(i64::from(limit)).all(&self.readers).await?, decode::kept_mo)
     }
 
     pub(in crate::store) async fn numbers_with_open_parts(&self, limit: u32) -> Result<Vec<Msisdn>, StoreError> {
@@ -268,7 +268,7 @@ impl Postgres {
             "SELECT msisdn FROM mos WHERE answered_at IS NULL AND part_number IS NOT NULL
              GROUP BY msisdn ORDER BY min(received_at), msisdn LIMIT $1",
         );
-        all(query.bind(i64::from(limit)).fetch_all(&self.readers).await?, |row| decode::msisdn(row, 0, "mos"))
+        all(query.bind(i64::from(limit)).all(&self.readers).await?, |row| decode::msisdn(row, 0, "mos"))
     }
 
     pub(in crate::store) async fn open_parts(&self, msisdn: Msisdn) -> Result<Vec<IncomingSms>, StoreError> {
@@ -281,11 +281,11 @@ impl Postgres {
              ORDER BY received_at, id",
         );
         let query = query.bind(number(msisdn)).bind(Timestamp::MAX.unix_ms());
-        all(query.fetch_all(&self.readers).await?, |row| decode::incoming(row, 0))
+        all(query.all(&self.readers).await?, |row| decode::incoming(row, 0))
     }
 
     pub(in crate::store) async fn mos_watched(&self) -> Result<Vec<(CarrierName, Timestamp)>, StoreError> {
-        let rows = sqlx::query("SELECT carrier, taken_at FROM mo_watch ORDER BY carrier").fetch_all(&self.readers);
+        let rows = sqlx::query("SELECT carrier, taken_at FROM mo_watch ORDER BY carrier").all(&self.readers);
         all(rows.await?, |row| Ok((decode::word(row, 0, "mo_watch")?, decode::moment(row, 1)?)))
     }
 
@@ -301,7 +301,7 @@ impl Postgres {
              ORDER BY ticket DESC, due_at, id LIMIT $3",
         );
         let query = query.bind(carrier.as_str()).bind(now.unix_ms()).bind(i64::from(limit));
-        all(query.fetch_all(&self.readers).await?, decode::queued)
+        all(query.all(&self.readers).await?, decode::queued)
     }
 
     pub(in crate::store) async fn message(&self, id: Reference) -> Result<Option<QueuedSms>, StoreError> {
@@ -309,7 +309,7 @@ impl Postgres {
             "SELECT id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at
              FROM messages WHERE id = $1",
         );
-        one(query.bind(uuid(&id)).fetch_optional(&self.readers).await?, decode::queued)
+        one(query.bind(uuid(&id)).maybe(&self.readers).await?, decode::queued)
     }
 
     pub(in crate::store) async fn messages_of(&self, reference: Reference) -> Result<Vec<QueuedSms>, StoreError> {
@@ -317,7 +317,7 @@ impl Postgres {
             "SELECT id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at
              FROM messages WHERE reference = $1 ORDER BY created_at, id",
         );
-        all(query.bind(uuid(&reference)).fetch_all(&self.readers).await?, decode::queued)
+        all(query.bind(uuid(&reference)).all(&self.readers).await?, decode::queued)
     }
 
     pub(in crate::store) async fn messages_to(
@@ -331,42 +331,42 @@ impl Postgres {
              FROM messages WHERE msisdn = $1 AND created_at >= $2 ORDER BY created_at DESC, id DESC LIMIT $3",
         );
         let query = query.bind(number(msisdn)).bind(since.unix_ms()).bind(i64::from(limit));
-        all(query.fetch_all(&self.readers).await?, decode::queued)
+        all(query.all(&self.readers).await?, decode::queued)
     }
 
     pub(in crate::store) async fn messages_since(&self, msisdn: Msisdn, since: Timestamp) -> Result<u64, StoreError> {
         let query = sqlx::query("SELECT count(*) FROM messages WHERE msisdn = $1 AND created_at >= $2");
-        let row = query.bind(number(msisdn)).bind(since.unix_ms()).fetch_one(&self.readers).await?;
+        let row = query.bind(number(msisdn)).bind(since.unix_ms()).one(&self.readers).await?;
         decode::small(&row, 0, "messages")
     }
 
     pub(in crate::store) async fn language(&self, msisdn: Msisdn) -> Result<Option<Language>, StoreError> {
         let query = sqlx::query("SELECT language FROM languages WHERE msisdn = $1").bind(number(msisdn));
-        one(query.fetch_optional(&self.readers).await?, |row| decode::word(row, 0, "languages"))
+        one(query.maybe(&self.readers).await?, |row| decode::word(row, 0, "languages"))
     }
 
     pub(in crate::store) async fn journal(&self, reference: Reference) -> Result<Vec<JournalEntry>, StoreError> {
         let query = sqlx::query("SELECT body FROM journal WHERE reference = $1 ORDER BY seq").bind(uuid(&reference));
-        all(query.fetch_all(&self.readers).await?, |row| decode::body(row, 0, "journal"))
+        all(query.all(&self.readers).await?, |row| decode::body(row, 0, "journal"))
     }
 
     pub(in crate::store) async fn words(&self, reference: Reference) -> Result<Vec<(String, Verbatim)>, StoreError> {
         let query = sqlx::query("SELECT id, words, salt FROM evidence WHERE reference = $1 AND words IS NOT NULL");
-        all(query.bind(uuid(&reference)).fetch_all(&self.readers).await?, |row| decode::words(row, 0))
+        all(query.bind(uuid(&reference)).all(&self.readers).await?, |row| decode::words(row, 0))
     }
 
     pub(in crate::store) async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         let query = sqlx::query(
             "SELECT account, currency, sum(minor)::bigint FROM ledger GROUP BY account, currency ORDER BY account, currency",
         );
-        all(query.fetch_all(&self.readers).await?, decode::balance)
+        all(query.all(&self.readers).await?, decode::balance)
     }
 
     pub(in crate::store) async fn breaks(&self, limit: u32) -> Result<Vec<StoredBreak>, StoreError> {
         let query = sqlx::query(
             "SELECT reference, piece, kind, at, amount_minor, currency FROM breaks ORDER BY id DESC LIMIT $1",
         );
-        all(query.bind(i64::from(limit)).fetch_all(&self.readers).await?, decode::stored_break)
+        all(query.bind(i64::from(limit)).all(&self.readers).await?, decode::stored_break)
     }
 }
 

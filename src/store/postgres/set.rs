@@ -157,7 +157,8 @@ set_rows! {
     IdQuestion<'_> { i, carrier, id };
     AnswerGuard { i, mo };
     OpenedRow<'_> {
-        reference, version, state, msisdn, vehicle, received_at, ticket_deadline, due_at, in_doubt_since, amount_minor, currency
+        reference, version, state, msisdn, vehicle, received_at, ticket_deadline, due_at, in_doubt_since, amount_minor, currency,
+        agency, caller
     } with body;
     ChangedRow { reference, from_version, version, state, due_at, in_doubt_since } with body;
     KeyRow<'_> { caller, key, body_sha256, reference, repeat, used_at };

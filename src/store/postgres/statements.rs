@@ -1,6 +1,6 @@
 //! The set statements that write a batch.
 //!
-//! What was judged may have changed since, because other instances write too. So a statement names what it was judged by, and says how
+//! What was judged may have changed since, because others may write too. So a statement names what it was judged by, and says how
 //! many rows were still so: fewer, or a row that is there already, and the commit begins again.
 
 use sqlx::postgres::PgConnection;
@@ -80,9 +80,9 @@ async fn forget(db: &mut PgConnection, forgetting: &Forgetting) -> Result<(), St
 
 static OPEN_CHARGES: SetStatement = SetStatement::new(
     "INSERT INTO charges (reference, version, state, msisdn, vehicle, received_at, ticket_deadline, due_at,
-                          in_doubt_since, amount_minor, currency, body)
+                          in_doubt_since, amount_minor, currency, agency, caller, body)
      SELECT reference, version, state, msisdn, vehicle, received_at, ticket_deadline, due_at, in_doubt_since,
-            amount_minor, currency, {body}
+            amount_minor, currency, agency, caller, {body}
      FROM {rows}",
 );
 
@@ -148,7 +148,7 @@ static LEARN_CARRIER_IDS: SetStatement = SetStatement::new(
      DO UPDATE SET reference = excluded.reference, attempt = excluded.attempt, refund = excluded.refund",
 );
 
-/// The place of an entry is the number of its transaction and its ordinal within it. docs/postgres.md says why.
+/// The place of an entry: see [`places`](super::places).
 static APPEND_JOURNAL: SetStatement = SetStatement::new(
     "INSERT INTO journal (seq, reference, at, body)
      SELECT (SELECT (pg_current_xact_id()::text::bigint << 16) + base FROM places) + ordinality, reference, at, {body}

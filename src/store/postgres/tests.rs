@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -69,6 +69,30 @@ async fn a_server_that_is_not_there_and_an_address_that_is_none_are_told_without
     }
     let refused = Store::open("mysql://me:secret@host/books").await.unwrap_err().to_string();
     assert!(refused.contains("names no store") && !refused.contains("secret"), "{refused}");
+}
+
+#[test]
+fn an_address_says_whether_its_words_may_be_heard_and_has_no_password() {
+    for fine in [
+        "postgres://me@localhost/books",
+        "postgres://me@127.0.0.1:5433/books",
+        "postgres://me@%2Frun%2Fpostgresql/books",
+        "postgres:///books?host=/run/postgresql",
+        "postgres://me@db.far/books?sslmode=verify-full",
+        "postgresql://me@10.1.2.3/books?sslmode=disable",
+    ] {
+        assert_eq!(super::complaint(fine), None, "{fine}");
+    }
+    for (wrong, why) in [
+        ("postgres://me@db.far/books", "another machine"),
+        ("postgres://me@db.far/books?sslmode=prefer", "another machine"),
+        ("postgres://me:secret@localhost/books", "PGPASSFILE"),
+        ("postgres://me@localhost/books?password=secret", "PGPASSFILE"),
+        ("postgres://me@localhost/books?sslmode=secret", "no address"),
+    ] {
+        let complaint = super::complaint(wrong).unwrap();
+        assert!(complaint.contains(why) && !complaint.contains("secret"), "{wrong}: {complaint}");
+    }
 }
 
 #[tokio::test]
@@ -177,6 +201,7 @@ async fn a_connection_that_is_cut_off_loses_what_was_not_committed_and_is_replac
 /// Stands between the store and the server, and cuts the next COMMIT off.
 struct Cutter {
     mode: Arc<AtomicU8>,
+    is_held_up: Arc<AtomicBool>,
     folder: tempfile::TempDir,
 }
 
@@ -194,9 +219,15 @@ impl Cutter {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
         let mode = Arc::new(AtomicU8::new(PASS));
-        tokio::spawn(serve(listener, server, mode.clone()));
+        let is_held_up = Arc::new(AtomicBool::new(false));
+        tokio::spawn(serve(listener, server, mode.clone(), is_held_up.clone()));
         let url = url.replace(host, folder.path().to_str().unwrap());
-        (Cutter { mode, folder }, url)
+        (Cutter { mode, is_held_up, folder }, url)
+    }
+
+    /// New connections wait.
+    fn hold_up(&self, held_up: bool) {
+        self.is_held_up.store(held_up, Ordering::SeqCst);
     }
 
     fn cut_next(&self, mode: u8) {
@@ -205,8 +236,11 @@ impl Cutter {
     }
 }
 
-async fn serve(listener: UnixListener, server: PathBuf, mode: Arc<AtomicU8>) {
+async fn serve(listener: UnixListener, server: PathBuf, mode: Arc<AtomicU8>, is_held_up: Arc<AtomicBool>) {
     while let Ok((client, _)) = listener.accept().await {
+        while is_held_up.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let server = UnixStream::connect(&server).await.unwrap();
         tokio::spawn(forward(client, server, mode.clone()));
     }
@@ -286,4 +320,62 @@ async fn books_that_nobody_changed_are_in_order_and_a_change_by_hand_is_found() 
     other.execute("ALTER TABLE ledger DISABLE TRIGGER USER; UPDATE ledger SET minor = minor + 1").await.unwrap();
     let flaws = Store::audit(&url, &[]).await.unwrap().flaws;
     assert!(flaws.iter().any(|flaw| matches!(flaw, Flaw::Changed { .. })), "{flaws:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn a_daemon_that_was_cut_off_and_deposed_answers_for_nothing_and_ends() {
+    let url = new_schema("deposed").await;
+    let (cutter, by_way) = Cutter::before(&url);
+    let first = Store::open(&by_way).await.unwrap();
+    commit(&first, open_write(&charge_at(1, 0))).await;
+    // Its next commit never arrives. Another daemon is faster to be served, and makes a commit of that number.
+    cutter.hold_up(true);
+    cutter.cut_next(CUT_REQUEST);
+    let writing = tokio::spawn({
+        let first = first.clone();
+        async move { first.commit(&[open_write(&charge_at(2, 0))]).await }
+    });
+    let second = Store::open(&url).await.unwrap();
+    commit(&second, open_write(&charge_at(3, 0))).await;
+    commit(&second, open_write(&charge_at(4, 0))).await;
+    second.close().await;
+    cutter.hold_up(false);
+    let outcome = writing.await.unwrap();
+    assert!(matches!(outcome, Err(StoreError::Closed)), "{outcome:?}");
+    assert!(matches!(first.commit(&[open_write(&charge_at(5, 0))]).await, Err(StoreError::Closed)));
+    assert!(matches!(first.ping().await, Err(StoreError::Closed)));
+    assert_eq!(count(&mut raw(&url).await, "charges").await, 3);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn books_from_another_server_go_on_from_the_places_that_they_had_there() {
+    let url = new_schema("moved_books").await;
+    let (store, mut other) = (Store::open(&url).await.unwrap(), raw(&url).await);
+    run(&store, charge_at(1, 0), [(1, open_attempt())]).await;
+    store.close().await;
+    // As if that server had counted a billion transactions more.
+    let far = "ALTER TABLE journal DISABLE TRIGGER USER; ALTER TABLE chain DISABLE TRIGGER USER;
+               UPDATE journal SET seq = seq + 65536000000000; UPDATE chain SET last_seq = last_seq + 65536000000000";
+    other.execute(far).await.unwrap();
+    let last: i64 = other.fetch_one("SELECT max(seq) FROM journal").await.unwrap().try_get(0).unwrap();
+    let store = Store::open(&url).await.unwrap();
+    run(&store, charge_at(2, 0), [(1, open_attempt())]).await;
+    let mut settled = Vec::new();
+    for _ in 0..1_000 {
+        settled = store.settled_journal(u64::try_from(last).unwrap(), 9).await.unwrap();
+        if settled.len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(settled.len(), 2);
+    assert!(settled.iter().all(|settled| settled.entry.reference == charge_at(2, 0).reference));
+    assert_eq!(Store::audit(&url, &[]).await.unwrap().flaws, []);
+    store.close().await;
+    let base = |row: sqlx::postgres::PgRow| row.try_get::<i64, _>(0).unwrap();
+    let before = base(other.fetch_one("SELECT base FROM places").await.unwrap());
+    Store::open(&url).await.unwrap();
+    assert_eq!(base(other.fetch_one("SELECT base FROM places").await.unwrap()), before, "raised once");
 }

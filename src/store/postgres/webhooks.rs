@@ -1,9 +1,11 @@
 //! The settled journal, and how far those have come who follow it.
 
-use sqlx::postgres::PgConnection;
+use serde::Deserialize;
+use sqlx::postgres::{PgConnection, PgRow};
 
-use super::{Postgres, set::SetStatement};
+use super::{Postgres, set::SetStatement, waiting::Read};
 use crate::{
+    charge::Order,
     clock::Timestamp,
     store::{
         FailedCounts, FailedDelivery, FailedFilter, SettledEntry, StoreError, WebhookProgress, WebhookStanding,
@@ -17,7 +19,7 @@ use crate::{
 
 /// Commits finish out of order. What is below every transaction that is still under way is settled: see `APPEND_JOURNAL`.
 const SETTLED: &str = "
-SELECT journal.seq, journal.body, charges.body::json->'order'
+SELECT journal.seq, journal.body, charges.body
 FROM journal JOIN charges ON charges.reference = journal.reference
 WHERE journal.seq > $1
   AND journal.seq <= (SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) + base FROM places)
@@ -74,17 +76,17 @@ impl Postgres {
         limit: u32,
     ) -> Result<Vec<SettledEntry>, StoreError> {
         let query = sqlx::query(SETTLED).bind(place(after)).bind(i64::from(limit));
-        query.fetch_all(&self.readers).await?.iter().map(decode::settled).collect()
+        query.all(&self.readers).await?.iter().map(settled).collect()
     }
 
     pub(in crate::store) async fn settled_end(&self) -> Result<u64, StoreError> {
-        let row = sqlx::query(SETTLED_END).fetch_one(&self.readers).await?;
+        let row = sqlx::query(SETTLED_END).one(&self.readers).await?;
         decode::small(&row, 0, "journal")
     }
 
     pub(in crate::store) async fn settled_after(&self, after: u64) -> Result<u64, StoreError> {
         let query = sqlx::query(SETTLED_AFTER).bind(place(after)).bind(i64::from(COUNTED_MAX));
-        decode::small(&query.fetch_one(&self.readers).await?, 0, "journal")
+        decode::small(&query.one(&self.readers).await?, 0, "journal")
     }
 
     /// No block is older than the one before it.
@@ -92,11 +94,11 @@ impl Postgres {
         let last = sqlx::query(
             "SELECT at FROM (SELECT DISTINCT ON (writer) at FROM chain ORDER BY writer, number DESC) AS heads ORDER BY at DESC LIMIT 1",
         );
-        last.fetch_optional(&self.readers).await?.map(|row| decode::moment(&row, 0)).transpose()
+        last.maybe(&self.readers).await?.map(|row| decode::moment(&row, 0)).transpose()
     }
 
     pub(in crate::store) async fn webhook(&self, name: &str) -> Result<Option<WebhookStanding>, StoreError> {
-        sqlx::query(STANDING).bind(name).fetch_optional(&self.readers).await?.as_ref().map(decode::standing).transpose()
+        sqlx::query(STANDING).bind(name).maybe(&self.readers).await?.as_ref().map(decode::standing).transpose()
     }
 
     pub(in crate::store) async fn failed_deliveries(
@@ -110,11 +112,11 @@ impl Postgres {
             FailedFilter::Waiting => sqlx::query(DUE).bind(name).bind(i64::MAX).bind(i64::from(limit)),
             FailedFilter::GivenUp => sqlx::query(GIVEN_UP).bind(name).bind(i64::from(limit)),
         };
-        query.fetch_all(&self.readers).await?.iter().map(decode::failed).collect()
+        query.all(&self.readers).await?.iter().map(decode::failed).collect()
     }
 
     pub(in crate::store) async fn failed_counts(&self, name: &str) -> Result<FailedCounts, StoreError> {
-        let row = sqlx::query(COUNTS).bind(name).fetch_one(&self.readers).await?;
+        let row = sqlx::query(COUNTS).bind(name).one(&self.readers).await?;
         let count = |column| decode::small(&row, column, "webhook_failures");
         Ok(FailedCounts { waiting: count(0)?, given_up: count(1)? })
     }
@@ -134,4 +136,14 @@ pub(super) async fn move_webhooks(db: &mut PgConnection, progress: &[&WebhookPro
 /// A `bigint` has a sign; nothing is beyond the greatest.
 fn place(place: u64) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+/// seq, body, the charge's body. PostgreSQL's own JSON cannot hold the character of code 0, so it is not asked for a part of it.
+fn settled(row: &PgRow) -> Result<SettledEntry, StoreError> {
+    #[derive(Deserialize)]
+    struct Ordered {
+        order: Order,
+    }
+    let Ordered { order } = decode::body(row, 2, "charges")?;
+    Ok(SettledEntry { place: decode::small(row, 0, "journal")?, entry: decode::body(row, 1, "journal")?, order })
 }

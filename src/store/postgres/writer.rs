@@ -6,14 +6,17 @@ use std::time::Duration;
 use sqlx::{Connection, Row, postgres::PgConnection};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::sleep,
+    time::{sleep, timeout},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{Opener, WRITER, judge, statements};
+use super::{
+    Opener, WRITER, judge, statements,
+    waiting::{ANSWER_MAX, in_time},
+};
 use crate::store::{Outcome, StoreError, Write, sql::rows::Rows};
 
-/// So often a batch is judged, where another instance is faster. Each time somebody else has got something done.
+/// So often a batch is judged, where another transaction is faster. Each time somebody else has got something done.
 const TRIES_MAX: u32 = 4;
 /// While it is not known whether a commit was made, the database is asked again at these intervals.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -42,31 +45,29 @@ impl Job {
 pub(super) struct WriterTask {
     opener: Opener,
     connection: Option<PgConnection>,
+    /// Another daemon has begun to be served: this one must write nothing more, and end.
+    is_deposed: bool,
 }
 
-/// How a transaction ended.
-enum End {
-    Committed(Vec<Outcome>),
-    /// Something is not as it was judged: nothing is written, and it must be judged again.
-    Overtaken,
-    /// The answer to COMMIT never came. It would be the writer's commit of this number.
-    Unknown {
-        number: i64,
-        outcomes: Vec<Outcome>,
-        error: StoreError,
-    },
+/// A batch that is written, and not committed yet.
+struct Written {
+    /// Which of the writer's commits it would be.
+    number: i64,
+    outcomes: Vec<Outcome>,
 }
 
 impl WriterTask {
     pub(super) fn new(opener: Opener, connection: PgConnection) -> WriterTask {
-        WriterTask { opener, connection: Some(connection) }
+        WriterTask { opener, connection: Some(connection), is_deposed: false }
     }
 
-    /// Does one job after another until the last sender is gone or somebody closes the store. A caller that no longer waits
-    /// for its answer is no reason to stop: sending to it fails, and that is all.
+    /// Does one job after another until the last sender is gone, somebody closes the store, or another daemon is served by the database. A
+    /// caller that no longer waits for its answer is no reason to stop: sending to it fails, and that is all.
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut closing = None;
-        while let Some(job) = jobs.recv().await {
+        while !self.is_deposed
+            && let Some(job) = jobs.recv().await
+        {
             match job {
                 Job::Commit { batch, answer } => {
                     let result = self.commit(&batch).await;
@@ -81,7 +82,13 @@ impl WriterTask {
                 }
             }
         }
-        self.opener.readers.close().await;
+        // Whoever still waits, or comes now, hears that the store is closed.
+        drop(jobs);
+        if self.is_deposed {
+            error!("another daemon is served by the database now: nothing more is written");
+        }
+        // A read that has no answer must not keep us.
+        let _ = timeout(ANSWER_MAX, self.opener.readers.close()).await;
         if let Some(connection) = self.connection
             && let Err(error) = connection.close().await
         {
@@ -90,55 +97,78 @@ impl WriterTask {
         drop(closing);
     }
 
-    /// One transaction for the whole batch, again where another instance was faster.
+    /// One transaction for the whole batch, again where another transaction was faster.
     async fn commit(&mut self, batch: &[Write]) -> Result<Vec<Outcome>, StoreError> {
         let mut last = StoreError::Refused("it contradicts what is kept, however often it is judged".into());
         for _ in 0..TRIES_MAX {
             let mut db = self.connected().await?;
-            let error = match transact(&mut db, batch).await {
-                Ok(End::Committed(outcomes)) => {
-                    self.connection = Some(db);
-                    return Ok(outcomes);
+            let epoch = self.opener.epoch;
+            match in_time(write(&mut db, epoch, batch)).await {
+                Ok(Some(Written { number, outcomes })) => {
+                    return match in_time(sqlx::raw_sql("COMMIT").execute(&mut db)).await {
+                        Ok(_) => {
+                            self.connection = Some(db);
+                            Ok(outcomes)
+                        }
+                        // Whatever was said to it, or whether anything was: only the database knows.
+                        Err(error) => {
+                            warn!(%error, number, "nobody knows yet whether a commit was made");
+                            drop(db);
+                            if self.was_committed(number).await? { Ok(outcomes) } else { Err(error) }
+                        }
+                    };
                 }
-                Ok(End::Unknown { number, outcomes, error }) => {
-                    warn!(%error, number, "nobody knows yet whether a commit was made");
-                    drop(db);
-                    return if self.was_committed(number).await { Ok(outcomes) } else { Err(error) };
+                Ok(None) => self.roll_back(db).await,
+                Err(error) => {
+                    if !error.leaves_no_connection() {
+                        self.roll_back(db).await;
+                    }
+                    self.is_deposed |= matches!(error, StoreError::Closed);
+                    if !error.may_be_a_race() {
+                        return Err(error);
+                    }
+                    last = error;
                 }
-                Ok(End::Overtaken) => None,
-                Err(error) => Some(error),
-            };
-            // Who cannot roll back has lost the connection, and with it the transaction.
-            if sqlx::raw_sql("ROLLBACK").execute(&mut db).await.is_ok() {
-                self.connection = Some(db);
-            }
-            match error {
-                None => {}
-                Some(error) if error.may_be_a_race() => last = error,
-                Some(error) => return Err(error),
             }
         }
         Err(last)
     }
 
-    /// The connection, which is put back after its transaction has ended.
-    async fn connected(&mut self) -> Result<PgConnection, StoreError> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => self.opener.writer().await,
+    /// Who cannot roll back has lost the connection, and with it the transaction.
+    async fn roll_back(&mut self, mut db: PgConnection) {
+        if in_time(sqlx::raw_sql("ROLLBACK").execute(&mut db)).await.is_ok() {
+            self.connection = Some(db);
         }
+    }
+
+    /// The connection, which is put back after its transaction has ended.
+    ///
+    /// Errors: the database cannot be reached; [`StoreError::Closed`] if it serves another daemon.
+    async fn connected(&mut self) -> Result<PgConnection, StoreError> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        let opened = in_time(self.opener.again()).await;
+        self.is_deposed |= matches!(opened, Err(StoreError::Closed));
+        opened
     }
 
     /// Asks until the database knows. Neither answer is guessed, because one would be given for something that is not durable, and the
     /// other for something that is.
-    async fn was_committed(&mut self, number: i64) -> bool {
+    ///
+    /// Errors: [`StoreError::Closed`] if another daemon is served meanwhile: then its commits are counted, too.
+    async fn was_committed(&mut self, number: i64) -> Result<bool, StoreError> {
         let mut pause = PAUSE_MIN;
         loop {
             match self.last_commit().await {
                 Ok(last) => {
                     let was_made = last >= number;
                     info!(number, was_made, "it is known now whether the commit was made");
-                    return was_made;
+                    return Ok(was_made);
+                }
+                Err(StoreError::Closed) => {
+                    self.is_deposed = true;
+                    return Err(StoreError::Closed);
                 }
                 Err(error) => warn!(%error, number, "whether a commit was made cannot be asked yet"),
             }
@@ -149,9 +179,10 @@ impl WriterTask {
 
     /// The number of the writer's last commit. Waits for a transaction that the server has not given up yet: it holds the row.
     async fn last_commit(&mut self) -> Result<i64, StoreError> {
-        let mut db = self.connected().await?;
-        let query = sqlx::query("SELECT commits FROM writers WHERE id = $1 FOR UPDATE").bind(i64::from(WRITER.0));
-        let last = query.fetch_one(&mut db).await?.try_get(0)?;
+        let (mut db, epoch) = (self.connected().await?, self.opener.epoch);
+        let query = sqlx::query("SELECT commits FROM writers WHERE id = $1 AND epoch = $2 FOR UPDATE");
+        let query = query.bind(i64::from(WRITER.0)).bind(epoch);
+        let last = in_time(query.fetch_optional(&mut db)).await?.ok_or(StoreError::Closed)?.try_get(0)?;
         self.connection = Some(db);
         Ok(last)
     }
@@ -159,25 +190,23 @@ impl WriterTask {
     /// A real write, so that a full disk or a server that only reads is found out.
     async fn beat(&mut self) -> Result<(), StoreError> {
         let mut db = self.connected().await?;
-        sqlx::query("UPDATE pulse SET beat = beat + 1").execute(&mut db).await?;
+        in_time(sqlx::query("UPDATE pulse SET beat = beat + 1").execute(&mut db)).await?;
         self.connection = Some(db);
         Ok(())
     }
 }
 
-async fn transact(db: &mut PgConnection, batch: &[Write]) -> Result<End, StoreError> {
+/// Judges the batch and writes what passed, up to the commit. `None` where something is not as it was judged any more: it must be rolled
+/// back, and judged again.
+///
+/// Errors: [`StoreError::Closed`] if the database serves another daemon.
+async fn write(db: &mut PgConnection, epoch: i64, batch: &[Write]) -> Result<Option<Written>, StoreError> {
     sqlx::raw_sql("BEGIN").execute(&mut *db).await?;
     // Counted in the transaction itself: so the count tells afterwards whether the transaction was committed.
-    let count = sqlx::query("UPDATE writers SET commits = commits + 1 WHERE id = $1 RETURNING commits")
-        .bind(i64::from(WRITER.0));
-    let number = count.fetch_one(&mut *db).await?.try_get(0)?;
+    let count = "UPDATE writers SET commits = commits + 1 WHERE id = $1 AND epoch = $2 RETURNING commits";
+    let counted = sqlx::query(count).bind(i64::from(WRITER.0)).bind(epoch).fetch_optional(&mut *db).await?;
+    let number = counted.ok_or(StoreError::Closed)?.try_get(0)?;
     let verdicts = judge::judge(db, batch).await?;
-    if !statements::write(Rows::collect(batch, &verdicts), db).await? {
-        return Ok(End::Overtaken);
-    }
-    match sqlx::raw_sql("COMMIT").execute(&mut *db).await {
-        Ok(_) => Ok(End::Committed(verdicts.outcomes)),
-        Err(error @ sqlx::Error::Database(_)) => Err(error.into()),
-        Err(error) => Ok(End::Unknown { number, outcomes: verdicts.outcomes, error: error.into() }),
-    }
+    let is_written = statements::write(Rows::collect(batch, &verdicts), db).await?;
+    Ok(is_written.then_some(Written { number, outcomes: verdicts.outcomes }))
 }

@@ -72,6 +72,11 @@ pub(in crate::store) struct OpenedRow<'a> {
     pub(in crate::store) in_doubt_since: Option<i64>,
     pub(in crate::store) amount_minor: i64,
     pub(in crate::store) currency: &'static str,
+    // Not for SQLite, which reads them in the body.
+    #[serde(skip)]
+    pub(in crate::store) agency: AnyText<'a>,
+    #[serde(skip)]
+    pub(in crate::store) caller: Option<AnyText<'a>>,
     #[serde(flatten)]
     pub(in crate::store) body: Body,
 }
@@ -91,6 +96,8 @@ impl<'a> OpenedRow<'a> {
             in_doubt_since: charge.in_doubt_since.map(Timestamp::unix_ms),
             amount_minor: order.amount.minor,
             currency: order.amount.currency.code(),
+            agency: AnyText(&order.agency),
+            caller: order.channel.caller().map(AnyText),
             body,
         }
     }
@@ -153,8 +160,10 @@ pub(in crate::store) struct SlotRow<'a> {
     pub(in crate::store) reference: Reference,
     pub(in crate::store) passengers: u8,
     pub(in crate::store) held_until: i64,
-    /// How the slot was found; NULL if it was free.
+    /// How the slot was found; NULL if it was free. Not for SQLite, where nobody else writes.
+    #[serde(skip)]
     pub(in crate::store) found_holder: Option<Reference>,
+    #[serde(skip)]
     pub(in crate::store) found_until: Option<i64>,
 }
 

@@ -195,8 +195,8 @@ async fn open_error(url: &str) -> String {
 #[tokio::test]
 async fn an_address_that_names_no_store_is_explained() {
     for (url, why) in [
-        ("postgres://localhost/smsbusd", "the scheme is neither sqlite:// nor memory:"),
-        ("/var/lib/smsbusd.db", "the scheme is neither sqlite:// nor memory:"),
+        ("mysql://localhost/smsbusd", "the scheme is none of sqlite://, postgres:// and memory:"),
+        ("/var/lib/smsbusd.db", "the scheme is none of sqlite://, postgres:// and memory:"),
         ("sqlite://", "the path is missing"),
         ("sqlite:///tmp/x.db?mode=ro", "options are not read here"),
     ] {

@@ -30,8 +30,8 @@ use crate::{
 pub(super) const GIVEN_UP_MAX: u32 = 1_000;
 /// Failed deliveries that are listed of each kind.
 const LISTED_MAX: u32 = 100;
-/// The cursor moves on in memory alone for so many entries, as long as nothing in them was sent: after a crash they are looked at again.
-const UNSENT_ENTRIES_MAX: u64 = 1_000;
+/// The cursor moves on in memory alone for so many pages, as long as nothing in them was sent: after a crash they are looked at again.
+const UNSENT_PAGES_MAX: u32 = 16;
 
 /// `[webhooks.NAME]`, ready to be used.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ pub(in crate::gateway) struct Following {
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) standing: WebhookStanding,
-    /// The cursor as it is in the store.
-    durable_cursor: u64,
+    /// By how many pages the cursor is ahead of the one in the store.
+    unsent_pages: u32,
 }
 
 /// What has changed with a webhook.
@@ -188,7 +188,7 @@ impl Following {
                 standing
             }
         };
-        let known = Known { durable_cursor: standing.cursor, standing };
+        let known = Known { unsent_pages: 0, standing };
         let (standing, held_until) = (AsyncMutex::new(known), Mutex::new(None));
         Ok(Following { webhook, standing, held_until, poked: Notify::new() })
     }
@@ -223,15 +223,16 @@ impl Inner {
         let mut next = known.standing.clone();
         change(&mut next);
         let only_cursor = WebhookStanding { cursor: next.cursor, ..known.standing.clone() } == next;
-        let unsent = next.cursor.saturating_sub(known.durable_cursor);
-        if only_cursor && !changes.sent && unsent < UNSENT_ENTRIES_MAX {
+        let moves = next.cursor != known.standing.cursor;
+        if only_cursor && !changes.sent && !(moves && known.unsent_pages == UNSENT_PAGES_MAX) {
+            known.unsent_pages += u32::from(moves);
             known.standing = next;
             return Ok(());
         }
         fail_point!("gateway-before-webhook-progress");
         write_progress(&self.writer, &following.webhook.name, &next, changes).await?;
         fail_point!("gateway-after-webhook-progress");
-        *known = Known { durable_cursor: next.cursor, standing: next };
+        *known = Known { unsent_pages: 0, standing: next };
         Ok(())
     }
 
