@@ -43,6 +43,7 @@ class World:
 
     async def begin(self):
         self.disk.prepare()
+        self.store.begin()
         ports = {name: lasting_port(self.dice) for name in ("api", "callbacks", "operations", "webhook")}
         # Carriers call back over a link too.
         callbacks = await self.link("callbacks", f"127.0.0.1:{ports['callbacks']}")
@@ -163,4 +164,5 @@ retry_seconds_max = 2
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        self.store.end()
         self.disk.end()
