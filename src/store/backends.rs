@@ -18,9 +18,6 @@ use crate::{
     transit::VehicleCode,
 };
 
-/// So many entries are counted one by one.
-pub(super) const COUNTED_MAX: u32 = 100_000;
-
 /// Where things are kept. Clones share one store.
 #[derive(Clone, Debug)]
 pub enum Store {

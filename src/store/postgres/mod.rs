@@ -1,4 +1,8 @@
 //! PostgreSQL: the books on a server. One connection writes, a pool of connections reads.
+//!
+//! Each commit changes the row of its writer (`writers`), and there is one writer: so commits come one after another, also those of a
+//! daemon that was deposed. What is judged and not named by what is written (who owns an id, what is parked, which message was heard
+//! before, how many parts are open) rests on that.
 
 pub(super) mod books;
 mod chain;
@@ -23,28 +27,20 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::{sleep, timeout},
-};
-
+use tokio::time::{sleep, timeout};
 use url::Url;
 
-use self::{
-    waiting::in_time,
-    writer::{Job, WriterTask},
+use self::{waiting::in_time, writer::WriterTask};
+use super::{
+    StoreError, Write,
+    sql::{
+        chain::WRITER,
+        jobs::{self, Answer, Jobs},
+    },
 };
-use super::{Outcome, StoreError, Write};
-use crate::ledger::Writer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// The one connection that writes, as the books and the database count it. Each commit changes its row, so commits come one after another,
-/// also those of a daemon that was deposed: what is judged and not named by what is written (who owns an id, what is parked, which message
-/// was heard before, how many parts are open) rests on that.
-const WRITER: Writer = Writer(1);
-/// Batches that may wait for the writer. Each caller of `commit` waits for its own.
-const JOBS_MAX: usize = 4;
 /// So often, and with such pauses, a new connection tries to get hold of the database.
 const HOLD_TRIES: u32 = 30;
 const HOLD_PAUSE: Duration = Duration::from_millis(100);
@@ -58,7 +54,7 @@ const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Postgres {
-    writer: mpsc::Sender<Job>,
+    writer: Jobs,
     readers: PgPool,
 }
 
@@ -86,7 +82,7 @@ impl Postgres {
             .max_connections(READERS_MAX)
             .acquire_timeout(ACQUIRE_MAX)
             .connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
-        let (writer, jobs) = mpsc::channel(JOBS_MAX);
+        let (writer, jobs) = jobs::channel();
         tokio::spawn(WriterTask::new(Opener { options, readers: readers.clone(), epoch }, connection).run(jobs));
         Ok(Postgres { writer, readers })
     }
@@ -97,27 +93,16 @@ impl Postgres {
         Ok(MIGRATIONS.iter().count())
     }
 
-    /// Hands the batch to the writer and waits. Dropping the future does not cancel the commit.
-    pub(super) async fn commit(&self, batch: Vec<Write>) -> (Vec<Write>, Result<Vec<Outcome>, StoreError>) {
-        let (answer, answered) = oneshot::channel();
-        match self.writer.send(Job::Commit { batch, answer }).await {
-            Ok(()) => answered.await.unwrap_or_else(|_| (Vec::new(), Err(StoreError::Closed))),
-            Err(mpsc::error::SendError(job)) => (job.into_batch(), Err(StoreError::Closed)),
-        }
+    pub(super) async fn commit(&self, batch: Vec<Write>) -> Answer {
+        self.writer.commit(batch).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.writer.send(Job::Ping { answer }).await.map_err(|_| StoreError::Closed)?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        self.writer.ping().await
     }
 
     pub(super) async fn close(&self) {
-        let (answer, answered) = oneshot::channel();
-        if self.writer.send(Job::Close { answer }).await.is_ok() {
-            // An error means that the writer has ended already.
-            let _ = answered.await;
-        }
+        self.writer.close().await;
     }
 }
 

@@ -5,12 +5,12 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::{chain, set::SetStatement, webhooks::move_webhooks};
+use super::{set::SetStatement, webhooks::move_webhooks};
 use crate::{
     clock::Timestamp,
     store::{
         FORGOTTEN_MAX, Forgetting, StoreError,
-        sql::{rows::Rows, tables::SalesRow},
+        sql::{chain, rows::Rows, tables::SalesRow},
     },
 };
 

@@ -9,7 +9,6 @@ use crate::{
     clock::Timestamp,
     store::{
         FailedCounts, FailedDelivery, FailedFilter, SettledEntry, StoreError, WebhookProgress, WebhookStanding,
-        backends::COUNTED_MAX,
         sql::{
             decode,
             tables::{FailedRow, PlaceRow, WebhookRow},
@@ -62,6 +61,9 @@ static KEEP_FAILED: SetStatement = SetStatement::new(
      ON CONFLICT (webhook, entry, part) DO UPDATE
      SET failed_at = excluded.failed_at, tries = excluded.tries, due_at = excluded.due_at, why = excluded.why",
 );
+
+/// So many entries are counted one by one.
+const COUNTED_MAX: u32 = 100_000;
 
 const SETTLED_AFTER: &str = "
 SELECT count(*) FROM (

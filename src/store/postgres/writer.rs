@@ -5,41 +5,25 @@ use std::time::Duration;
 
 use sqlx::{Connection, Row, postgres::PgConnection};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{sleep, timeout},
 };
 use tracing::{error, info, warn};
 
 use super::{
-    Opener, WRITER, judge, statements,
+    Opener, judge, statements,
     waiting::{ANSWER_MAX, in_time},
 };
-use crate::store::{Outcome, StoreError, Write, sql::rows::Rows};
+use crate::store::{
+    Outcome, StoreError, Write,
+    sql::{chain::WRITER, jobs::Job, rows::Rows},
+};
 
 /// So often a batch is judged, where another transaction is faster. Each time somebody else has got something done.
 const TRIES_MAX: u32 = 4;
 /// While it is not known whether a commit was made, the database is asked again at these intervals.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-
-/// What the writer is asked to do.
-pub(super) enum Job {
-    Commit { batch: Vec<Write>, answer: oneshot::Sender<Answer> },
-    Ping { answer: oneshot::Sender<Result<(), StoreError>> },
-    Close { answer: oneshot::Sender<()> },
-}
-
-/// The batch comes back with what came of it.
-pub(super) type Answer = (Vec<Write>, Result<Vec<Outcome>, StoreError>);
-
-impl Job {
-    pub(super) fn into_batch(self) -> Vec<Write> {
-        match self {
-            Job::Commit { batch, .. } => batch,
-            Job::Ping { .. } | Job::Close { .. } => Vec::new(),
-        }
-    }
-}
 
 /// Owns the connection. After an error that it may not have survived it is opened anew, for the next job.
 pub(super) struct WriterTask {

@@ -2,8 +2,10 @@
 //! then, and how rows are read back. The statements are each database's own.
 
 pub(super) mod audit;
+pub(super) mod chain;
 pub(super) mod decode;
 pub(super) mod guards;
+pub(super) mod jobs;
 pub(super) mod row;
 pub(super) mod rows;
 pub(super) mod tables;

@@ -1,18 +1,21 @@
 //! One row of each table, as it travels to its set statement: the fields are the columns.
 
+mod followers;
+mod known;
+mod texts;
+
 use serde::{Serialize, Serializer};
 
+pub(in crate::store) use self::{
+    followers::{FailedRow, PlaceRow, WebhookRow},
+    known::{FactRow, HomeRow, LanguageRow, SalesRow},
+    texts::{FingerprintRow, MessageRow, MoRow, MovedRow, ParkedRow, UnownedRow, WatchRow},
+};
 use crate::{
-    charge::{Attempt, CarrierName, Charge, Home, Reference, Refund},
+    charge::{Attempt, Charge, Reference, Refund},
     clock::Timestamp,
-    eligibility::{FactName, FactSource, FactValue},
     ledger::{Account, Entry},
-    msisdn::Msisdn,
-    passenger::Language,
-    store::{
-        EventPlace, IncomingSms, KeyGuard, Named, NewCarrierId, OutgoingSms, ParkedReceipt, StoredFact, StoredTicket,
-        Verbatim, WebhookProgress, outstanding::UNOWNED, sales::SalesChanges,
-    },
+    store::{KeyGuard, Named, NewCarrierId, StoredTicket, Verbatim},
     transit::VehicleCode,
 };
 
@@ -315,268 +318,12 @@ impl MomentRow {
 }
 
 #[derive(Serialize)]
-pub(in crate::store) struct MessageRow<'a> {
-    pub(in crate::store) id: Reference,
-    pub(in crate::store) reference: Option<Reference>,
-    pub(in crate::store) carrier: &'a str,
-    pub(in crate::store) msisdn: u64,
-    pub(in crate::store) text: AnyText<'a>,
-    pub(in crate::store) ticket: bool,
-    pub(in crate::store) created_at: i64,
-    pub(in crate::store) expires_at: i64,
-}
-
-impl<'a> MessageRow<'a> {
-    pub(in crate::store) fn new(message: &'a OutgoingSms) -> MessageRow<'a> {
-        MessageRow {
-            id: message.id,
-            reference: message.reference,
-            carrier: message.carrier.as_str(),
-            msisdn: message.msisdn.e164(),
-            text: AnyText(&message.text),
-            ticket: message.ticket,
-            created_at: message.created_at.unix_ms(),
-            expires_at: message.expires_at.unix_ms(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct MovedRow {
-    pub(in crate::store) id: Reference,
-    pub(in crate::store) state: &'static str,
-    pub(in crate::store) tries: u32,
-    pub(in crate::store) due_at: i64,
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct MoRow<'a> {
-    pub(in crate::store) id: Reference,
-    pub(in crate::store) carrier: &'a str,
-    pub(in crate::store) msisdn: u64,
-    pub(in crate::store) destination: AnyText<'a>,
-    pub(in crate::store) text: AnyText<'a>,
-    pub(in crate::store) fingerprint: Hex<'a>,
-    pub(in crate::store) received_at: i64,
-    pub(in crate::store) same_since: i64,
-    pub(in crate::store) kind: &'static str,
-    pub(in crate::store) kept_at: i64,
-    pub(in crate::store) part_reference: Option<u16>,
-    pub(in crate::store) part_wide: Option<bool>,
-    pub(in crate::store) part_total: Option<u8>,
-    pub(in crate::store) part_number: Option<u8>,
-}
-
-impl<'a> MoRow<'a> {
-    pub(in crate::store) fn new(message: &'a IncomingSms) -> MoRow<'a> {
-        MoRow {
-            id: message.id,
-            carrier: message.carrier.as_str(),
-            msisdn: message.msisdn.e164(),
-            destination: AnyText(&message.destination),
-            text: AnyText(&message.text),
-            fingerprint: Hex(&message.fingerprint),
-            received_at: message.received_at.unix_ms(),
-            same_since: message.same_since.unix_ms(),
-            kind: message.kind.code(),
-            kept_at: message.kept_at.unix_ms(),
-            part_reference: message.part.map(|part| part.reference_number),
-            part_wide: message.part.map(|part| part.wide),
-            part_total: message.part.map(|part| part.total),
-            part_number: message.part.map(|part| part.number),
-        }
-    }
-}
-
-/// By what a second delivery of a message is known.
-#[derive(Serialize)]
-pub(in crate::store) struct FingerprintRow<'a> {
-    pub(in crate::store) id: Reference,
-    pub(in crate::store) fingerprint: Hex<'a>,
-    pub(in crate::store) kept_at: i64,
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct WatchRow<'a> {
-    pub(in crate::store) carrier: &'a str,
-    pub(in crate::store) at: i64,
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct ParkedRow<'a> {
-    pub(in crate::store) id: AnyText<'a>,
-    pub(in crate::store) carrier: &'a str,
-    pub(in crate::store) carrier_id: Option<AnyText<'a>>,
-    pub(in crate::store) msisdn: Option<u64>,
-    pub(in crate::store) received_at: i64,
-    #[serde(flatten)]
-    pub(in crate::store) body: Body,
-}
-
-impl<'a> ParkedRow<'a> {
-    pub(in crate::store) fn new(receipt: &'a ParkedReceipt, body: Body) -> ParkedRow<'a> {
-        ParkedRow {
-            id: AnyText(&receipt.id),
-            carrier: receipt.carrier.as_str(),
-            carrier_id: receipt.carrier_id.as_deref().map(AnyText),
-            msisdn: receipt.msisdn.map(Msisdn::e164),
-            received_at: receipt.received_at.unix_ms(),
-            body,
-        }
-    }
-}
-
-#[derive(Serialize)]
 pub(in crate::store) struct BreakRow {
     pub(in crate::store) reference: Reference,
     pub(in crate::store) kind: &'static str,
     pub(in crate::store) at: i64,
     pub(in crate::store) amount_minor: i64,
     pub(in crate::store) currency: &'static str,
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct LanguageRow {
-    pub(in crate::store) msisdn: u64,
-    pub(in crate::store) language: Language,
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct FactRow<'a> {
-    pub(in crate::store) msisdn: u64,
-    pub(in crate::store) carrier: &'a str,
-    pub(in crate::store) name: FactName,
-    pub(in crate::store) value: FactValue,
-    pub(in crate::store) source: &'a FactSource,
-    pub(in crate::store) observed_at: i64,
-}
-
-impl<'a> FactRow<'a> {
-    pub(in crate::store) fn new(stored: &'a StoredFact) -> FactRow<'a> {
-        FactRow {
-            msisdn: stored.msisdn.e164(),
-            carrier: stored.carrier.as_str(),
-            name: stored.name,
-            value: stored.fact.value,
-            source: &stored.fact.source,
-            observed_at: stored.fact.observed_at.unix_ms(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct HomeRow<'a> {
-    pub(in crate::store) msisdn: u64,
-    pub(in crate::store) carrier: Option<&'a str>,
-    pub(in crate::store) refused_by: Option<&'a str>,
-    pub(in crate::store) source: &'static str,
-    pub(in crate::store) observed_at: i64,
-}
-
-impl<'a> HomeRow<'a> {
-    pub(in crate::store) fn new(home: &'a Home) -> HomeRow<'a> {
-        HomeRow {
-            msisdn: home.msisdn.e164(),
-            carrier: home.carrier.as_ref().map(CarrierName::as_str),
-            refused_by: home.refused_by.as_ref().map(CarrierName::as_str),
-            source: home.source.code(),
-            observed_at: home.observed_at.unix_ms(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct SalesRow<'a> {
-    pub(in crate::store) kind: &'static str,
-    pub(in crate::store) name: &'a str,
-    pub(in crate::store) quarter: i64,
-    pub(in crate::store) currency: &'static str,
-    pub(in crate::store) minor: i64,
-}
-
-impl SalesRow<'_> {
-    /// What changes at all.
-    pub(in crate::store) fn all(changes: &SalesChanges) -> Vec<SalesRow<'_>> {
-        let changed = changes.iter().filter(|(_, minor)| **minor != 0);
-        changed
-            .map(|((seller, quarter, currency), minor)| SalesRow {
-                kind: seller.kind(),
-                name: seller.name(),
-                quarter: quarter.unix_ms(),
-                currency: currency.code(),
-                minor: *minor,
-            })
-            .collect()
-    }
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct WebhookRow<'a> {
-    pub(in crate::store) name: &'a str,
-    pub(in crate::store) cursor: u64,
-    pub(in crate::store) failing_since: Option<i64>,
-    pub(in crate::store) disabled: Option<&'static str>,
-    pub(in crate::store) disabled_at: Option<i64>,
-    pub(in crate::store) replay_cursor: Option<u64>,
-    pub(in crate::store) replay_until: Option<u64>,
-}
-
-impl<'a> WebhookRow<'a> {
-    pub(in crate::store) fn new(WebhookProgress { name, standing, .. }: &'a WebhookProgress) -> WebhookRow<'a> {
-        WebhookRow {
-            name,
-            cursor: standing.cursor,
-            failing_since: standing.failing_since.map(Timestamp::unix_ms),
-            disabled: standing.disabled.map(|(why, _)| why.code()),
-            disabled_at: standing.disabled.map(|(_, at)| at.unix_ms()),
-            replay_cursor: standing.replay.map(|replay| replay.cursor),
-            replay_until: standing.replay.map(|replay| replay.until),
-        }
-    }
-}
-
-/// The place of a failed delivery.
-#[derive(Serialize)]
-pub(in crate::store) struct PlaceRow<'a> {
-    pub(in crate::store) webhook: &'a str,
-    pub(in crate::store) entry: u64,
-    pub(in crate::store) part: u8,
-}
-
-impl<'a> PlaceRow<'a> {
-    pub(in crate::store) fn removed(progress: &'a WebhookProgress) -> impl Iterator<Item = PlaceRow<'a>> {
-        let row = |place: &EventPlace| PlaceRow { webhook: &progress.name, entry: place.entry, part: place.part };
-        progress.removed.iter().map(row)
-    }
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct FailedRow<'a> {
-    pub(in crate::store) webhook: &'a str,
-    pub(in crate::store) entry: u64,
-    pub(in crate::store) part: u8,
-    pub(in crate::store) event_type: &'a str,
-    pub(in crate::store) reference: Reference,
-    pub(in crate::store) failed_at: i64,
-    pub(in crate::store) tries: u32,
-    pub(in crate::store) due_at: Option<i64>,
-    pub(in crate::store) why: AnyText<'a>,
-}
-
-impl<'a> FailedRow<'a> {
-    pub(in crate::store) fn all(progress: &'a WebhookProgress) -> impl Iterator<Item = FailedRow<'a>> {
-        progress.failed.iter().map(|failed| FailedRow {
-            webhook: &progress.name,
-            entry: failed.place.entry,
-            part: failed.place.part,
-            event_type: &failed.event_type,
-            reference: failed.reference,
-            failed_at: failed.failed_at.unix_ms(),
-            tries: failed.tries,
-            due_at: failed.due_at.map(Timestamp::unix_ms),
-            why: AnyText(&failed.why),
-        })
-    }
 }
 
 #[derive(Serialize)]
@@ -606,18 +353,5 @@ impl<'a> RefundRow<'a> {
             currency: refund.amount.currency.code(),
             opened_at: refund.opened_at.unix_ms(),
         })
-    }
-}
-
-#[derive(Serialize)]
-pub(in crate::store) struct UnownedRow<'a> {
-    pub(in crate::store) id: AnyText<'a>,
-    pub(in crate::store) kind: &'static str,
-    pub(in crate::store) at: i64,
-}
-
-impl<'a> UnownedRow<'a> {
-    pub(in crate::store) fn new(id: &'a str, at: Timestamp) -> UnownedRow<'a> {
-        UnownedRow { id: AnyText(id), kind: UNOWNED, at: at.unix_ms() }
     }
 }

@@ -23,15 +23,14 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::{mpsc, oneshot};
 
-use self::writer::Job;
-use super::{Outcome, StoreError, Write};
+use super::{
+    StoreError, Write,
+    sql::jobs::{self, Answer, Jobs},
+};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// Batches that may wait for the writer. Each caller of `commit` waits for its own.
-const JOBS_MAX: usize = 4;
 /// A checkpoint copies the write-ahead log into the database once it has this many pages of 4 KiB.
 const WAL_PAGES: u32 = 8_192;
 /// Page cache of the writer, in KiB.
@@ -58,7 +57,7 @@ impl SqliteConfig {
 /// A database file. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
-    writer: mpsc::Sender<Job>,
+    writer: Jobs,
     readers: SqlitePool,
 }
 
@@ -69,7 +68,7 @@ impl Sqlite {
     /// this program or was changed.
     pub async fn open(config: SqliteConfig) -> Result<Sqlite, StoreError> {
         let connection = connect_migrated(&config).await?;
-        let (writer, jobs) = mpsc::channel(JOBS_MAX);
+        let (writer, jobs) = jobs::channel();
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers_max.max(1))
             .test_before_acquire(false)
@@ -84,27 +83,16 @@ impl Sqlite {
         Ok(MIGRATIONS.iter().count())
     }
 
-    /// Hands the batch to the writer and waits. Dropping the future does not cancel the commit.
-    pub(super) async fn commit(&self, batch: Vec<Write>) -> (Vec<Write>, Result<Vec<Outcome>, StoreError>) {
-        let (answer, answered) = oneshot::channel();
-        match self.writer.send(Job::Commit { batch, answer }).await {
-            Ok(()) => answered.await.unwrap_or_else(|_| (Vec::new(), Err(StoreError::Closed))),
-            Err(mpsc::error::SendError(job)) => (job.into_batch(), Err(StoreError::Closed)),
-        }
+    pub(super) async fn commit(&self, batch: Vec<Write>) -> Answer {
+        self.writer.commit(batch).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.writer.send(Job::Ping { answer }).await.map_err(|_| StoreError::Closed)?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        self.writer.ping().await
     }
 
     pub(super) async fn close(&self) {
-        let (answer, answered) = oneshot::channel();
-        if self.writer.send(Job::Close { answer }).await.is_ok() {
-            // An error means that the writer has ended already.
-            let _ = answered.await;
-        }
+        self.writer.close().await;
     }
 }
 

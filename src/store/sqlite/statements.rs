@@ -4,7 +4,6 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
-    chain,
     outstanding::{KEEP_REFUNDS, MARK_REPORTED, REPORT_UNOWNED},
     webhooks::move_webhooks,
     writer::{write_bodies, write_set},
@@ -13,7 +12,7 @@ use crate::{
     clock::Timestamp,
     store::{
         FORGOTTEN_MAX, Forgetting, StoreError,
-        sql::{rows::Rows, tables::SalesRow},
+        sql::{chain, rows::Rows, tables::SalesRow},
     },
 };
 

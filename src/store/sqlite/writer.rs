@@ -6,33 +6,14 @@ use sqlx::{
     Connection, SqlitePool,
     sqlite::{SqliteConnection, SqliteRow},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::judge;
 use crate::store::{
     Outcome, StoreError, Write,
-    sql::{rows::Rows, tables::WithBodies},
+    sql::{jobs::Job, rows::Rows, tables::WithBodies},
 };
-
-/// What the writer is asked to do.
-pub(super) enum Job {
-    Commit { batch: Vec<Write>, answer: oneshot::Sender<Answer> },
-    Ping { answer: oneshot::Sender<Result<(), StoreError>> },
-    Close { answer: oneshot::Sender<()> },
-}
-
-/// The batch comes back with what came of it.
-pub(super) type Answer = (Vec<Write>, Result<Vec<Outcome>, StoreError>);
-
-impl Job {
-    pub(super) fn into_batch(self) -> Vec<Write> {
-        match self {
-            Job::Commit { batch, .. } => batch,
-            Job::Ping { .. } | Job::Close { .. } => Vec::new(),
-        }
-    }
-}
 
 /// Does one job after another until the last sender is gone or somebody closes the store. A caller that no longer waits
 /// for its answer is no reason to stop: sending to it fails, and that is all.
