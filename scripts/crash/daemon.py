@@ -23,8 +23,8 @@ def kill_points(sources):
 
 
 class Daemon:
-    def __init__(self, program, config, operations, folder, environment):
-        self.program, self.config, self.folder = program, config, folder
+    def __init__(self, name, program, config, operations, folder, environment):
+        self.name, self.program, self.config, self.folder = name, program, config, folder
         self.environment = environment
         self.operations = Client(operations)
         self.process = None
@@ -41,9 +41,9 @@ class Daemon:
 
     async def start(self, kill_point=None):
         """Starts it. `kill_point` is a name and how often it is passed before it kills."""
-        assert not self.is_running(), "one daemon at a time"
+        assert not self.is_running(), "it runs already"
         self.starts += 1
-        self.log = self.folder / f"daemon-{self.starts:04}.log"
+        self.log = self.folder / f"{self.name}-{self.starts:04}.log"
         environment = {**os.environ, **self.environment}
         if kill_point is not None:
             environment["KILL_POINT"] = f"{kill_point[0]}:{kill_point[1]}"

@@ -6,6 +6,7 @@ import signal
 import time
 
 from .links import DAMAGES
+from .world import LEASE_SECONDS
 
 # A kill while nothing is under way proves little.
 IN_FLIGHT_MIN = 20
@@ -13,7 +14,11 @@ IN_FLIGHT_WITHIN_SECONDS = 8
 # A kill point that is not reached in this time is missed, and the daemon is killed where it stands.
 POINT_WITHIN_SECONDS = 8
 STOP_WITHIN_SECONDS = 0.5
-WAYS = (("point", 55), ("any moment", 22), ("while starting", 10), ("while stopping", 8), ("with a full disk", 5))
+# Who was frozen finds out, lets what was under way be answered, and ends.
+FENCED_WITHIN_SECONDS = 20
+WAYS = (("point", 55), ("any moment", 22), ("while starting", 10), ("while stopping", 8), ("with a full disk", 5), ("frozen", 6), ("database restarted", 6), ("database failed over", 6))
+# Only where there are several daemons, and a server that stands by.
+WAYS_OF_SEVERAL = ("frozen", "database restarted", "database failed over")
 # How often a point is passed before it kills is drawn up to a number that begins with this. A point that was missed is given less
 # the next time, and one that killed too soon for anything else to happen is given more.
 FIRST_PASSES_MAX, PASSES_MAX = 12, 400
@@ -40,24 +45,48 @@ class Executioner:
             killed = await self.one(way)
             # A second kill within the first: before the recovery from it is done.
             again_at_once = killed and way != "while starting" and self.dice.random() < 0.15
-        await self.world.daemon.start()
-        if not await self.world.daemon.ready():
-            self.problems.append(f"the daemon ended by itself, see {self.world.daemon.log}")
+            if not again_at_once:
+                await self.leave_to_others()
+        await self.start_all()
+
+    async def start_all(self):
+        for daemon in self.world.daemons:
+            if not daemon.is_running():
+                await daemon.start()
+            if not await daemon.ready():
+                self.problems.append(f"the daemon ended by itself, see {daemon.log}")
+
+    async def leave_to_others(self):
+        """Now and then who was killed comes back only after the others have taken over."""
+        if len(self.world.daemons) > 1 and self.dice.random() < 0.5:
+            await asyncio.sleep(self.dice.uniform(0, 3 * LEASE_SECONDS))
 
     def way(self):
-        ways = [way for way in WAYS if self.points or way[0] != "point"]
+        is_alone = self.world.cluster is None
+        is_possible = lambda way: (self.points or way != "point") and not (is_alone and way in WAYS_OF_SEVERAL)
+        ways = [way for way in WAYS if is_possible(way[0])]
         return self.dice.choices([name for name, _ in ways], [weight for _, weight in ways])[0]
 
     async def one(self, way):
         """Starts the daemon and kills it. False if it was not a kill that ended it."""
-        daemon, dice = self.world.daemon, self.dice
+        dice = self.dice
+        if way.startswith("database"):
+            return await self.kill_database(way)
+        daemon = self.world.daemon = await self.next_to_start()
         point = self.point = self.next_point() if way == "point" else None
         await daemon.start(point)
+        for other in self.world.daemons:
+            if not other.is_running():
+                await other.start()
         if way == "while starting":
             await asyncio.sleep(dice.uniform(0, 1.0))
             return await self.kill(way)
         if not await daemon.ready():
             return self.ended(way)
+        if point is None:
+            daemon = self.world.daemon = dice.choice(self.world.daemons)
+            if not await daemon.ready():
+                return self.ended(way)
         if point is not None:
             if await daemon.ended_within(POINT_WITHIN_SECONDS):
                 return self.ended(way)
@@ -69,6 +98,8 @@ class Executioner:
         if way == "while stopping":
             daemon.send(signal.SIGTERM)
             await daemon.ended_within(dice.uniform(0, STOP_WITHIN_SECONDS))
+        if way == "frozen":
+            return await self.freeze(daemon)
         if way == "with a full disk":
             self.world.disk.fill(daemon)
             await daemon.ended_within(dice.uniform(0.5, 3))
@@ -81,6 +112,45 @@ class Executioner:
                 await self.start_with_full_disk()
             self.world.disk.free(daemon)
         return killed
+
+    async def kill_database(self, way):
+        """All daemons work, and go on working."""
+        self.point = None
+        await self.start_all()
+        await self.until_busy()
+        await asyncio.sleep(self.dice.uniform(0.2, 2.5))
+        cluster = self.world.cluster
+        await (cluster.restart() if way == "database restarted" else cluster.fail_over())
+        for daemon in self.world.daemons:
+            if not daemon.is_running():
+                self.problems.append(f"{daemon.name} ended with {daemon.process.returncode} when the database was away, see {daemon.log}")
+        self.note(way)
+        return False
+
+    async def next_to_start(self):
+        """One that was killed; if none was, one that is stopped in order."""
+        for daemon in self.world.daemons:
+            if not daemon.is_running():
+                return daemon
+        daemon = self.dice.choice(self.world.daemons)
+        status = await daemon.stop()
+        if status != 0:
+            self.problems.append(f"{daemon.name} stopped with status {status}, see {daemon.log}")
+        return daemon
+
+    async def freeze(self, daemon):
+        """It stands still for so long that the others take over, and then goes on as if nothing had been: it must charge nobody any more."""
+        daemon.send(signal.SIGSTOP)
+        await daemon.ended_within(self.dice.uniform(2.5, 4) * LEASE_SECONDS)
+        daemon.send(signal.SIGCONT)
+        if not await daemon.ended_within(FENCED_WITHIN_SECONDS):
+            self.problems.append(f"{daemon.name} was frozen for longer than its lease and went on, see {daemon.log}")
+            return await self.kill("frozen")
+        if daemon.process.returncode != 1:
+            self.problems.append(f"{daemon.name} was frozen and ended with {daemon.process.returncode}, see {daemon.log}")
+        daemon.operations.forget()
+        self.note("frozen")
+        return True
 
     async def start_with_full_disk(self):
         daemon = self.world.daemon

@@ -1,6 +1,7 @@
 """The lines between the daemon and its carriers: a proxy for each, which can be cut, stalled and half-closed."""
 
 import asyncio
+import random
 import socket
 import struct
 
@@ -11,10 +12,10 @@ DAMAGES = ("cut", "cut one", "stall", "stall one way", "half-close", "refuse")
 
 
 class Link:
-    """Connections from a port of ours to one address."""
+    """Connections from a port of ours to one address, or to the first of several that takes them."""
 
-    def __init__(self, name, target):
-        self.name, self.target = name, target
+    def __init__(self, name, *targets):
+        self.name, self.targets = name, list(targets)
         self.flows = []
         self.open = {"there": asyncio.Event(), "back": asyncio.Event()}
         for gate in self.open.values():
@@ -31,11 +32,10 @@ class Link:
     async def connect(self, reader, writer):
         if self.refusing:
             return reset(writer)
-        host, port = self.target.rsplit(":", 1)
-        try:
-            far_reader, far_writer = await asyncio.open_connection(host, int(port))
-        except OSError:
+        far = await self.reach()
+        if far is None:
             return reset(writer)
+        far_reader, far_writer = far
         flow = Flow(self, (reader, writer), (far_reader, far_writer))
         self.flows.append(flow)
         try:
@@ -43,12 +43,20 @@ class Link:
         finally:
             self.flows.remove(flow)
 
+    async def reach(self):
+        for target in random.sample(self.targets, len(self.targets)):
+            host, port = target.rsplit(":", 1)
+            try:
+                return await asyncio.open_connection(host, int(port))
+            except OSError:
+                continue
+        return None
+
     async def damage(self, kind, dice):
         """Does what `kind` says, and undoes it where it lasts."""
         flows = list(self.flows)
         if kind == "cut":
-            for flow in flows:
-                flow.cut()
+            self.cut()
         elif kind == "cut one" and flows:
             dice.choice(flows).cut()
         elif kind == "half-close" and flows:
@@ -65,6 +73,10 @@ class Link:
             finally:
                 self.refusing = False
 
+    def cut(self):
+        for flow in list(self.flows):
+            flow.cut()
+
     async def shut(self, gates, seconds):
         for gate in gates:
             gate.clear()
@@ -77,8 +89,7 @@ class Link:
     def close(self):
         if self.server is not None:
             self.server.close()
-        for flow in list(self.flows):
-            flow.cut()
+        self.cut()
 
 
 class Flow:

@@ -6,13 +6,15 @@ MAY_HAPPEN = (
     "an answer that cannot be ours, or cannot be read",
     "cannot start:",
     "the store did not close in time",
+    "have taken this one for dead",
+    "took this one for dead",
 )
 
 
 def read(folder):
     """Every line that tells of an error or a panic: [file, line]."""
     lines = []
-    for file in sorted(folder.glob("daemon-*.log")):
+    for file in sorted(folder.glob("*-*.log")):
         with open(file, errors="replace") as log:
             lines += [[file.name, line.rstrip()] for line in log if is_of_interest(line)]
     return lines

@@ -96,6 +96,10 @@ class Sqlite:
     def url(self):
         return f"sqlite://{self.file}"
 
+    @property
+    def direct_url(self):
+        return self.url
+
     def connect(self):
         books = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=10)
         books.row_factory = sqlite3.Row
@@ -150,7 +154,7 @@ class Sqlite:
 
 
 class Postgres:
-    """A server of its own, as long as the test runs. It is not killed, and its disk is its own."""
+    """A server of its own, as long as the test runs: reached over its socket, and never killed; or one of a cluster, over a link."""
 
     # What others wrote may hold any character, and PostgreSQL's texts do not hold all of them.
     dialect = Dialect(
@@ -160,9 +164,19 @@ class Postgres:
     )
 
     def __init__(self):
-        self.server, self.url = None, None
+        self.server, self.url, self.cluster = None, None, None
+
+    def of_cluster(self, cluster):
+        """The daemons reach it over a link, and which of the servers that leads to changes. We go there directly."""
+        self.cluster, self.url = cluster, address(cluster.link.address)
+
+    @property
+    def direct_url(self):
+        return self.url if self.cluster is None else address(f"127.0.0.1:{self.cluster.primary.port}")
 
     def begin(self):
+        if self.url is not None:
+            return
         script = Path(__file__).resolve().parents[1] / "postgres"
         command = [str(script), "sh", "-c", 'echo "$SMSBUSD_TEST_POSTGRES"; exec cat']
         self.server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -177,7 +191,7 @@ class Postgres:
 
     def select(self, query):
         sql = f"SELECT row_to_json(asked) FROM ({self.dialect(query)}) AS asked"
-        command = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", sql, self.url]
+        command = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", sql, self.direct_url]
         answer = subprocess.run(command, capture_output=True, text=True)
         if answer.returncode != 0:
             raise OSError(answer.stderr)
@@ -203,6 +217,10 @@ class Postgres:
     def damage(self):
         """The server would have told."""
         return []
+
+
+def address(of):
+    return f"postgres://postgres@{of}/postgres?sslmode=disable"
 
 
 def open_store(name, folder):

@@ -59,6 +59,16 @@ class Client:
             discard(self.idle.pop())
 
 
+class AnyOf:
+    """Requests to any of several servers that are alike."""
+
+    def __init__(self, clients, dice):
+        self.clients, self.dice = clients, dice
+
+    async def call(self, *arguments, **more):
+        return await self.dice.choice(self.clients).call(*arguments, **more)
+
+
 def discard(connection):
     if connection is not None:
         connection[1].transport.abort()

@@ -10,13 +10,14 @@ from pathlib import Path
 from lib.processes import generate_keys, lasting_port
 
 from . import carriers
+from .cluster import Cluster
 from .daemon import Daemon
 from .disk import Disk
 from .links import Link
 from .load import CALLER, Load
 from .promises import Promises
 from .stores import open_store
-from .web import Client
+from .web import AnyOf, Client
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOKEN = "crash-test"
@@ -26,6 +27,8 @@ NUMBERS = 400
 TICKET_DEADLINE_SECONDS = 20
 REPEAT_WINDOW_SECONDS = 30
 MO_REPEAT_SECONDS = 5
+# After this time without a sign of life the other instances take over.
+LEASE_SECONDS = 5
 
 
 class World:
@@ -38,29 +41,48 @@ class World:
         self.store = open_store(options.store, self.disk.folder)
         self.promises = Promises()
         self.simulators, self.links, self.servers = [], [], []
-        self.controls, self.daemon, self.load = {}, None, None
+        self.controls, self.daemons, self.load = {}, [], None
+        # The one whose turn it is to be killed.
+        self.daemon = None
         self.api = None
+        # Where several daemons are served: two servers, and the line to the one that is the primary.
+        self.cluster, self.database = None, None
 
     async def begin(self):
         self.disk.prepare()
+        if self.options.instances > 1:
+            self.cluster = Cluster(self.dice)
+            await self.cluster.begin()
+            self.cluster.link = self.database = Link("database", f"127.0.0.1:{self.cluster.primary.port}")
+            await self.database.listen()
+            self.store.of_cluster(self.cluster)
         self.store.begin()
-        ports = {name: lasting_port(self.dice) for name in ("api", "callbacks", "operations", "webhook")}
+        names = ("daemon",) if self.options.instances == 1 else tuple("abcdefgh"[: self.options.instances])
+        ports = {name: {what: lasting_port(self.dice) for what in ("api", "callbacks", "operations", "instances")} for name in names}
+        webhook = lasting_port(self.dice)
         # Carriers call back over a link too.
-        callbacks = await self.link("callbacks", f"127.0.0.1:{ports['callbacks']}")
+        callbacks = await self.link("callbacks", *[f"127.0.0.1:{of['callbacks']}" for of in ports.values()])
         for carrier in self.carriers:
             await self.simulate(carrier, callbacks.address)
-        config = self.configure(ports, callbacks.address)
-        self.api = Client(f"127.0.0.1:{ports['api']}", TOKEN)
-        self.daemon = Daemon(
-            self.program, config, f"127.0.0.1:{ports['operations']}", self.folder / "logs", self.disk.environment()
-        )
+        config = self.configure(webhook, callbacks.address)
+        self.api = AnyOf([Client(f"127.0.0.1:{of['api']}", TOKEN) for of in ports.values()], self.dice)
+        for name, of in ports.items():
+            environment = {**self.disk.environment(), **self.own(name, of)}
+            operations = f"127.0.0.1:{of['operations']}"
+            self.daemons.append(Daemon(name, self.program, config, operations, self.folder / "logs", environment))
+        self.daemon = self.daemons[0]
         self.load = Load(
             self.carriers, VEHICLES, NUMBERS, self.options.rate, self.seed, self.api, self.controls, self.promises
         )
-        self.servers.append(await self.load.listen_for_webhooks(ports["webhook"]))
+        self.servers.append(await self.load.listen_for_webhooks(webhook))
 
-    async def link(self, name, target):
-        link = Link(name, target)
+    def own(self, name, ports):
+        """What the daemons do not have in common."""
+        own = {f"SMSBUSD__{what.upper()}__LISTEN": f"127.0.0.1:{port}" for what, port in ports.items()}
+        return {**own, "SMSBUSD__INSTANCES__NAME": name}
+
+    async def link(self, name, *targets):
+        link = Link(name, *targets)
         await link.listen()
         self.links.append(link)
         return link
@@ -83,7 +105,7 @@ class World:
         for name, address in {"smpp": where["smpp"], **where["http"]}.items():
             carrier.links[name] = await self.link(f"{carrier.name} {name}", address)
 
-    def configure(self, ports, callbacks):
+    def configure(self, webhook, callbacks):
         folder = self.folder
         generate_keys(self.program, folder / "keys")
         (folder / "logs").mkdir()
@@ -102,11 +124,9 @@ log = {{ format = "human", filter = "warn,smsbusd::gateway=info" }}
 store.url = "{self.store.url}"
 keys.directory = "keys"
 transit.directory = "transit"
-callbacks.listen = "127.0.0.1:{ports['callbacks']}"
-operations.listen = "127.0.0.1:{ports['operations']}"
 process.drain_seconds_max = 10
+instances = {{ lease_seconds = {LEASE_SECONDS}, token_file = "secret", listen = "127.0.0.1:0" }}
 [api]
-listen = "127.0.0.1:{ports['api']}"
 tokens.{CALLER} = {{ sha256 = "{digest}", roles = ["ticketing", "inspection", "finance", "support", "operations"] }}
 [gateway]
 ticket_deadline_seconds = {TICKET_DEADLINE_SECONDS}
@@ -116,12 +136,12 @@ mo_parts_seconds = 15
 reply_ttl_seconds = 120
 replies_per_hour_max = 1_000
 [mo_webhook]
-url = "http://127.0.0.1:{ports['webhook']}/purchases"
+url = "http://127.0.0.1:{webhook}/purchases"
 secret_files = ["webhook-secret"]
 answer_seconds = 8
 timeout_ms = 2_000
 [webhooks.crash-test]
-url = "http://127.0.0.1:{ports['webhook']}/events"
+url = "http://127.0.0.1:{webhook}/events"
 secret_files = ["webhook-secret"]
 timeout_ms = 2_000
 retry_seconds = 1
@@ -159,10 +179,14 @@ retry_seconds_max = 2
             server.close()
         for link in self.links:
             link.close()
-        processes = [self.daemon.process] if self.daemon is not None and self.daemon.process is not None else []
+        processes = [daemon.process for daemon in self.daemons if daemon.process is not None]
         for process in processes + self.simulators:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        if self.database is not None:
+            self.database.close()
+        if self.cluster is not None:
+            self.cluster.end()
         self.store.end()
         self.disk.end()

@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod headers;
 mod impatient;
+mod instances;
 mod keys;
 mod openapi;
 mod operations;
@@ -36,4 +37,4 @@ mod webhooks;
 mod tests;
 
 pub use config::{ApiConfig, Role, TokenConfig, TokenHash, TokenHashError};
-pub use serve::{serve, serve_callbacks, serve_operations};
+pub use serve::{serve, serve_callbacks, serve_instances, serve_operations};

@@ -30,7 +30,7 @@ use tracing::{debug, warn};
 use super::{
     ApiConfig, callbacks,
     impatient::Impatient,
-    operations,
+    instances, operations,
     routes::{self, Api},
 };
 use crate::gateway::Gateway;
@@ -98,6 +98,18 @@ pub async fn serve_callbacks(listener: TcpListener, gateway: Gateway, stop: Canc
         drain: Duration::from_secs(5),
     };
     accept(listener, callbacks::router(gateway, bounds.first_request), bounds, stop).await;
+    Ok(())
+}
+
+/// Serves other daemons of the same database on `listener` until `stop`.
+pub async fn serve_instances(listener: TcpListener, gateway: Gateway, stop: CancellationToken) -> io::Result<()> {
+    let bounds = Bounds {
+        listener: "instances",
+        connections_max: 512,
+        first_request: Duration::from_secs(10),
+        drain: Duration::from_secs(5),
+    };
+    accept(listener, instances::router(gateway), bounds, stop).await;
     Ok(())
 }
 

@@ -5,9 +5,18 @@ use tokio::sync::mpsc;
 
 use super::{
     CamaraCarrier, CamaraSecrets, Carrier, CarrierConfig, CarrierEvent, HttpCarrier, HttpSecrets, LinkSecrets,
-    SetupError, SmppCarrier, Standing, http,
+    SetupError, SmppCarrier, Standing, http, web::Gate,
 };
 use crate::charge::CarrierName;
+
+/// Whether a carrier that is opened is used at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtStart {
+    /// It is.
+    Use,
+    /// Its binds and its rate may be somebody else's.
+    Wait,
+}
 
 /// What the files of one carrier hold.
 #[derive(Clone, Debug, Default)]
@@ -60,13 +69,23 @@ impl Carrier {
         config: CarrierConfig,
         secrets: &CarrierSecrets,
     ) -> Result<(Carrier, mpsc::Receiver<CarrierEvent>), SetupError> {
+        Carrier::open_to(AtStart::Use, name, config, secrets)
+    }
+
+    /// The same, where other daemons may have what it is reached by: nothing is used before [`Carrier::use_only`].
+    pub fn open_to(
+        at_start: AtStart,
+        name: CarrierName,
+        config: CarrierConfig,
+        secrets: &CarrierSecrets,
+    ) -> Result<(Carrier, mpsc::Receiver<CarrierEvent>), SetupError> {
         if config.charges_by_smpp() {
-            let (carrier, events) = SmppCarrier::open(name, config, &secrets.links)?;
+            let (carrier, events) = SmppCarrier::open(name, config, &secrets.links, at_start)?;
             return Ok((Carrier::Smpp(carrier), events));
         }
         let (texts, events) = match &config.smpp {
             Some(_) => {
-                let (texts, events) = SmppCarrier::open(name.clone(), config.clone(), &secrets.links)?;
+                let (texts, events) = SmppCarrier::open(name.clone(), config.clone(), &secrets.links, at_start)?;
                 (Some(texts), events)
             }
             None => (None, mpsc::channel(1).1),
@@ -86,6 +105,9 @@ impl Carrier {
             }
             _ => return Err(wrong("it needs one section of smpp, camara and http that says how it charges".into())),
         };
+        if at_start == AtStart::Wait {
+            carrier.use_only(|_| false);
+        }
         Ok((carrier, events))
     }
 
@@ -115,6 +137,15 @@ impl Carrier {
 }
 
 impl Carrier {
+    /// Gives the send slots, if it charges over HTTP.
+    pub(super) fn gate(&self) -> Option<&Gate> {
+        match self {
+            Carrier::Smpp(_) => None,
+            Carrier::Camara(carrier) => Some(carrier.charging.gate()),
+            Carrier::Http(carrier) => Some(carrier.charging.gate()),
+        }
+    }
+
     /// The way to its CAMARA interfaces, if it charges over them.
     pub fn camara(&self) -> Option<&CamaraCarrier> {
         match self {

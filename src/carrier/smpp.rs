@@ -23,8 +23,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, info, warn};
 
 use super::{
-    Ack, BindStanding, CarrierConfig, CarrierEvent, LinkSecrets, Meanings, Mode, NoSlot, SmppProfile, Standing, Trace,
-    TraceFilter, Urgency, links, transcript,
+    Ack, AtStart, BindStanding, CarrierConfig, CarrierEvent, LinkSecrets, Meanings, Mode, NoSlot, SmppProfile,
+    Standing, Trace, TraceFilter, Urgency, links, transcript,
 };
 use crate::{
     charge::{Attempt, CarrierName, Charge, Contract, Event, Evidence, EvidenceSource, Finding, Reference},
@@ -88,6 +88,7 @@ impl SmppCarrier {
         name: CarrierName,
         config: CarrierConfig,
         secrets: &LinkSecrets,
+        at_start: AtStart,
     ) -> Result<(SmppCarrier, mpsc::Receiver<CarrierEvent>), SetupError> {
         let wrong = |problem: String| SetupError::Config { carrier: name.clone(), problem };
         let Some(profile) = config.smpp.clone() else {
@@ -99,7 +100,8 @@ impl SmppCarrier {
         }
         let zone = config.zone().map_err(wrong)?;
         let tls = profile.tls(secrets).map_err(|error| wrong(format!("smpp.tls: {error}")))?;
-        let pool = links::pool_config(&name, &profile, secrets, tls.as_ref());
+        let mut pool = links::pool_config(&name, &profile, secrets, tls.as_ref());
+        pool.rests = at_start == AtStart::Wait;
         let (pool, events) = Pool::open(pool).map_err(|error| wrong(format!("smpp: {error}")))?;
         let carrier = SmppCarrier(Arc::new(Inner {
             meanings: Meanings::new(&profile),
@@ -167,6 +169,18 @@ impl SmppCarrier {
             rate_milli: pool.rate_milli,
             binds,
         }
+    }
+
+    /// Has these binds from now on, and no other.
+    pub(super) fn set_wanted(&self, is_wanted: impl Fn(&str) -> bool) {
+        self.0.pool.set_wanted(is_wanted);
+    }
+
+    /// The binds that it has, or is about to have or to leave.
+    pub(super) fn binds_in_use(&self) -> Vec<String> {
+        let in_use =
+            self.0.pool.links().filter(|(_, state)| !matches!(*state.borrow(), LinkState::Resting | LinkState::Ended));
+        in_use.map(|(name, _)| name.to_owned()).collect()
     }
 
     pub(super) fn expected_answer(&self) -> Duration {

@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     api,
-    carrier::{Carrier, CarrierConfig, CarrierEvent, CarrierSecrets},
+    carrier::{AtStart, Carrier, CarrierConfig, CarrierEvent, CarrierSecrets},
     charge::CarrierName,
     clock::Clock,
-    gateway::{Gateway, Parts, StartError},
-    settings::{self, Configuration, Materials, Settings, Sources},
-    store::{GroupCommit, Hold, Store, StoreError},
+    gateway::{Gateway, Parts, StartError, divided},
+    settings::{self, Configuration, InstancesSettings, Materials, Settings, Sources},
+    store::{GroupCommit, Hold, Joining, Store, StoreError},
     subscriber::{Keeper, Subscribers},
 };
 
@@ -46,9 +46,13 @@ pub async fn serve(args: &ConfigArgs) -> Outcome {
         .await
         .inspect_err(|failure| error!("cannot start: {failure}"))?;
     // Without its store there is nothing to drain into: what was on its way is recovered at the next start.
-    daemon.run(&mut signals, &sources, &log).await.inspect_err(|failure| error!("{failure}"))?;
+    let end = daemon.run(&mut signals, &sources, &log).await.inspect_err(|failure| error!("{failure}"))?;
     tokio::select! {
-        () = daemon.stop() => Ok(Exit::Done),
+        () = daemon.stop() => match end {
+            End::Asked => Ok(Exit::Done),
+            // Begun anew, it is one of them again.
+            End::Fenced => Err(Failure::new("the other instances took this one for dead and went on in its place")),
+        },
         () = signals.stop() => Err(Failure::new("ended at once by a second signal; what was on its way is in doubt")),
     }
 }
@@ -88,7 +92,16 @@ struct Daemon {
     gateway: Gateway,
     api: Listener,
     callbacks: Option<Listener>,
+    instances: Option<Listener>,
     operations: Listener,
+}
+
+/// Why it stops in good order.
+enum End {
+    /// By a signal.
+    Asked,
+    /// Others go on in its place.
+    Fenced,
 }
 
 /// A listener's task, and how it is told to stop.
@@ -107,8 +120,12 @@ impl Daemon {
         let calls_back = settings.carriers.values().any(CarrierConfig::calls_back);
         let callbacks_listener =
             if calls_back { Some(listen("callbacks.listen", settings.callbacks.listen).await?) } else { None };
+        let instances_listener = match settings.instances.listen {
+            Some(address) => Some(listen("instances.listen", address).await?),
+            None => None,
+        };
         let hold = Hold::take(&settings.store.url).map_err(store_failure)?;
-        let store = Store::open(&settings.store.url).await.map_err(store_failure)?;
+        let store = Store::open_as(&settings.store.url, joining(&settings)).await.map_err(store_failure)?;
         let writer = GroupCommit::start(store.clone(), settings.store.group_commit());
         let gateway = Box::pin(start_gateway(&settings, materials, store.clone(), writer.clone())).await?;
         tokio::spawn(systemd::feed_watchdog(store.clone()));
@@ -124,11 +141,16 @@ impl Daemon {
                 api::serve_callbacks(listener, gateway.clone(), stop)
             })
         });
-        Ok(Daemon { settings, _hold: hold, store, writer, gateway, api, callbacks, operations })
+        let instances = instances_listener.map(|listener| {
+            Listener::spawn("instances", listener, |listener, stop| {
+                api::serve_instances(listener, gateway.clone(), stop)
+            })
+        });
+        Ok(Daemon { settings, _hold: hold, store, writer, gateway, api, callbacks, instances, operations })
     }
 
     /// Works until a signal ends it, or the loss of something that it cannot do without.
-    async fn run(&self, signals: &mut Signals, sources: &Sources, log: &logging::LogHandle) -> Result<(), Failure> {
+    async fn run(&self, signals: &mut Signals, sources: &Sources, log: &logging::LogHandle) -> Result<End, Failure> {
         let carriers = self.settings.carriers.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
         let status = format!("selling through {carriers}");
         info!(version = env!("CARGO_PKG_VERSION"), carriers, "ready");
@@ -136,8 +158,9 @@ impl Daemon {
         let mut store_lost = std::pin::pin!(self.store_lost());
         loop {
             tokio::select! {
-                _ = signals.terminate.recv() => return Ok(()),
-                _ = signals.interrupt.recv() => return Ok(()),
+                _ = signals.terminate.recv() => return Ok(End::Asked),
+                _ = signals.interrupt.recv() => return Ok(End::Asked),
+                () = self.gateway.fenced() => return Ok(End::Fenced),
                 _ = signals.hang_up.recv() => {
                     systemd::reloading();
                     reload(sources, &self.settings, &self.gateway, log).await;
@@ -149,6 +172,9 @@ impl Daemon {
                 () = self.api.ended() => return Err(Failure::new("the API has stopped listening; the log says why")),
                 () = ended(self.callbacks.as_ref()) => {
                     return Err(Failure::new("the callbacks listener has stopped; the log says why"));
+                }
+                () = ended(self.instances.as_ref()) => {
+                    return Err(Failure::new("the listener for other instances has stopped; the log says why"));
                 }
                 () = self.operations.ended() => {
                     return Err(Failure::new("the operations listener has stopped; the log says why"));
@@ -165,6 +191,9 @@ impl Daemon {
         // Whoever waits for an outcome at the API gets it from the gateway while that drains.
         // What carriers say until the end is taken in.
         tokio::join!(self.gateway.stop(limit), self.api.close(limit));
+        if let Some(instances) = &self.instances {
+            instances.close(Duration::from_secs(1)).await;
+        }
         if let Some(callbacks) = &self.callbacks {
             callbacks.close(Duration::from_secs(1)).await;
         }
@@ -243,6 +272,17 @@ async fn ended(listener: Option<&Listener>) {
     }
 }
 
+/// How this daemon comes to a database that others may be served by, too.
+fn joining(settings: &Settings) -> Joining {
+    let InstancesSettings { name, lease_seconds, .. } = &settings.instances;
+    Joining {
+        name: name.clone(),
+        address: settings.instances.reached_at(),
+        divides: divided(&settings.carriers, settings.webhooks.keys()).into_iter().map(|kind| kind.name).collect(),
+        lease: Duration::from_secs(*lease_seconds),
+    }
+}
+
 async fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).await;
     listener.map_err(|error| Failure::new(format!("{key}: cannot listen on {address}: {error}")))
@@ -254,7 +294,8 @@ async fn start_gateway(
     store: Store,
     writer: GroupCommit,
 ) -> Result<Gateway, Failure> {
-    let (carriers, events) = open_carriers(&settings.carriers, &materials.carriers)?;
+    let at_start = if store.instances().is_some() { AtStart::Wait } else { AtStart::Use };
+    let (carriers, events) = open_carriers(at_start, &settings.carriers, &materials.carriers)?;
     let keeper = settings.facts.keeper(&settings.routing);
     let keeper = Keeper::start(store.clone(), writer.clone(), Clock::System, keeper);
     let asked = (materials.sources, materials.look_up);
@@ -275,6 +316,7 @@ async fn start_gateway(
         mo_webhook: materials.mo_webhook,
         vat: settings.vat.clone(),
         webhooks: materials.webhooks,
+        exchange: materials.exchange,
     };
     Gateway::start(parts, events).await.map_err(|error| match error {
         StartError::Config(_) => Failure::configuration(error.to_string()),
@@ -285,13 +327,14 @@ async fn start_gateway(
 type Events = Vec<(CarrierName, tokio::sync::mpsc::Receiver<CarrierEvent>)>;
 
 fn open_carriers(
+    at_start: AtStart,
     configs: &BTreeMap<CarrierName, CarrierConfig>,
     secrets: &BTreeMap<CarrierName, CarrierSecrets>,
 ) -> Result<(Vec<Carrier>, Events), Failure> {
     let (mut carriers, mut events) = (Vec::new(), Vec::new());
     for (name, config) in configs {
         let secrets = secrets.get(name).cloned().unwrap_or_default();
-        let (carrier, receiver) = Carrier::open(name.clone(), config.clone(), &secrets)
+        let (carrier, receiver) = Carrier::open_to(at_start, name.clone(), config.clone(), &secrets)
             .map_err(|error| Failure::configuration(error.to_string()))?;
         carriers.push(carrier);
         events.push((name.clone(), receiver));

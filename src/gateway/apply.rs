@@ -50,10 +50,10 @@ pub enum ApplyError {
 
 impl ApplyError {
     /// Whether the same event may succeed later. What the store refuses for what it says, it refuses for ever: then the attempt
-    /// stays open, and its deadline makes it a doubt that a person sees.
+    /// stays open, and its deadline makes it a doubt that a person sees. What is refused because others have taken over is theirs.
     pub fn is_passing(&self) -> bool {
         match self {
-            ApplyError::Store(StoreError::Refused(_) | StoreError::Corrupt { .. }) => false,
+            ApplyError::Store(StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Fenced) => false,
             ApplyError::Store(_) | ApplyError::Ticketing(_) | ApplyError::Contended(_) => true,
             ApplyError::UnknownCharge(_) | ApplyError::Illegal(_) => false,
         }

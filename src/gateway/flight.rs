@@ -15,6 +15,8 @@ use crate::{
 
 /// A pause between two tries never grows beyond this.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Between two looks whether the carrier is another daemon's now.
+const LOOK_FOR_CARRIER: Duration = Duration::from_millis(500);
 
 impl Inner {
     /// Starts a flight for `charge` at `carrier`. With a slot, its last attempt is open and durable and goes out at once;
@@ -33,6 +35,18 @@ impl Inner {
             drop(permit);
         };
         self.spawn(flight.instrument(span));
+    }
+
+    /// The same for a charge that waits; returns at the end of the flight.
+    pub(super) async fn fly_to_its_end(
+        self: &Arc<Self>,
+        charge: Charge,
+        carrier: Carrier,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let span = info_span!("charge", reference = %charge.reference, carrier = carrier.name().as_str());
+        self.flight(charge, carrier, None).instrument(span).await;
+        drop(permit);
     }
 
     async fn flight(self: &Arc<Self>, mut charge: Charge, mut carrier: Carrier, mut slot: Option<SendSlot>) {
@@ -88,11 +102,19 @@ impl Inner {
             if self.stopping.is_cancelled() {
                 return None;
             }
+            if !self.serves(carrier) && self.hand_over_charge(&charge, carrier, until).await {
+                return None;
+            }
             let left = until.saturating_duration_since(Instant::now());
             let left = charge.terms.ticket_deadline.since(self.now()).min(left);
             // What is sent so late that its answer would come after the deadline would only be paid back.
             let patience = left.saturating_sub(carrier.expected_answer());
-            let slot = match carrier.reserve_attempt(patience).await {
+            let reserved = tokio::select! {
+                biased;
+                reserved = carrier.reserve_attempt(patience) => reserved,
+                () = self.until_elsewhere(carrier) => continue,
+            };
+            let slot = match reserved {
                 Ok(slot) => slot,
                 Err(NoSlot::ShuttingDown) => return None,
                 Err(why @ (NoSlot::InTime | NoSlot::TooManyWait)) => {
@@ -123,6 +145,16 @@ impl Inner {
                     return None;
                 }
             }
+        }
+    }
+
+    /// Returns once what goes to this carrier goes out from another daemon.
+    async fn until_elsewhere(&self, carrier: &Carrier) {
+        if self.attendance.is_none() {
+            return std::future::pending().await;
+        }
+        while self.serves(carrier) {
+            tokio::time::sleep(LOOK_FOR_CARRIER).await;
         }
     }
 

@@ -52,17 +52,24 @@ impl Inner {
     /// Does what a commit leaves to do, but for the next attempt: the flight that is under way makes it.
     pub(super) fn follow_in_flight(self: &Arc<Self>, applied: &Applied) {
         for effect in &applied.effects {
-            let charge = applied.charge.clone();
-            match *effect {
-                Effect::Confirm { attempt } => self.second_step(charge, attempt, Second::Confirm),
-                Effect::Cancel { attempt } => self.second_step(charge, attempt, Second::Cancel),
-                Effect::Resend { attempt } => self.resend(charge, attempt),
-                Effect::Query { attempt } => self.query_once(charge, attempt),
-                Effect::Refund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Response),
-                Effect::ResendRefund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Repeat),
-                Effect::QueryRefund { refund } => self.query_refund_once(charge, refund),
-                _ => {}
+            if !self.hand_over_effect(&applied.charge, effect) {
+                self.do_here(&applied.charge, effect);
             }
+        }
+    }
+
+    /// Does from here what a commit left to do at a carrier.
+    pub(super) fn do_here(self: &Arc<Self>, charge: &Charge, effect: &Effect) {
+        let charge = charge.clone();
+        match *effect {
+            Effect::Confirm { attempt } => self.second_step(charge, attempt, Second::Confirm),
+            Effect::Cancel { attempt } => self.second_step(charge, attempt, Second::Cancel),
+            Effect::Resend { attempt } => self.resend(charge, attempt),
+            Effect::Query { attempt } => self.query_once(charge, attempt),
+            Effect::Refund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Response),
+            Effect::ResendRefund { refund } => self.refund_at_carrier(charge, refund, EvidenceSource::Repeat),
+            Effect::QueryRefund { refund } => self.query_refund_once(charge, refund),
+            _ => {}
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
     ApplyError, GatewayConfig, MoWebhook, Secrets, TicketingConfig,
     asking::Asking,
     backlog::Backlog,
+    instances::{self, Attendance, Exchange},
     measure::Counted,
     outbox::Outbox,
     sales::SalesBook,
@@ -29,8 +30,8 @@ use super::{
     webhook::{Following, Followings, HandOvers, Webhook},
 };
 use crate::{
-    carrier::{Carrier, CarrierConfig, CarrierEvent, PrefixTable, PurchaseMode, Routing, RoutingSettings},
-    charge::{CarrierName, Charge, Reference},
+    carrier::{Carrier, CarrierConfig, CarrierEvent, Divisible, PrefixTable, PurchaseMode, Routing, RoutingSettings},
+    charge::{CarrierName, Charge, Reference, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
     ledger::VatConfig,
@@ -41,6 +42,9 @@ use crate::{
     ticket::Keyring,
     transit::Catalogue,
 };
+
+/// Between two looks for an outcome that another daemon may have brought about.
+const LOOK_FOR_OUTCOME: Duration = Duration::from_millis(500);
 
 /// What the operator keeps in files: read at start, and again on reload.
 #[derive(Debug)]
@@ -84,6 +88,8 @@ pub struct Parts {
     pub vat: VatConfig,
     /// Those who are told of events.
     pub webhooks: Vec<Webhook>,
+    /// How other daemons that serve the same database are reached, and reach us.
+    pub exchange: Option<Exchange>,
 }
 
 /// The engine. Clones share it.
@@ -123,6 +129,9 @@ pub(super) struct Inner {
     pub(super) mo_webhook: Option<MoWebhook>,
     pub(super) hand_overs: HandOvers,
     pub(super) webhooks: Followings,
+    /// Our place among the daemons that serve the database; `None` if the store serves one.
+    pub(super) attendance: Option<Arc<Attendance>>,
+    pub(super) exchange: Option<Exchange>,
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
 }
@@ -160,7 +169,12 @@ impl Gateway {
             webhooks.insert(following.webhook().name().to_owned(), Arc::new(following));
         }
         let prefixes = carriers.iter().map(|(name, carrier)| (name, carrier.config().prefixes.as_slice()));
+        let configs = carriers.iter().map(|(name, carrier)| (name, carrier.config()));
+        let divided = divided(configs, webhooks.keys());
+        let attendance = parts.store.instances().map(|instances| Arc::new(Attendance::new(instances.clone(), divided)));
         let inner = Arc::new(Inner {
+            attendance,
+            exchange: parts.exchange,
             routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
             flights: Arc::new(Semaphore::new(parts.config.flights_max)),
             answering: Semaphore::new(parts.config.flights_max),
@@ -196,6 +210,9 @@ impl Gateway {
                 process::spawn(inner.clone().listen(carrier, events));
             }
         }
+        if let Some(attendance) = &inner.attendance {
+            process::spawn(inner.clone().attend(attendance.clone()));
+        }
         inner.spawn(inner.clone().sweep());
         for following in inner.webhooks.values() {
             inner.spawn(inner.clone().follow_events(following.clone()));
@@ -218,9 +235,20 @@ impl Gateway {
             unbinding.join_all().await;
             inner.tasks.wait().await;
             inner.writer.close().await;
+            if let Some(attendance) = &inner.attendance {
+                inner.leave(attendance).await;
+            }
         };
         if tokio::time::timeout(patience, drained).await.is_err() {
             tracing::warn!("stopped before everything was answered; it will be in doubt");
+        }
+    }
+
+    /// Returns once other daemons have taken this one for dead and go on in its place: it had better stop, and begin anew.
+    pub async fn fenced(&self) {
+        match &self.0.attendance {
+            Some(attendance) => attendance.fenced().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -282,11 +310,22 @@ impl Gateway {
     pub async fn wait(&self, reference: Reference, patience: Duration) -> Result<Option<Charge>, StoreError> {
         let mut watcher = self.0.watchers.watch(reference);
         match self.0.store.charge(reference).await? {
-            Some(charge) if charge.state == crate::charge::State::Processing => match watcher.outcome(patience).await {
-                Some(decided) => Ok(Some(decided)),
-                None => self.0.store.charge(reference).await,
-            },
-            found => Ok(found),
+            Some(charge) if charge.state == State::Processing => {}
+            found => return Ok(found),
+        }
+        let until = tokio::time::Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            // Nobody tells of what another daemon decides.
+            let look = if self.0.has_company() { left.min(LOOK_FOR_OUTCOME) } else { left };
+            if let Some(decided) = watcher.outcome(look).await {
+                return Ok(Some(decided));
+            }
+            let found = self.0.store.charge(reference).await?;
+            let is_open = found.as_ref().is_some_and(|charge| charge.state == State::Processing);
+            if !is_open || look == left {
+                return Ok(found);
+            }
         }
     }
 }
@@ -334,6 +373,15 @@ pub fn missing_tariffs<'a>(
         }
     }
     missing
+}
+
+/// What several daemons divide: the carriers' binds and rates, and the webhooks.
+pub fn divided<'a>(
+    carriers: impl IntoIterator<Item = (&'a CarrierName, &'a CarrierConfig)>,
+    webhooks: impl Iterator<Item = &'a String>,
+) -> Vec<Divisible> {
+    let of_carriers = carriers.into_iter().flat_map(|(name, config)| config.divisible(name));
+    of_carriers.chain([instances::webhooks(webhooks)]).collect()
 }
 
 fn check_webhook(webhook: Option<&MoWebhook>, carriers: &BTreeMap<CarrierName, Carrier>) -> Result<(), StartError> {

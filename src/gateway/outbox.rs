@@ -78,7 +78,8 @@ impl Inner {
     pub(super) async fn queue_due_messages(self: &Arc<Self>) -> Result<(), StoreError> {
         for (name, outbox) in &self.outboxes {
             let room = u32::try_from(outbox.places.available_permits()).unwrap_or(0);
-            if room == 0 {
+            let Some(carrier) = self.carriers.get(name).filter(|_| room > 0) else { continue };
+            if !self.texts_or_hands_over(carrier).await? {
                 continue;
             }
             for queued in self.store.due_messages(name, self.now(), room).await? {

@@ -22,6 +22,9 @@ impl Inner {
         if let Some(at) = self.store.latest_moment().await? {
             self.clock.has_shown(at);
         }
+        if let Some(attendance) = &self.attendance {
+            return self.join(attendance).await;
+        }
         let (mut doubts, mut waiting) = (0_u64, Vec::new());
         let mut after = None;
         loop {
@@ -46,7 +49,7 @@ impl Inner {
     }
 
     /// Whether the charge was found with an open attempt, and is now in doubt.
-    async fn recover_charge(self: &Arc<Self>, charge: &Charge) -> Result<bool, ApplyError> {
+    pub(super) async fn recover_charge(self: &Arc<Self>, charge: &Charge) -> Result<bool, ApplyError> {
         let Some(attempt) = charge.undecided_attempt() else { return Ok(false) };
         let found_open = attempt.state == AttemptState::Open;
         if found_open {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::{draft::Draft, origins::below};
 use crate::{
@@ -48,12 +49,26 @@ fn bounds(draft: &mut Draft) {
     let within = [
         ("store.queue", draft.settings.store.queue as u64, 1..=1_000_000),
         ("store.batch", draft.settings.store.batch as u64, 1..=100_000),
+        ("instances.lease_seconds", draft.settings.instances.lease_seconds, 2..=300),
         ("process.drain_seconds_max", draft.settings.process.drain_seconds_max, 1..=3_600),
     ];
     for (key, value, range) in within {
         if !range.contains(&value) {
             draft.problem(key, format!("{value} is not between {} and {}", range.start(), range.end()));
         }
+    }
+    let name = draft.settings.instances.name.clone();
+    if name.is_empty() || name.len() > 63 || name.contains(char::is_control) {
+        draft.problem("instances.name", "1 to 63 characters");
+    }
+    let instances = draft.settings.instances.clone();
+    if instances.listen.is_some() != instances.token_file.is_some() {
+        draft.problem("instances.token_file", "it goes with instances.listen");
+    }
+    if let Some(address) = &instances.address
+        && !Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    {
+        draft.problem("instances.address", "want http://HOST:PORT");
     }
     if let Err(error) = EnvFilter::try_new(&draft.settings.log.filter) {
         draft.problem("log.filter", error.to_string());

@@ -106,6 +106,7 @@ fn read_sections(draft: &mut Draft, written: &mut Map<String, Value>) {
         store,
         callbacks,
         operations,
+        instances,
         process,
         log,
         gateway,
@@ -280,6 +281,9 @@ fn resolve_paths(draft: &mut Draft) {
     }
     if let Some(file) = &mut settings.api.tokens_file {
         resolve("api.tokens_file".into(), file);
+    }
+    if let Some(file) = &mut settings.instances.token_file {
+        resolve("instances.token_file".into(), file);
     }
     for (n, file) in settings.mo_webhook.secret_files.iter_mut().enumerate() {
         resolve(format!("mo_webhook.secret_files[{n}]"), file);

@@ -10,7 +10,9 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{LookUpMaterials, SourceMaterials, carrier_secrets, draft::Draft, fact_sources};
+use super::{
+    LookUpMaterials, SourceMaterials, carrier_secrets, carrier_secrets::read_password, draft::Draft, fact_sources,
+};
 use crate::{
     api::TokenConfig,
     carrier::{
@@ -19,7 +21,7 @@ use crate::{
     },
     charge::CarrierName,
     clock::Timestamp,
-    gateway::{Books, MoWebhook, Secrets, Webhook, WebhookKey},
+    gateway::{Books, Exchange, MoWebhook, Secrets, Webhook, WebhookKey},
     passenger::{Texts, TextsError},
     subscriber::NumberLists,
     ticket::{
@@ -34,6 +36,8 @@ use crate::{
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The longest answer of the ticket service to a webhook that is read; only its status counts.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// How long a connection to another instance may take, and half of what an errand may.
+const EXCHANGE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the files hold that the configuration names.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub struct Materials {
     pub mo_webhook: Option<MoWebhook>,
     /// Those who are told of events.
     pub webhooks: Vec<Webhook>,
+    /// How other daemons that serve the same database are reached.
+    pub exchange: Option<Exchange>,
     /// What each carrier is reached with.
     pub carriers: BTreeMap<CarrierName, CarrierSecrets>,
     /// Who can be asked about subscribers, and what they are reached with.
@@ -65,6 +71,7 @@ pub(super) struct Found {
     keys: Option<(Keyring, Secrets)>,
     mo_webhook: Option<MoWebhook>,
     webhooks: Vec<Webhook>,
+    exchange: Option<Exchange>,
     carriers: BTreeMap<CarrierName, CarrierSecrets>,
     sources: (Vec<SourceMaterials>, Option<LookUpMaterials>),
 }
@@ -72,7 +79,7 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn complete(self) -> Option<Materials> {
         let (keyring, secrets) = self.keys?;
-        let Found { books, lists, mo_webhook, webhooks, carriers, sources: (sources, look_up), .. } = self;
+        let Found { books, lists, mo_webhook, webhooks, exchange, carriers, sources: (sources, look_up), .. } = self;
         Some(Materials {
             books: books?,
             lists: lists?,
@@ -80,6 +87,7 @@ impl Found {
             secrets,
             mo_webhook,
             webhooks,
+            exchange,
             carriers,
             sources,
             look_up,
@@ -96,8 +104,28 @@ pub(super) fn read(draft: &mut Draft, now: Timestamp) -> Found {
         keys: keys(draft, now),
         mo_webhook: mo_webhook(draft),
         webhooks: webhooks(draft),
+        exchange: exchange(draft),
         carriers: carrier_secrets::read(draft),
         sources: fact_sources::read(draft),
+    }
+}
+
+/// How other instances are reached.
+fn exchange(draft: &mut Draft) -> Option<Exchange> {
+    let file = draft.settings.instances.token_file.clone()?;
+    let mut client = WebClientConfig::new("instances".parse().expect("a name"));
+    client.connect_timeout = EXCHANGE_WITHIN;
+    client.timeout = 2 * EXCHANGE_WITHIN;
+    match (read_password(&file), WebClient::new(client, None)) {
+        (Ok(token), Ok(client)) => Some(Exchange::new(client, token)),
+        (Err(what), _) => {
+            draft.problem("instances.token_file", what);
+            None
+        }
+        (_, Err(error)) => {
+            draft.problem("instances.address", error.to_string());
+            None
+        }
     }
 }
 

@@ -20,8 +20,8 @@ pub use fact_sources::{LookUpMaterials, SourceInterface, SourceMaterials};
 pub use materials::Materials;
 pub use problem::{Problem, Problems};
 pub use sections::{
-    ApiSettings, CallbacksSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings, ProcessSettings,
-    Settings, StoreSettings, TextsSettings, TransitSettings,
+    ApiSettings, CallbacksSettings, InstancesSettings, KeysSettings, LogFormat, LogSettings, OperationsSettings,
+    ProcessSettings, Settings, StoreSettings, TextsSettings, TransitSettings,
 };
 
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf};

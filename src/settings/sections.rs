@@ -27,6 +27,8 @@ pub struct Settings {
     pub callbacks: CallbacksSettings,
     /// Health and metrics.
     pub operations: OperationsSettings,
+    /// This daemon among others that serve the same database.
+    pub instances: InstancesSettings,
     /// The process as a whole.
     pub process: ProcessSettings,
     /// What is logged.
@@ -97,6 +99,30 @@ pub struct CallbacksSettings {
 pub struct OperationsSettings {
     /// Where `/healthz`, `/readyz` and `/metrics` listen. They ask for no token.
     pub listen: SocketAddr,
+}
+
+/// `[instances]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InstancesSettings {
+    /// The name of this daemon among those that serve the same database.
+    pub name: String,
+    /// For so long without a sign of life the others leave to it what it has, in seconds.
+    pub lease_seconds: u64,
+    /// Where it takes what the others ask of it. It has no TLS: a network of their own, or a proxy in front.
+    pub listen: Option<SocketAddr>,
+    /// How the others reach that: `http://HOST:PORT`. Left out, it is `listen`.
+    pub address: Option<String>,
+    /// A file with the token that all of them have; it goes with `listen`.
+    pub token_file: Option<PathBuf>,
+}
+
+impl InstancesSettings {
+    /// How the others reach this one, if they do.
+    pub fn reached_at(&self) -> Option<String> {
+        let listen = self.listen?;
+        Some(self.address.clone().unwrap_or_else(|| format!("http://{listen}")))
+    }
 }
 
 /// `[process]`
@@ -184,6 +210,12 @@ impl Default for CallbacksSettings {
 impl Default for OperationsSettings {
     fn default() -> OperationsSettings {
         OperationsSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9080)) }
+    }
+}
+
+impl Default for InstancesSettings {
+    fn default() -> InstancesSettings {
+        InstancesSettings { name: "smsbusd".into(), lease_seconds: 15, listen: None, address: None, token_file: None }
     }
 }
 

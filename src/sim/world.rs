@@ -160,6 +160,7 @@ impl World {
             mo_webhook: None,
             vat: vat(),
             webhooks: vec![Follower::webhook()],
+            exchange: None,
         };
         Gateway::start(parts, events).await.map_err(|error| error.to_string())
     }

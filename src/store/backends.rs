@@ -1,7 +1,7 @@
 use super::{
-    Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, JournalEntry,
-    KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt, Postgres,
-    QueuedSms, RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, StoreError, StoredBreak, StoredFact,
+    Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, Instances, Joining,
+    JournalEntry, KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt,
+    Postgres, QueuedSms, RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, StoreError, StoredBreak, StoredFact,
     StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write,
     address::{Address, without_password},
     overlap, postgres,
@@ -48,10 +48,23 @@ impl Store {
     /// Errors: the text names no store; the folder is missing; the file cannot be opened or written, or is no database; the server
     /// cannot be reached, or another daemon is served by the database; its schema is newer than this program or was changed.
     pub async fn open(url: &str) -> Result<Store, StoreError> {
+        Store::open_as(url, Joining::default()).await
+    }
+
+    /// The same for one daemon among several: a database server serves as many as come.
+    pub async fn open_as(url: &str, joining: Joining) -> Result<Store, StoreError> {
         match Address::read(url)? {
             Address::Sqlite(config) => Ok(Store::Sqlite(Sqlite::open(config).await?)),
-            Address::Postgres(url) => Ok(Store::Postgres(Postgres::open(&url).await?)),
+            Address::Postgres(url) => Ok(Store::Postgres(Postgres::open(&url, joining).await?)),
             Address::Memory => Ok(Store::Memory(Memory::default())),
+        }
+    }
+
+    /// Our place among the daemons that the store serves. `None` if it serves one.
+    pub fn instances(&self) -> Option<&Instances> {
+        match self {
+            Store::Postgres(backend) => Some(backend.instances()),
+            Store::Sqlite(_) | Store::Memory(_) => None,
         }
     }
 

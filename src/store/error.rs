@@ -51,12 +51,26 @@ pub enum StoreError {
         /// Why not.
         why: String,
     },
-    /// Another daemon is served by the database already.
-    #[error("{database} serves another daemon; one at a time")]
+    /// Somebody has the database for himself.
+    #[error(
+        "{database} is held by somebody for himself: by a daemon of a version that is served alone, or by a move of books"
+    )]
     Taken {
         /// The database and where it is.
         database: String,
     },
+    /// A daemon of this name is served by the database already.
+    #[error("{database} serves an instance named {name:?} already; each wants an instances.name of its own")]
+    NameTaken {
+        /// The database and where it is.
+        database: String,
+        /// The name.
+        name: String,
+    },
+    /// The other daemons have taken this one for dead, and go on in its place: it may begin nothing any more. What it learns of what it had
+    /// begun it may still write.
+    #[error("the other instances have taken over: nothing is begun any more")]
+    Fenced,
     /// A row does not say what it must.
     #[error("{table}, row {row}: {why}")]
     Corrupt {
@@ -98,7 +112,7 @@ impl StoreError {
 
     /// Whether one write is at fault, so that the others of its batch can do without it.
     pub(super) const fn blames_one_write(&self) -> bool {
-        matches!(self, StoreError::Refused(_) | StoreError::Corrupt { .. })
+        matches!(self, StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Fenced)
     }
 }
 

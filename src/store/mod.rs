@@ -13,6 +13,7 @@ mod check;
 mod error;
 mod group_commit;
 mod hold;
+mod instance;
 mod kept;
 mod known;
 mod memory;
@@ -37,6 +38,7 @@ pub use backends::Store;
 pub use error::StoreError;
 pub use group_commit::{GroupCommit, GroupCommitConfig};
 pub use hold::Hold;
+pub use instance::{Census, InstanceId, InstanceStanding, Joining, Lease, Peer};
 pub use kept::{
     IncomingSms, JournalEntry, KeptMo, MessageState, MoKind, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot,
     StoredBreak, StoredTicket,
@@ -47,7 +49,7 @@ pub use memory::Memory;
 pub(crate) use memory::fate::{Attendant, Fate};
 pub use outstanding::{ListedRefund, Outstanding, OutstandingSum, RefundFilter, RefundStanding, UnownedReceipt};
 pub use parts::OPEN_PARTS_MAX;
-pub use postgres::Postgres;
+pub use postgres::{Instances, Postgres};
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};

@@ -3,7 +3,7 @@ use super::{
     StoredTicket, Verbatim, WebhookProgress,
 };
 use crate::{
-    charge::{Break, CarrierName, Charge, Home, Reference},
+    charge::{Break, CarrierName, Charge, Event, Home, Reference},
     clock::Timestamp,
     ledger::Entry,
     msisdn::Msisdn,
@@ -100,6 +100,17 @@ pub enum Write {
     MoveWebhook(Box<WebhookProgress>),
 }
 
+impl Write {
+    /// Whether somebody may be charged by what is written: only then does it matter that nobody else goes on in our place.
+    pub fn begins_something(&self) -> bool {
+        match self {
+            Write::Open(_) => true,
+            Write::Settle(settlement) => settlement.opens_attempt(),
+            _ => false,
+        }
+    }
+}
+
 /// A new charge and all that must be durable with it.
 #[derive(Clone, Debug)]
 pub struct Opening {
@@ -143,6 +154,13 @@ pub struct Settlement {
     pub slot: SlotChange,
     /// Differences that somebody must look at.
     pub breaks: Vec<Break>,
+}
+
+impl Settlement {
+    /// Whether an attempt is opened by it.
+    pub fn opens_attempt(&self) -> bool {
+        matches!(self.journal.event, Some(Event::OpenAttempt { .. }))
+    }
 }
 
 /// Guards against doing the same request twice (M15).

@@ -307,6 +307,7 @@ async fn gateway(setting: &Setting, simulator: &Simulator) -> Gateway {
         mo_webhook: None,
         vat: crate::ledger::VatConfig::default(),
         webhooks: Vec::new(),
+        exchange: None,
     };
     Gateway::start(parts, vec![(name, events)]).await.expect("parts that fit")
 }

@@ -164,6 +164,10 @@ impl CamaraCarrier {
         self.0.gate.set_paused(paused);
     }
 
+    pub(in crate::carrier) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
     /// Whether this amount can be charged: any in the carrier's currency. An amount of nothing, as a test number's, is charged
     /// without a request: the specification has no payment of nothing.
     pub fn has_tariff(&self, amount: Money) -> bool {

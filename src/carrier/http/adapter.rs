@@ -165,6 +165,10 @@ impl HttpCarrier {
         self.0.gate.set_paused(paused);
     }
 
+    pub(in crate::carrier) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
     /// What attempt `number` of the charge is to be told by: the same each time, and read back from a callback.
     pub fn wire_reference(&self, charge: Reference, number: u16) -> String {
         self.0.profile.wire_references().write(charge, number)

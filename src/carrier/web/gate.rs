@@ -95,6 +95,11 @@ impl Gate {
         self.slots.set_tps(tps);
     }
 
+    /// Our part of the contract's rate and of the requests under way: so many parts of so many. With none, no slot is given.
+    pub fn set_part(&self, ours: u32, all: u32) {
+        self.slots.set_part(ours, all);
+    }
+
     /// How long an answer takes, nearly always, as measured; nothing before the first.
     pub fn expected_answer(&self) -> Duration {
         self.slots.expected_answer()
@@ -104,12 +109,13 @@ impl Gate {
     pub fn standing(&self) -> Standing {
         let load = self.slots.load();
         let breaker_open = matches!(load.breaker, BreakerState::Open { .. });
-        let detail = match (load.ended, load.reachable) {
-            (true, _) => "ended",
-            (false, true) => "up",
-            (false, false) => "down: the last request could not be sent",
+        let detail = match (load.ended, load.rests, load.reachable) {
+            (true, ..) => "ended",
+            (false, true, _) => "resting: other instances have it",
+            (false, false, true) => "up",
+            (false, false, false) => "down: the last request could not be sent",
         };
-        let up = load.reachable && !load.ended;
+        let up = load.reachable && !load.ended && !load.rests;
         Standing {
             up,
             receives: false,

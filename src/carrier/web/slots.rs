@@ -63,6 +63,8 @@ pub(super) struct SlotsConfig {
 pub(super) struct Load {
     pub(super) paused: bool,
     pub(super) ended: bool,
+    /// No part of it is ours.
+    pub(super) rests: bool,
     /// The last request got through to the carrier.
     pub(super) reachable: bool,
     pub(super) breaker: BreakerState,
@@ -87,6 +89,11 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Queue {
     free: usize,
+    /// The contract's rate, in requests a second.
+    tps: u32,
+    /// So many parts of so many are ours, of the rate and of the requests under way.
+    part: (u32, u32),
+    concurrency: usize,
     waiting: Waiting<WebSlot>,
     pacer: Pacer,
     /// The carrier asked to be left alone until then.
@@ -102,6 +109,9 @@ impl Slots {
     pub(super) fn new(config: &SlotsConfig) -> Slots {
         let queue = Queue {
             free: config.concurrency,
+            tps: config.tps,
+            part: (1, 1),
+            concurrency: config.concurrency,
             waiting: Waiting::default(),
             pacer: Pacer::new(config.tps, config.breaker),
             hold_until: None,
@@ -175,7 +185,19 @@ impl Slots {
     }
 
     pub(super) fn set_tps(self: &Arc<Slots>, tps: u32) {
-        self.lock().pacer.set_tps(tps);
+        let mut queue = self.lock();
+        queue.tps = tps;
+        queue.retune();
+        drop(queue);
+        self.serve();
+    }
+
+    pub(super) fn set_part(self: &Arc<Slots>, ours: u32, all: u32) {
+        let mut queue = self.lock();
+        if std::mem::replace(&mut queue.part, (ours, all.max(1))) != (ours, all.max(1)) {
+            queue.retune();
+        }
+        drop(queue);
         self.serve();
     }
 
@@ -188,6 +210,7 @@ impl Slots {
         Load {
             paused: queue.paused,
             ended: queue.ended,
+            rests: queue.part.0 == 0,
             reachable: queue.reachable,
             breaker: queue.pacer.breaker.state(now()),
             rate_milli: queue.pacer.throttle.rate(),
@@ -313,8 +336,25 @@ impl Slots {
 }
 
 impl Queue {
+    fn retune(&mut self) {
+        let (ours, all) = self.part;
+        let part = u64::from(self.tps) * u64::from(ours) / u64::from(all);
+        self.pacer.set_tps(u32::try_from(part).unwrap_or(self.tps).max(1));
+    }
+
+    fn in_use(&self) -> usize {
+        self.concurrency - self.free
+    }
+
+    /// How many requests of ours may be under way at once.
+    fn allowed(&self) -> usize {
+        let (ours, all) = self.part;
+        let part = self.concurrency * usize::try_from(ours).unwrap_or(1) / usize::try_from(all).unwrap_or(1);
+        if ours == 0 { 0 } else { part.clamp(1, self.concurrency) }
+    }
+
     fn turn(&mut self, now: Instant) -> Turn {
-        if self.paused || self.ended || self.free == 0 {
+        if self.paused || self.ended || self.in_use() >= self.allowed() {
             return Turn::Wait;
         }
         match self.hold_until.filter(|at| *at > now) {

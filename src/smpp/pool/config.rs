@@ -20,6 +20,8 @@ pub struct PoolConfig {
     pub waiting_max: usize,
     /// Where the PDUs of all links can be listened to.
     pub tap: Tap,
+    /// Whether the links rest until [`Pool::set_wanted`](super::Pool::set_wanted) wants them.
+    pub rests: bool,
 }
 
 impl PoolConfig {
@@ -32,6 +34,7 @@ impl PoolConfig {
             events_max: 256,
             waiting_max: 10_000,
             tap: Tap::default(),
+            rests: false,
         }
     }
 }

@@ -130,7 +130,9 @@ pub enum LinkState {
         /// Why.
         why: DownWhy,
     },
-    /// Asked to end: draining, or waiting for `unbind_resp`.
+    /// Without a bind until it is wanted again: see [`Pool::set_wanted`](super::Pool::set_wanted).
+    Resting,
+    /// Asked to end or to rest: draining, or waiting for `unbind_resp`.
     Unbinding,
     /// Ended for good.
     Ended,
@@ -142,6 +144,7 @@ impl fmt::Display for LinkState {
             LinkState::Connecting => f.write_str("connecting"),
             LinkState::Up => f.write_str("up"),
             LinkState::Down { why } => write!(f, "down: {why}"),
+            LinkState::Resting => f.write_str("resting: another instance has it"),
             LinkState::Unbinding => f.write_str("unbinding"),
             LinkState::Ended => f.write_str("ended"),
         }

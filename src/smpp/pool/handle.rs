@@ -31,6 +31,8 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Control {
     pub(super) stop: bool,
+    /// To have no bind for now: it is somebody else's turn.
+    pub(super) rest: bool,
     /// To bind with from the next bind on, in place of what the link was opened with.
     pub(super) bind: Option<Arc<Bind>>,
 }
@@ -74,7 +76,7 @@ impl Pool {
             let (commands, receiver) = mpsc::unbounded_channel();
             to_do.push(receiver);
             let window = if link.session.bind.mode.sends() { link.session.window.max(1) } else { 0 };
-            places.push(LinkPlacesConfig { window, tps: link.tps, commands });
+            places.push(LinkPlacesConfig { window, tps: link.tps, rests: config.rests, commands });
         }
         let places =
             PlacesConfig { tps: config.tps, breaker: config.breaker, waiting_max: config.waiting_max, links: places };
@@ -87,8 +89,9 @@ impl Pool {
         for (index, (link, to_do)) in config.links.into_iter().zip(to_do).enumerate() {
             let name: Arc<str> = link.session.name.as_str().into();
             let session = link.session.clone();
-            let (control, controlled) = watch::channel(Control::default());
-            let (state, watched) = watch::channel(LinkState::Connecting);
+            let (control, controlled) = watch::channel(Control { rest: config.rests, ..Control::default() });
+            let first = if config.rests { LinkState::Resting } else { LinkState::Connecting };
+            let (state, watched) = watch::channel(first);
             let seat = link::Seat { places: Arc::clone(&places), index };
             let (events, tap) = (events.clone(), config.tap.clone());
             let ends = link::Ends { commands: to_do, control: controlled, state, events, tap };
@@ -140,6 +143,16 @@ impl Pool {
     /// Gives places again.
     pub fn resume(&self) {
         self.0.places.set_paused(false);
+    }
+
+    /// Which links have a bind from now on. The others drain, unbind, and rest until they are wanted again; their part of the rate
+    /// rests with them.
+    pub fn set_wanted(&self, is_wanted: impl Fn(&str) -> bool) {
+        for (index, link) in self.0.links.iter().enumerate() {
+            let rest = !is_wanted(&link.name);
+            self.0.places.set_rests(index, rest);
+            link.control.send_if_modified(|control| std::mem::replace(&mut control.rest, rest) != rest);
+        }
     }
 
     /// Another rate for all links together, in messages a second, from now on.

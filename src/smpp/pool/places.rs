@@ -109,6 +109,8 @@ pub(super) struct LinkPlacesConfig {
     pub(super) window: usize,
     /// The contract's rate for this link alone, in messages a second.
     pub(super) tps: Option<u32>,
+    /// Whether it begins at rest.
+    pub(super) rests: bool,
     /// A channel without a bound of its own: every command is sent by a slot or a responder, which are bounded.
     pub(super) commands: mpsc::UnboundedSender<Command>,
 }
@@ -249,7 +251,18 @@ impl Places {
     /// The contract's rate has changed.
     pub(super) fn set_tps(self: &Arc<Places>, tps: u32) {
         let mut queue = self.lock();
-        queue.pacer.set_tps(tps);
+        queue.set_tps(tps);
+        drop(queue);
+        self.serve();
+    }
+
+    /// Whether the link rests, and with it its part of the rate.
+    pub(super) fn set_rests(self: &Arc<Places>, link: usize, rests: bool) {
+        let mut queue = self.lock();
+        if std::mem::replace(&mut queue.links[link].rests, rests) == rests {
+            return;
+        }
+        queue.retune();
         drop(queue);
         self.serve();
     }

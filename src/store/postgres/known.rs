@@ -25,8 +25,8 @@ ORDER BY 3, 1, 2, 5";
 impl Postgres {
     pub(in crate::store) async fn sales(&self, since: Timestamp) -> Result<Vec<Sales>, StoreError> {
         let query = sqlx::query(
-            "SELECT kind, name, quarter, minor, currency FROM sales WHERE quarter >= $1 AND minor <> 0
-             ORDER BY quarter, kind, name, currency",
+            "SELECT kind, name, quarter, sum(minor)::bigint, currency FROM sales WHERE quarter >= $1
+             GROUP BY quarter, kind, name, currency HAVING sum(minor) <> 0 ORDER BY quarter, kind, name, currency",
         );
         query.bind(since.unix_ms()).all(&self.readers).await?.iter().map(decode::sales).collect()
     }

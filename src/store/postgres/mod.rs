@@ -1,11 +1,12 @@
-//! PostgreSQL: the books on a server. One connection writes, a pool of connections reads.
+//! PostgreSQL: the books on a server. Of each daemon one connection writes, a pool of connections reads, and one renews its lease.
 //!
-//! Each commit changes the row of its writer (`writers`), and there is one writer: so commits come one after another, also those of a
-//! daemon that was deposed. What is judged and not named by what is written (who owns an id, what is parked, which message was heard
-//! before, how many parts are open) rests on that.
+//! The commits of one daemon come one after another; those of several do not. What is written names what it was judged by, or takes a lock
+//! on the subscriber ([`turns`]). What is parked while another daemon learns whose it is finds its owner a moment later: all that is parked is weighed
+//! again and again.
 
 pub(super) mod books;
 mod chain;
+mod instances;
 mod judge;
 mod known;
 mod outstanding;
@@ -13,6 +14,7 @@ mod places;
 mod reads;
 mod set;
 mod statements;
+mod turns;
 mod waiting;
 mod webhooks;
 mod writer;
@@ -27,23 +29,23 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+use tracing::warn;
 use url::Url;
 
-use self::{waiting::in_time, writer::WriterTask};
+pub use self::instances::Instances;
+use self::{
+    instances::{Membership, join},
+    waiting::in_time,
+    writer::WriterTask,
+};
 use super::{
-    StoreError, Write,
-    sql::{
-        chain::WRITER,
-        jobs::{self, Answer, Jobs},
-    },
+    InstanceId, Joining, StoreError, Write,
+    sql::jobs::{self, Answer, Jobs},
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// So often, and with such pauses, a new connection tries to get hold of the database.
-const HOLD_TRIES: u32 = 30;
-const HOLD_PAUSE: Duration = Duration::from_millis(100);
 /// How long the server may take to let us in.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Connections that read.
@@ -56,6 +58,7 @@ const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 pub struct Postgres {
     writer: Jobs,
     readers: PgPool,
+    instances: Instances,
 }
 
 /// What is needed to connect anew.
@@ -63,28 +66,35 @@ pub struct Postgres {
 struct Opener {
     options: PgConnectOptions,
     readers: PgPool,
-    /// Which of the daemons this is that the database has served.
-    epoch: i64,
+    membership: Membership,
 }
 
 impl Postgres {
-    /// Connects, brings the schema up to date and starts the writer.
+    /// Connects, brings the schema up to date, takes a place among the daemons that the database serves, and starts the writer.
     ///
-    /// Errors: the text is no address; the database cannot be reached; its schema is newer than this program or was changed.
-    pub async fn open(url: &str) -> Result<Postgres, StoreError> {
+    /// Errors: the text is no address; the database cannot be reached; its schema is newer than this program or was changed; a daemon of
+    /// that name is connected.
+    pub async fn open(url: &str, joining: Joining) -> Result<Postgres, StoreError> {
         let options = options(url)?;
-        let mut connection = connect_migrated(&options).await?;
-        let begin = "UPDATE writers SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
-        let begun = in_time(sqlx::query(begin).bind(i64::from(WRITER.0)).fetch_one(&mut connection)).await?;
-        let epoch = begun.try_get(0)?;
-        in_time(places::raise(&mut connection)).await?;
+        let (instances, membership) = join(&options, connect_migrated(&options).await?, joining).await?;
         let readers = PgPoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(ACQUIRE_MAX)
             .connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
         let (writer, jobs) = jobs::channel();
-        tokio::spawn(WriterTask::new(Opener { options, readers: readers.clone(), epoch }, connection).run(jobs));
-        Ok(Postgres { writer, readers })
+        let opener = Opener { options, readers: readers.clone(), membership };
+        let connection = in_time(opener.again()).await?;
+        tokio::spawn(WriterTask::new(opener, connection).run(jobs));
+        Ok(Postgres { writer, readers, instances })
+    }
+
+    /// Our place among the daemons.
+    pub(super) fn instances(&self) -> &Instances {
+        &self.instances
+    }
+
+    fn me(&self) -> InstanceId {
+        self.instances.me()
     }
 
     /// Brings the schema up to date and says how many migrations it consists of.
@@ -103,33 +113,33 @@ impl Postgres {
 
     pub(super) async fn close(&self) {
         self.writer.close().await;
+        if let Err(error) = self.instances.leave().await {
+            warn!(%error, "the other instances could not be told that we go; they take over once our lease has run out");
+        }
     }
 }
 
 impl Opener {
-    /// A connection in the place of one that was lost.
+    /// A connection that writes.
     ///
-    /// Errors: [`StoreError::Closed`] if another daemon has begun meanwhile; then this one was taken for one that is gone.
+    /// Errors: [`StoreError::Closed`] if another daemon has got our place meanwhile; then this one was taken for one that is gone.
     async fn again(&self) -> Result<PgConnection, StoreError> {
+        let Membership { instance, writer, epoch } = self.membership;
         let mut connection = open(&self.options).await?;
-        let query = sqlx::query("SELECT epoch FROM writers WHERE id = $1").bind(i64::from(WRITER.0));
-        let epoch: i64 = query.fetch_one(&mut connection).await?.try_get(0)?;
-        if epoch != self.epoch {
-            return Err(StoreError::Closed);
-        }
-        hold(connection, &self.options).await
+        let introduce = sqlx::query(
+            "SELECT epoch, set_config('smsbusd.instance', $2, false), set_config('smsbusd.writer', $3, false)
+             FROM writers WHERE id = $1",
+        );
+        let introduce = introduce.bind(i64::from(writer.0)).bind(instance.to_string()).bind(writer.0.to_string());
+        let now: i64 = introduce.fetch_one(&mut connection).await?.try_get(0)?;
+        if now == epoch { Ok(connection) } else { Err(StoreError::Closed) }
     }
 }
 
 async fn connect_migrated(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    let mut connection = connect(options).await?;
+    let mut connection = instances::hold_with_others(open(options).await?, options).await?;
     MIGRATIONS.run(&mut connection).await?;
     Ok(connection)
-}
-
-/// A connection that writes.
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    hold(open(options).await?, options).await
 }
 
 async fn open(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
@@ -137,21 +147,6 @@ async fn open(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
         Ok(connection) => connection.map_err(|error| cannot(options, error.to_string())),
         Err(_) => Err(cannot(options, format!("no answer within {} s", CONNECT_MAX.as_secs()))),
     }
-}
-
-/// Holds the database as long as the connection is there: two daemons would send the same texts, ask the same questions and take each
-/// other's attempts for those of a process that is gone.
-async fn hold(mut connection: PgConnection, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    // The server takes a moment to notice that a process is gone.
-    for _ in 0..HOLD_TRIES {
-        let held = sqlx::query("SELECT pg_try_advisory_lock(hashtextextended('smsbusd:' || current_schema(), 0))");
-        let held = held.fetch_one(&mut connection).await.and_then(|row| row.try_get(0));
-        if held.map_err(|error| cannot(options, error.to_string()))? {
-            return Ok(connection);
-        }
-        sleep(HOLD_PAUSE).await;
-    }
-    Err(StoreError::Taken { database: database(options) })
 }
 
 fn cannot(options: &PgConnectOptions, why: String) -> StoreError {

@@ -18,7 +18,8 @@ SELECT furthest - (pg_current_xact_id()::text::bigint << 16),
 FROM known";
 
 /// Raises the base where the books have gone further than this server's transactions: they come from another server, by a dump. Otherwise
-/// what is new would come before what was told long ago, and nobody would hear of it. Nobody may write meanwhile.
+/// what is new would come before what was told long ago, and nobody would hear of it. On one server nothing is ever ahead of a
+/// transaction, so where others write already, nothing is raised.
 pub(super) async fn raise(db: &mut PgConnection) -> Result<(), StoreError> {
     let found = sqlx::query(FURTHEST).fetch_one(&mut *db).await?;
     let (ahead, ahead_of_settled): (i64, i64) = (found.try_get(0)?, found.try_get(1)?);

@@ -48,12 +48,12 @@ const DUE_CHARGES: &str = "
 SELECT body FROM (
   SELECT * FROM (
     SELECT body, due_at, reference FROM charges
-    WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND due_at <= $1
+    WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND due_at <= $1 AND instance = $3
     ORDER BY due_at, reference LIMIT $2) AS open
   UNION ALL
   SELECT * FROM (
     SELECT body, due_at, reference FROM charges
-    WHERE state NOT IN ('processing', 'awaiting_otp', 'in_doubt') AND due_at <= $1
+    WHERE state NOT IN ('processing', 'awaiting_otp', 'in_doubt') AND due_at <= $1 AND instance = $3
     ORDER BY due_at, reference LIMIT $2) AS refunding) AS due
 ORDER BY due_at, reference LIMIT $2";
 
@@ -93,7 +93,8 @@ impl Postgres {
 
     pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {
         let query = sqlx::query(DUE_CHARGES);
-        all(query.bind(now.unix_ms()).bind(i64::from(limit)).all(&self.readers).await?, charge)
+        let query = query.bind(now.unix_ms()).bind(i64::from(limit)).bind(self.me().0);
+        all(query.all(&self.readers).await?, charge)
     }
 
     pub(in crate::store) async fn open_charges(
@@ -236,10 +237,10 @@ impl Postgres {
         let query = sqlx::query(
             "SELECT id, carrier, msisdn, destination, text, fingerprint, received_at, same_since, kind,
                     coalesce(kept_at, received_at), part_reference, part_wide, part_total, part_number
-             FROM mos WHERE answered_at IS NULL AND part_number IS NULL AND answer_by IS NULL
+             FROM mos WHERE answered_at IS NULL AND part_number IS NULL AND answer_by IS NULL AND instance = $2
              ORDER BY received_at, id LIMIT $1",
         );
-        all(query.bind(i64::from(limit)).all(&self.readers).await?, |row| decode::incoming(row, 0))
+        all(query.bind(i64::from(limit)).bind(self.me().0).all(&self.readers).await?, |row| decode::incoming(row, 0))
     }
 
     pub(in crate::store) async fn mo(&self, id: Reference) -> Result<Option<KeptMo>, StoreError> {
@@ -258,17 +259,19 @@ impl Postgres {
                     coalesce(kept_at, received_at), part_reference, part_wide, part_total, part_number,
                     answer_by, answered_at
              FROM mos
-             WHERE answered_at IS NULL AND answer_by IS NOT NULL ORDER BY answer_by, id LIMIT $1",
+             WHERE answered_at IS NULL AND answer_by IS NOT NULL AND instance = $2 ORDER BY answer_by, id LIMIT $1",
         );
-        all(query.bind(i64::from(limit)).all(&self.readers).await?, decode::kept_mo)
+        all(query.bind(i64::from(limit)).bind(self.me().0).all(&self.readers).await?, decode::kept_mo)
     }
 
     pub(in crate::store) async fn numbers_with_open_parts(&self, limit: u32) -> Result<Vec<Msisdn>, StoreError> {
         let query = sqlx::query(
-            "SELECT msisdn FROM mos WHERE answered_at IS NULL AND part_number IS NOT NULL
+            "SELECT msisdn FROM mos WHERE answered_at IS NULL AND part_number IS NOT NULL AND instance = $2
              GROUP BY msisdn ORDER BY min(received_at), msisdn LIMIT $1",
         );
-        all(query.bind(i64::from(limit)).all(&self.readers).await?, |row| decode::msisdn(row, 0, "mos"))
+        all(query.bind(i64::from(limit)).bind(self.me().0).all(&self.readers).await?, |row| {
+            decode::msisdn(row, 0, "mos")
+        })
     }
 
     pub(in crate::store) async fn open_parts(&self, msisdn: Msisdn) -> Result<Vec<IncomingSms>, StoreError> {
@@ -297,10 +300,10 @@ impl Postgres {
     ) -> Result<Vec<QueuedSms>, StoreError> {
         let query = sqlx::query(
             "SELECT id, reference, carrier, msisdn, text, ticket, created_at, expires_at, state, tries, due_at
-             FROM messages WHERE state = 'pending' AND carrier = $1 AND due_at <= $2
+             FROM messages WHERE state = 'pending' AND carrier = $1 AND due_at <= $2 AND instance = $4
              ORDER BY ticket DESC, due_at, id LIMIT $3",
         );
-        let query = query.bind(carrier.as_str()).bind(now.unix_ms()).bind(i64::from(limit));
+        let query = query.bind(carrier.as_str()).bind(now.unix_ms()).bind(i64::from(limit)).bind(self.me().0);
         all(query.all(&self.readers).await?, decode::queued)
     }
 

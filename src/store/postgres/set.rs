@@ -160,7 +160,7 @@ set_rows! {
         reference, version, state, msisdn, vehicle, received_at, ticket_deadline, due_at, in_doubt_since, amount_minor, currency,
         agency, caller
     } with body;
-    ChangedRow { reference, from_version, version, state, due_at, in_doubt_since } with body;
+    ChangedRow { reference, opens_attempt, from_version, version, state, due_at, in_doubt_since } with body;
     KeyRow<'_> { caller, key, body_sha256, reference, repeat, used_at };
     SlotRow<'_> { msisdn, vehicle, reference, passengers, held_until, found_holder, found_until };
     HeldRow<'_> { msisdn, vehicle, holder, reference, passengers, held_until };

@@ -5,7 +5,11 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::{set::SetStatement, webhooks::move_webhooks};
+use super::{
+    chain::{ChainPlace, WritersChain},
+    set::SetStatement,
+    webhooks::move_webhooks,
+};
 use crate::{
     clock::Timestamp,
     store::{
@@ -16,7 +20,7 @@ use crate::{
 
 /// Writes everything inside the transaction that is open. Returns `false` where something is not as it was judged any more; then
 /// nothing may be committed.
-pub(super) async fn write(rows: Rows<'_>, db: &mut PgConnection) -> Result<bool, StoreError> {
+pub(super) async fn write(rows: Rows<'_>, db: &mut PgConnection, place: &mut ChainPlace) -> Result<bool, StoreError> {
     let all = |expected: usize, written: u64| u64::try_from(expected) == Ok(written);
     OPEN_CHARGES.write_bodies(db, &rows.opened).await?;
     if !all(rows.changed.rows.len(), CHANGE_CHARGES.write_bodies(db, &rows.changed).await?)
@@ -58,7 +62,7 @@ pub(super) async fn write(rows: Rows<'_>, db: &mut PgConnection) -> Result<bool,
     }
     move_webhooks(db, &rows.webhooks).await?;
     APPEND_JOURNAL.write_bodies(db, &rows.journal).await?;
-    chain::append(db, rows.digest).await?;
+    chain::append(&mut WritersChain { db, place }, rows.digest).await?;
     Ok(true)
 }
 
@@ -89,6 +93,7 @@ static OPEN_CHARGES: SetStatement = SetStatement::new(
 static CHANGE_CHARGES: SetStatement = SetStatement::new(
     "UPDATE charges
      SET version = new.version, state = new.state, due_at = new.due_at, in_doubt_since = new.in_doubt_since,
+         instance = CASE WHEN new.opens_attempt THEN this_instance() ELSE charges.instance END,
          body = {body}
      FROM {rows}
      WHERE charges.reference = new.reference AND charges.version = new.from_version",
@@ -253,7 +258,7 @@ static SET_LANGUAGES: SetStatement = SetStatement::new(
 static ADD_SALES: SetStatement = SetStatement::new(
     "INSERT INTO sales (kind, name, quarter, currency, minor)
      SELECT kind, name, quarter, currency, minor FROM {rows} ORDER BY quarter, kind, name, currency
-     ON CONFLICT (quarter, kind, name, currency) DO UPDATE SET minor = sales.minor + excluded.minor",
+     ON CONFLICT (quarter, kind, name, currency, writer) DO UPDATE SET minor = sales.minor + excluded.minor",
 );
 
 static KEEP_FACTS: SetStatement = SetStatement::new(

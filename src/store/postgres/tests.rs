@@ -1,5 +1,7 @@
 //! What only a server can do to us: others who write, connections that are cut, and a database that anybody with the right may change.
 
+mod instances;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -20,7 +22,7 @@ use crate::{
     charge::Charge,
     ledger::Flaw,
     store::{
-        Outcome, Slot, Store, StoreError, Write,
+        Joining, Outcome, Slot, Store, StoreError, Write,
         contract::{
             fixture::{
                 accepted, at, charge_at, commit, key, open_attempt, opening, opening_with_slot, paid, reference, run,
@@ -49,15 +51,31 @@ fn open_write(charge: &Charge) -> Write {
 
 #[tokio::test]
 #[ignore = "needs a server: scripts/postgres"]
-async fn one_daemon_at_a_time_is_served() {
+async fn one_daemon_of_a_name_is_served_at_a_time() {
     let url = new_schema("one_daemon").await;
     let store = Store::open(&url).await.unwrap();
     let refused = Store::open(&url).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Taken { .. }), "{refused}");
+    assert!(matches!(refused, StoreError::NameTaken { .. }), "{refused}");
     assert!(refused.to_string().starts_with("database postgres at "), "{refused}");
-    assert!(matches!(Store::migrate(&url).await, Err(StoreError::Taken { .. })));
+    let other = Store::open_as(&url, named("other")).await.unwrap();
+    assert!(Store::migrate(&url).await.unwrap() >= 2, "what a later version adds does not disturb who is served");
+    other.close().await;
     store.close().await;
     Store::open(&url).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn where_somebody_has_the_database_for_himself_nobody_is_served_and_no_schema_is_changed() {
+    let url = new_schema("alone").await;
+    let mut alone = raw(&url).await;
+    alone.execute("SELECT pg_advisory_lock(hashtextextended('smsbusd:' || current_schema(), 0))").await.unwrap();
+    let refused = Store::open(&url).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Taken { .. }), "{refused}");
+    assert!(matches!(Store::migrate(&url).await, Err(StoreError::Taken { .. })));
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()";
+    let tables: i64 = alone.fetch_one(tables).await.unwrap().try_get(0).unwrap();
+    assert_eq!(tables, 0);
 }
 
 #[tokio::test]
@@ -336,6 +354,11 @@ async fn a_daemon_that_was_cut_off_and_deposed_answers_for_nothing_and_ends() {
         let first = first.clone();
         async move { first.commit(&[open_write(&charge_at(2, 0))]).await }
     });
+    // Its name is free once the server takes its connection for lost.
+    let lose = "SELECT pg_terminate_backend(pid) FROM pg_locks
+                WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint)
+                      = hashtextextended('smsbusd:' || current_schema() || ':smsbusd', 0)";
+    raw(&url).await.execute(lose).await.unwrap();
     let second = Store::open(&url).await.unwrap();
     commit(&second, open_write(&charge_at(3, 0))).await;
     commit(&second, open_write(&charge_at(4, 0))).await;
@@ -378,4 +401,8 @@ async fn books_from_another_server_go_on_from_the_places_that_they_had_there() {
     let before = base(other.fetch_one("SELECT base FROM places").await.unwrap());
     Store::open(&url).await.unwrap();
     assert_eq!(base(other.fetch_one("SELECT base FROM places").await.unwrap()), before, "raised once");
+}
+
+fn named(name: &str) -> Joining {
+    Joining { name: name.into(), lease: Duration::from_secs(1), ..Joining::default() }
 }

@@ -11,12 +11,15 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    Opener, judge, statements,
+    Opener,
+    chain::ChainPlace,
+    instances::Membership,
+    judge, statements, turns,
     waiting::{ANSWER_MAX, in_time},
 };
 use crate::store::{
     Outcome, StoreError, Write,
-    sql::{chain::WRITER, jobs::Job, rows::Rows},
+    sql::{jobs::Job, rows::Rows},
 };
 
 /// So often a batch is judged, where another transaction is faster. Each time somebody else has got something done.
@@ -29,6 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 pub(super) struct WriterTask {
     opener: Opener,
     connection: Option<PgConnection>,
+    chain: ChainPlace,
     /// Another daemon has begun to be served: this one must write nothing more, and end.
     is_deposed: bool,
 }
@@ -42,7 +46,12 @@ struct Written {
 
 impl WriterTask {
     pub(super) fn new(opener: Opener, connection: PgConnection) -> WriterTask {
-        WriterTask { opener, connection: Some(connection), is_deposed: false }
+        WriterTask {
+            chain: ChainPlace::new(opener.membership.writer),
+            opener,
+            connection: Some(connection),
+            is_deposed: false,
+        }
     }
 
     /// Does one job after another until the last sender is gone, somebody closes the store, or another daemon is served by the database. A
@@ -86,8 +95,7 @@ impl WriterTask {
         let mut last = StoreError::Refused("it contradicts what is kept, however often it is judged".into());
         for _ in 0..TRIES_MAX {
             let mut db = self.connected().await?;
-            let epoch = self.opener.epoch;
-            match in_time(write(&mut db, epoch, batch)).await {
+            match in_time(write(&mut db, self.opener.membership, &mut self.chain, batch)).await {
                 Ok(Some(Written { number, outcomes })) => {
                     return match in_time(sqlx::raw_sql("COMMIT").execute(&mut db)).await {
                         Ok(_) => {
@@ -98,12 +106,14 @@ impl WriterTask {
                         Err(error) => {
                             warn!(%error, number, "nobody knows yet whether a commit was made");
                             drop(db);
+                            self.chain.forget();
                             if self.was_committed(number).await? { Ok(outcomes) } else { Err(error) }
                         }
                     };
                 }
                 Ok(None) => self.roll_back(db).await,
                 Err(error) => {
+                    self.chain.forget();
                     if !error.leaves_no_connection() {
                         self.roll_back(db).await;
                     }
@@ -120,6 +130,7 @@ impl WriterTask {
 
     /// Who cannot roll back has lost the connection, and with it the transaction.
     async fn roll_back(&mut self, mut db: PgConnection) {
+        self.chain.forget();
         if in_time(sqlx::raw_sql("ROLLBACK").execute(&mut db)).await.is_ok() {
             self.connection = Some(db);
         }
@@ -163,9 +174,10 @@ impl WriterTask {
 
     /// The number of the writer's last commit. Waits for a transaction that the server has not given up yet: it holds the row.
     async fn last_commit(&mut self) -> Result<i64, StoreError> {
-        let (mut db, epoch) = (self.connected().await?, self.opener.epoch);
+        let Membership { writer, epoch, .. } = self.opener.membership;
+        let mut db = self.connected().await?;
         let query = sqlx::query("SELECT commits FROM writers WHERE id = $1 AND epoch = $2 FOR UPDATE");
-        let query = query.bind(i64::from(WRITER.0)).bind(epoch);
+        let query = query.bind(i64::from(writer.0)).bind(epoch);
         let last = in_time(query.fetch_optional(&mut db)).await?.ok_or(StoreError::Closed)?.try_get(0)?;
         self.connection = Some(db);
         Ok(last)
@@ -183,14 +195,32 @@ impl WriterTask {
 /// Judges the batch and writes what passed, up to the commit. `None` where something is not as it was judged any more: it must be rolled
 /// back, and judged again.
 ///
-/// Errors: [`StoreError::Closed`] if the database serves another daemon.
-async fn write(db: &mut PgConnection, epoch: i64, batch: &[Write]) -> Result<Option<Written>, StoreError> {
+/// Errors: [`StoreError::Closed`] if the database serves another daemon in our place; [`StoreError::Fenced`] if others have taken over, and the batch
+/// would begin something.
+async fn write(
+    db: &mut PgConnection,
+    membership: Membership,
+    chain: &mut ChainPlace,
+    batch: &[Write],
+) -> Result<Option<Written>, StoreError> {
+    let Membership { writer, epoch, .. } = membership;
     sqlx::raw_sql("BEGIN").execute(&mut *db).await?;
-    // Counted in the transaction itself: so the count tells afterwards whether the transaction was committed.
-    let count = "UPDATE writers SET commits = commits + 1 WHERE id = $1 AND epoch = $2 RETURNING commits";
-    let counted = sqlx::query(count).bind(i64::from(WRITER.0)).bind(epoch).fetch_optional(&mut *db).await?;
-    let number = counted.ok_or(StoreError::Closed)?.try_get(0)?;
+    // Counted in the transaction itself: so the count tells afterwards whether the transaction was committed. Who puts up the fence
+    // changes the same row, so it stands before this commit or behind it.
+    let count =
+        "UPDATE writers SET commits = commits + 1 WHERE id = $1 AND epoch = $2 RETURNING commits, fenced, shared";
+    let counted = sqlx::query(count).bind(i64::from(writer.0)).bind(epoch).fetch_optional(&mut *db).await?;
+    let counted = counted.ok_or(StoreError::Closed)?;
+    let (number, is_fenced, is_shared): (i64, bool, bool) =
+        (counted.try_get(0)?, counted.try_get(1)?, counted.try_get(2)?);
+    if is_fenced && batch.iter().any(Write::begins_something) {
+        return Err(StoreError::Fenced);
+    }
+    chain.is_shared = is_shared;
+    if is_shared {
+        turns::take(db, batch).await?;
+    }
     let verdicts = judge::judge(db, batch).await?;
-    let is_written = statements::write(Rows::collect(batch, &verdicts), db).await?;
+    let is_written = statements::write(Rows::collect(batch, &verdicts), db, chain).await?;
     Ok(is_written.then_some(Written { number, outcomes: verdicts.outcomes }))
 }

@@ -68,8 +68,11 @@ pub(in crate::store) async fn audit(db: &mut impl Books, noted: &[DailyRoot]) ->
     let days = chain(db, &mut audit).await?;
     charges(db, &mut audit).await?;
     for noted in noted.iter().chain(&kept_roots(db, u32::MAX).await?) {
-        let heads = days.range(..=noted.day).next_back().map_or(&[][..], |(_, heads)| heads.as_slice());
-        audit.root(DailyRoot::over(noted.day, heads), &noted.root);
+        let head = |(writer, days): (&Writer, &BTreeMap<Date, Head>)| {
+            Some((*writer, *days.range(..=noted.day).next_back()?.1))
+        };
+        let heads: Vec<(Writer, Head)> = days.iter().filter_map(head).collect();
+        audit.root(DailyRoot::over(noted.day, &heads), &noted.root);
     }
     Ok(audit.end())
 }
@@ -80,10 +83,10 @@ pub(in crate::store) async fn kept_roots(db: &mut impl Books, limit: u32) -> Res
 }
 
 /// The blocks, each with what it covers, and what none covers.
-/// Returns the ends of the chains on each day that has a block.
-async fn chain(db: &mut impl Books, audit: &mut Audit) -> Result<BTreeMap<Date, Vec<(Writer, Head)>>, StoreError> {
+/// Returns the ends of each chain on each day on which it has a block.
+async fn chain(db: &mut impl Books, audit: &mut Audit) -> Result<BTreeMap<Writer, BTreeMap<Date, Head>>, StoreError> {
     let (mut after, mut covered) = (BlockPlace::default(), 0_i64);
-    let (mut heads, mut days) = (BTreeMap::new(), BTreeMap::new());
+    let mut days: BTreeMap<Writer, BTreeMap<Date, Head>> = BTreeMap::new();
     loop {
         let page = db.blocks(after, PAGE).await?;
         if page.is_empty() {
@@ -96,11 +99,7 @@ async fn chain(db: &mut impl Books, audit: &mut Audit) -> Result<BTreeMap<Date, 
             let most = block.entries.saturating_add(1);
             let rows = journal_rows(db, (covered, last_seq), most).await?;
             audit.block(&block, &rows);
-            heads.insert(block.writer, block.head());
-            days.insert(
-                block.at.date_in(&TimeZone::UTC),
-                heads.iter().map(|(writer, head)| (*writer, *head)).collect(),
-            );
+            days.entry(block.writer).or_default().insert(block.at.date_in(&TimeZone::UTC), block.head());
             covered = last_seq.max(covered);
         }
     }

@@ -4,38 +4,42 @@ use jiff::tz::TimeZone;
 use tracing::info;
 
 use crate::{
+    clock::Timestamp,
     ledger::{Block, BlockDigest, DailyRoot, Head, Writer},
     store::StoreError,
 };
 
-/// The one connection that writes.
-pub(in crate::store) const WRITER: Writer = Writer(1);
-
-/// Where the blocks are kept, in the transaction that is open.
+/// Where the blocks of one writer are kept, in the transaction that is open.
 pub(in crate::store) trait Chain {
+    /// Whose blocks they are.
+    fn writer(&self) -> Writer;
+
     /// The end of the writer's chain.
     async fn head(&mut self) -> Result<Head, StoreError>;
 
     /// Keeps a block that covers the journal up to the entry that was written last.
     async fn keep(&mut self, block: &Block) -> Result<(), StoreError>;
 
-    async fn keep_root(&mut self, closed: &DailyRoot) -> Result<(), StoreError>;
+    /// The writer goes on in another day than the one in which its chain ended: `head`. Keeps the roots of days that are over for all
+    /// writers, and returns them.
+    async fn close_days(&mut self, head: &Head, now: Timestamp) -> Result<Vec<DailyRoot>, StoreError>;
 }
 
-/// Appends the block of a commit whose rows are written; nothing if it appended nothing. The first block of a new day closes the
-/// day before.
+/// Appends the block of a commit whose rows are written; nothing if it appended nothing.
 pub(in crate::store) async fn append(db: &mut impl Chain, digest: BlockDigest) -> Result<(), StoreError> {
     if digest.is_empty() {
         return Ok(());
     }
     let head = db.head().await?;
-    let block = digest.seal(WRITER, &head);
+    let block = digest.seal(db.writer(), &head);
     db.keep(&block).await?;
-    let day = head.at.date_in(&TimeZone::UTC);
-    if head != Head::NONE && day != block.at.date_in(&TimeZone::UTC) {
-        let closed = DailyRoot::over(day, &[(WRITER, head)]);
-        db.keep_root(&closed).await?;
-        info!(%day, root = data_encoding::HEXLOWER.encode(&closed.root), "the books of a day are closed");
+    for DailyRoot { day, root } in db.close_days(&head, block.at).await? {
+        info!(%day, root = data_encoding::HEXLOWER.encode(&root), "the books of a day are closed");
     }
     Ok(())
+}
+
+/// Whether a chain that ended with `head` goes on in another day.
+pub(in crate::store) fn is_new_day(head: &Head, at: Timestamp) -> bool {
+    *head != Head::NONE && head.at.date_in(&TimeZone::UTC) != at.date_in(&TimeZone::UTC)
 }

@@ -104,7 +104,7 @@ impl<'a> Rows<'a> {
     }
 
     fn supersede(&mut self, old: &'a Superseded) {
-        self.changed.push(&old.charge, |body| ChangedRow::new(old.from_version, &old.charge, body));
+        self.changed.push(&old.charge, |body| ChangedRow::new(old.from_version, &old.charge, false, body));
         self.append(&old.entry);
     }
 
@@ -133,7 +133,8 @@ impl<'a> Rows<'a> {
         let charge = &settlement.charge;
         let (reference, at) = (charge.reference, settlement.journal.at);
         add_settlement(&mut self.sales, settlement);
-        self.changed.push(charge, |body| ChangedRow::new(settlement.from_version, charge, body));
+        let opens_attempt = settlement.opens_attempt();
+        self.changed.push(charge, |body| ChangedRow::new(settlement.from_version, charge, opens_attempt, body));
         let verbatim = settlement.verbatim.as_ref();
         self.evidence.extend(settlement.journal.evidence_id().map(|id| EvidenceRow::new(reference, id, verbatim)));
         self.attempts.extend(charge.attempts.iter().map(|attempt| AttemptRow::new(charge, attempt)));

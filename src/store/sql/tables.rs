@@ -110,6 +110,9 @@ impl<'a> OpenedRow<'a> {
 #[derive(Serialize)]
 pub(in crate::store) struct ChangedRow {
     pub(in crate::store) reference: Reference,
+    // Not for SQLite, which serves one daemon.
+    #[serde(skip)]
+    pub(in crate::store) opens_attempt: bool,
     pub(in crate::store) from_version: u32,
     pub(in crate::store) version: u32,
     pub(in crate::store) state: &'static str,
@@ -120,9 +123,10 @@ pub(in crate::store) struct ChangedRow {
 }
 
 impl ChangedRow {
-    pub(in crate::store) fn new(from_version: u32, charge: &Charge, body: Body) -> ChangedRow {
+    pub(in crate::store) fn new(from_version: u32, charge: &Charge, opens_attempt: bool, body: Body) -> ChangedRow {
         ChangedRow {
             reference: charge.reference,
+            opens_attempt,
             from_version,
             version: charge.version,
             state: charge.state.code(),

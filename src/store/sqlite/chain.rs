@@ -1,15 +1,17 @@
 //! The chain, and how a journal of before gets its own.
 
+use jiff::tz::TimeZone;
 use sqlx::{Row, sqlite::SqliteConnection};
 use tracing::info;
 
 use crate::{
-    ledger::{Block, BlockDigest, DailyRoot, Head},
+    clock::Timestamp,
+    ledger::{Block, BlockDigest, DailyRoot, Head, Writer},
     store::{
         StoreError,
         sql::{
             audit::journal_rows,
-            chain::{Chain, WRITER},
+            chain::{Chain, is_new_day},
             decode,
         },
     },
@@ -18,7 +20,14 @@ use crate::{
 /// Entries of one block, where a journal of before gets its chain.
 const ADOPTED_ENTRIES: u32 = 1_000;
 
+/// The one connection that writes.
+const WRITER: Writer = Writer(1);
+
 impl Chain for SqliteConnection {
+    fn writer(&self) -> Writer {
+        WRITER
+    }
+
     async fn head(&mut self) -> Result<Head, StoreError> {
         let query = sqlx::query("SELECT number, at, hash FROM chain WHERE writer = ?1 ORDER BY number DESC LIMIT 1");
         let last = query.bind(WRITER.0).fetch_optional(self).await?;
@@ -30,10 +39,15 @@ impl Chain for SqliteConnection {
         keep_up_to(self, block, last_seq).await
     }
 
-    async fn keep_root(&mut self, closed: &DailyRoot) -> Result<(), StoreError> {
+    /// There is one writer, so a day is over with its first block of another.
+    async fn close_days(&mut self, head: &Head, now: Timestamp) -> Result<Vec<DailyRoot>, StoreError> {
+        if !is_new_day(head, now) {
+            return Ok(Vec::new());
+        }
+        let closed = DailyRoot::over(head.at.date_in(&TimeZone::UTC), &[(WRITER, *head)]);
         let query = sqlx::query("INSERT INTO roots (day, root) VALUES (?1, ?2)");
         query.bind(closed.day.to_string()).bind(closed.root.as_slice()).execute(self).await?;
-        Ok(())
+        Ok(vec![closed])
     }
 }
 

@@ -58,6 +58,7 @@ impl World {
             mo_webhook: self.webhook(),
             vat: self.setting.vat.clone(),
             webhooks: self.webhooks(WEBHOOK_KEYS),
+            exchange: None,
         };
         Gateway::start(parts, events).await.expect("a gateway")
     }

@@ -12,7 +12,7 @@ use super::{
     stretch::{Stretch, Trouble},
 };
 use crate::{
-    gateway::{Inner, events::EventPage},
+    gateway::{Inner, events::EventPage, instances},
     process,
     store::{FailedFilter, Replay, StoreError, WebhookEnd, WebhookStanding},
 };
@@ -21,6 +21,8 @@ use crate::{
 const ENTRIES_MAX: u32 = 64;
 /// Between two looks whether there is another event beside the one that the receiver does not take.
 const LOOK_FOR_ANOTHER: Duration = Duration::from_secs(1);
+/// Between two looks whether the webhook is ours, where several daemons divide them.
+const LOOK_WHETHER_OURS: Duration = Duration::from_millis(500);
 /// After a failure of the store.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// After a mistake of ours.
@@ -53,7 +55,16 @@ impl Inner {
     async fn carry_events(self: Arc<Self>, following: Arc<Following>) {
         let mut news = self.writer.journal_news();
         let mut pace = Pace::default();
+        let unit = instances::webhook(&following.webhook.name);
         loop {
+            if !self.is_ours(&unit) {
+                following.leave_to_others().await;
+                tokio::select! {
+                    biased;
+                    () = self.stopping.cancelled() => return,
+                    () = sleep(LOOK_WHETHER_OURS) => continue,
+                }
+            }
             news.mark_unchanged();
             let round = tokio::select! {
                 biased;
@@ -74,12 +85,14 @@ impl Inner {
                 () = self.stopping.cancelled() => return,
                 () = following.poked.notified() => pace = Pace::default(),
                 Ok(()) = news.changed(), if pace.receiver.is_lifted() => {}
-                () = sleep(pause) => {}
+                // Nobody tells of what other daemons commit.
+                () = sleep(if self.has_company() { pause.min(LOOK_FOR_ANOTHER) } else { pause }) => {}
             }
         }
     }
 
     async fn measured_round(self: &Arc<Self>, following: &Arc<Following>, pace: &mut Pace) -> Result<Next, StoreError> {
+        following.take_up_again(&self.store).await?;
         let next = self.round(following, pace).await?;
         if pace.is_to_be_measured(matches!(next, Next::After(_))) {
             self.measure_webhook(following).await?;

@@ -58,6 +58,8 @@ pub(super) struct Known {
     pub(super) standing: WebhookStanding,
     /// By how many pages the cursor is ahead of the one in the store.
     unsent_pages: u32,
+    /// Another daemon may have gone on with it since.
+    is_stale: bool,
 }
 
 /// What has changed with a webhook.
@@ -188,9 +190,25 @@ impl Following {
                 standing
             }
         };
-        let known = Known { unsent_pages: 0, standing };
+        let known = Known { unsent_pages: 0, is_stale: false, standing };
         let (standing, held_until) = (AsyncMutex::new(known), Mutex::new(None));
         Ok(Following { webhook, standing, held_until, poked: Notify::new() })
+    }
+
+    /// Another daemon goes on with it.
+    pub(super) async fn leave_to_others(&self) {
+        self.standing.lock().await.is_stale = true;
+    }
+
+    /// Goes on where another daemon has left it.
+    pub(super) async fn take_up_again(&self, store: &Store) -> Result<(), StoreError> {
+        let mut known = self.standing.lock().await;
+        if known.is_stale
+            && let Some(standing) = store.webhook(&self.webhook.name).await?
+        {
+            *known = Known { unsent_pages: 0, is_stale: false, standing };
+        }
+        Ok(())
     }
 
     pub(in crate::gateway) const fn webhook(&self) -> &Webhook {
@@ -232,7 +250,7 @@ impl Inner {
         fail_point!("gateway-before-webhook-progress");
         write_progress(&self.writer, &following.webhook.name, &next, changes).await?;
         fail_point!("gateway-after-webhook-progress");
-        *known = Known { unsent_pages: 0, standing: next };
+        *known = Known { unsent_pages: 0, is_stale: false, standing: next };
         Ok(())
     }
 

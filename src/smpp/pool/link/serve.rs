@@ -95,7 +95,7 @@ impl Task {
 
     /// All that needs no waiting. `true` if the session is over.
     async fn turn<S: AsyncRead>(&mut self, session: &mut Session, reader: &mut ReadHalf<S>, buffer: &mut [u8]) -> bool {
-        if self.stops() {
+        if self.stops() || self.rests() {
             session.unbind(now());
         }
         // Many PDUs leave in one write, so everything asked for by now goes into the session first.

@@ -123,13 +123,22 @@ impl Task {
     pub(in crate::smpp::pool) async fn run(mut self) {
         let mut backoff = Backoff::new(self.config.reconnect);
         while !self.stops() {
+            if self.rests() {
+                self.rest().await;
+                continue;
+            }
             self.show(LinkState::Connecting);
             let connecting = connect(self.endpoint(), self.config.tls.clone(), self.config.connect_timeout);
             let why = match self.meanwhile(connecting).await {
                 Some(Ok(stream)) => DownWhy::Session(self.serve(stream).await),
                 Some(Err(why)) => why,
-                None => break,
+                None => continue,
             };
+            if self.rests() {
+                self.metering.down("unbound_by_us", Duration::ZERO);
+                backoff = Backoff::new(self.config.reconnect);
+                continue;
+            }
             if self.stops() {
                 self.metering.down("unbound_by_us", Duration::ZERO);
                 break;
@@ -138,11 +147,28 @@ impl Task {
             let retry_in = backoff.wait(&why, up_for, |most| process::random_range(Duration::ZERO..=most));
             self.tell_down(why, retry_in);
             self.endpoint += 1;
-            if self.meanwhile(time::sleep(retry_in)).await.is_none() {
-                break;
-            }
+            // If it is to end or to rest first, the next round sees to it.
+            self.meanwhile(time::sleep(retry_in)).await;
         }
         self.end().await;
+    }
+
+    /// Without a bind, until it is wanted again or is to end.
+    async fn rest(&mut self) {
+        self.show(LinkState::Resting);
+        while !self.stops() && self.rests() {
+            self.hand_over();
+            let command = tokio::select! {
+                biased;
+                changed = self.ends.control.changed() => {
+                    self.handles_gone |= changed.is_err();
+                    None
+                }
+                _room = self.ends.events.reserve(), if !self.backlog.is_empty() => None,
+                command = self.ends.commands.recv() => command,
+            };
+            command.into_iter().for_each(|command| self.refuse(command));
+        }
     }
 
     /// Where it is, or tries to be. After every failure it is the next in turn.
@@ -152,11 +178,11 @@ impl Task {
         endpoints.get(turn).cloned().unwrap_or_else(|| Endpoint::new("", 0))
     }
 
-    /// Does `work` while there is no session; `None` if the link is to end first.
+    /// Does `work` while there is no session; `None` if the link is to end or to rest first.
     async fn meanwhile<F: Future>(&mut self, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         loop {
-            if self.stops() {
+            if self.stops() || self.rests() {
                 return None;
             }
             self.hand_over();
@@ -207,6 +233,10 @@ impl Task {
 
     pub(super) fn stops(&self) -> bool {
         self.handles_gone || self.events_gone || self.ends.control.borrow().stop
+    }
+
+    pub(super) fn rests(&self) -> bool {
+        self.ends.control.borrow().rest
     }
 
     pub(super) fn show(&self, state: LinkState) {

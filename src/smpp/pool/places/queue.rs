@@ -14,6 +14,8 @@ pub(super) struct Queue {
     pub(super) links: Vec<LinkPlaces>,
     pub(super) waiting: Waiting<Slot>,
     pub(super) pacer: Pacer,
+    /// The contract's rate for all links together, in messages a second.
+    tps: u32,
     pub(super) paused: bool,
     pub(super) ended: bool,
     /// When somebody who waits can be served, if nothing else happens.
@@ -27,6 +29,8 @@ pub(super) struct LinkPlaces {
     /// Whether a request would be taken.
     pub(super) open: bool,
     pub(super) contract: Option<Limiter>,
+    /// Somebody else has its bind, and its part of the rate.
+    pub(super) rests: bool,
     /// Messages of this session are in doubt because the link was lost.
     pub(super) lost_some: bool,
 }
@@ -48,16 +52,29 @@ impl Queue {
             window: link.window,
             open: false,
             contract: link.tps.map(Limiter::new),
+            rests: link.rests,
             lost_some: false,
         };
+        let links: Vec<LinkPlaces> = links.into_iter().map(link).collect();
         Queue {
-            links: links.into_iter().map(link).collect(),
+            pacer: Pacer::new(part_of(tps, &links), breaker),
+            links,
             waiting: Waiting::default(),
-            pacer: Pacer::new(tps, breaker),
+            tps,
             paused: false,
             ended: false,
             serve_at: None,
         }
+    }
+
+    pub(super) fn set_tps(&mut self, tps: u32) {
+        self.tps = tps;
+        self.retune();
+    }
+
+    /// The rate is that of the links which do not rest.
+    pub(super) fn retune(&mut self) {
+        self.pacer.set_tps(part_of(self.tps, &self.links));
     }
 
     /// Whether a message may go now, and on which link: the one with most places free, so that load spreads.
@@ -104,4 +121,12 @@ impl Queue {
         let window: usize = self.links.iter().filter(|link| link.open).map(|link| link.window).sum();
         (window > 0).then(|| self.pacer.time_for(self.waiting.ahead_in(lane), window))
     }
+}
+
+/// The part of the contract's rate that belongs to the links which do not rest: each that sends has the same.
+fn part_of(tps: u32, links: &[LinkPlaces]) -> u32 {
+    let count = |sending: &mut dyn Iterator<Item = &LinkPlaces>| u64::try_from(sending.count()).unwrap_or(u64::MAX);
+    let all = count(&mut links.iter().filter(|link| link.window > 0)).max(1);
+    let awake = count(&mut links.iter().filter(|link| link.window > 0 && !link.rests));
+    u32::try_from(u64::from(tps) * awake / all).unwrap_or(tps).max(1)
 }

@@ -5,7 +5,7 @@ const FAST: u32 = 100_000;
 
 fn link(window: usize) -> LinkPlacesConfig {
     let (commands, _never_read) = mpsc::unbounded_channel();
-    LinkPlacesConfig { window, tps: None, commands }
+    LinkPlacesConfig { window, tps: None, rests: false, commands }
 }
 
 fn config(windows: &[usize]) -> PlacesConfig {

@@ -1,0 +1,368 @@
+//! Several daemons serve one database. Each has a row, and renews its lease on a connection of its own; who does not renew it is
+//! *fenced*: its writer opens no attempt from then on, and everything it had is taken over. What it still learns of the attempts that it had opened
+//! it may write.
+//!
+//! The fence is a mark on the row of the writer, which every commit of that writer changes (see [`writer`](super::writer)): so a commit is either made
+//! before it, or sees it.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{
+    Connection, PgConnection, Row,
+    postgres::{PgConnectOptions, PgRow},
+};
+use tokio::{sync::Mutex, time::sleep};
+use tracing::info;
+use uuid::Uuid;
+
+use super::{database, open, places, waiting::in_time};
+use crate::{
+    charge::{CarrierName, Charge},
+    clock::Timestamp,
+    ledger::Writer,
+    store::{
+        Census, InstanceId, InstanceStanding, Joining, Lease, Peer, StoreError,
+        sql::decode::{body, small},
+    },
+};
+
+/// So often, and with such pauses, a lock is asked for: the server takes a moment to notice that a process is gone.
+const HOLD_TRIES: u32 = 30;
+const HOLD_PAUSE: Duration = Duration::from_millis(100);
+/// For so long a fenced daemon may be there still and tell what it learned.
+const LAST_WORDS: &str = "1 hour";
+/// Rows that are taken over at once.
+const ADOPTED_MAX: i64 = 1_000;
+
+/// They join one after another.
+const LOCK_JOINING: &str = "SELECT pg_advisory_xact_lock(hashtextextended('smsbusd:join:' || current_schema(), 0))";
+
+/// Our place among the daemons that the database serves. Clones share the connection.
+#[derive(Clone, Debug)]
+pub struct Instances {
+    me: InstanceId,
+    lease: Duration,
+    keeper: Arc<Mutex<Keeper>>,
+}
+
+/// Who the writer is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Membership {
+    pub(super) instance: InstanceId,
+    /// Whose chain of hashes it continues.
+    pub(super) writer: Writer,
+    /// How often that row was given out.
+    pub(super) epoch: i64,
+}
+
+/// The connection on which the lease is renewed. It also holds the locks that others see us by at once.
+#[derive(Debug)]
+struct Keeper {
+    options: PgConnectOptions,
+    joining: Joining,
+    connection: Option<PgConnection>,
+    has_left: bool,
+}
+
+/// Takes a place among the daemons, and begins its lease.
+///
+/// Errors: [`StoreError::NameTaken`] if a daemon of the same name is connected.
+pub(super) async fn join(
+    options: &PgConnectOptions,
+    connection: PgConnection,
+    joining: Joining,
+) -> Result<(Instances, Membership), StoreError> {
+    let mut db = hold_name(connection, options, &joining.name).await?;
+    let membership = in_time(take_place(&mut db, &joining)).await?;
+    info!(instance = %membership.instance, name = joining.name, writer = membership.writer.0, "serving the database");
+    let lease = joining.lease;
+    let keeper = Keeper { options: options.clone(), joining, connection: Some(db), has_left: false };
+    Ok((Instances { me: membership.instance, lease, keeper: Arc::new(Mutex::new(keeper)) }, membership))
+}
+
+/// The right to be there beside other daemons, for as long as the connection is there. It is refused where somebody has the database for himself, such
+/// as a daemon of before there were several: under that one, the schema must stay as it is.
+pub(super) async fn hold_with_others(db: PgConnection, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let lock = "SELECT pg_try_advisory_lock_shared(hashtextextended('smsbusd:' || current_schema(), 0)), $1";
+    held(db, lock, "").await?.ok_or_else(|| StoreError::Taken { database: database(options) })
+}
+
+/// The right to bear this name, for as long as the connection is there.
+async fn hold_name(db: PgConnection, options: &PgConnectOptions, name: &str) -> Result<PgConnection, StoreError> {
+    let lock = "SELECT pg_try_advisory_lock(hashtextextended('smsbusd:' || current_schema() || ':' || $1, 0))";
+    let held = held(db, lock, name).await?;
+    held.ok_or_else(|| StoreError::NameTaken { database: database(options), name: name.into() })
+}
+
+async fn held(mut db: PgConnection, lock: &'static str, name: &str) -> Result<Option<PgConnection>, StoreError> {
+    for _ in 0..HOLD_TRIES {
+        if in_time(sqlx::query(lock).bind(name).fetch_one(&mut db)).await?.try_get(0)? {
+            return Ok(Some(db));
+        }
+        sleep(HOLD_PAUSE).await;
+    }
+    Ok(None)
+}
+
+async fn take_place(db: &mut PgConnection, joining: &Joining) -> Result<Membership, StoreError> {
+    let mut transaction = db.begin().await?;
+    let db = &mut *transaction;
+    sqlx::raw_sql(LOCK_JOINING).execute(&mut *db).await?;
+    // Who had this name has lost its connection, or we should not have got the lock: it is gone, and its chain can be continued at once.
+    sqlx::query(
+        "WITH gone AS (UPDATE instances SET standing = 'fenced' WHERE name = $1 AND standing = 'live' RETURNING id)
+         UPDATE writers SET instance = NULL, epoch = epoch + 1, fenced = true FROM gone WHERE instance = gone.id",
+    )
+    .bind(&joining.name)
+    .execute(&mut *db)
+    .await?;
+    places::raise(db).await?;
+    let join = sqlx::query(
+        "INSERT INTO instances (name, address, lease_until, divides)
+         VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3), $4) RETURNING id",
+    );
+    let join = join.bind(&joining.name).bind(&joining.address).bind(joining.lease.as_secs_f64()).bind(&joining.divides);
+    let instance = InstanceId(join.fetch_one(&mut *db).await?.try_get(0)?);
+    let begin = sqlx::query(
+        "INSERT INTO writers (id, epoch, commits, instance)
+         SELECT coalesce((SELECT min(id) FROM writers WHERE instance IS NULL), (SELECT max(id) + 1 FROM writers), 1), 1, 0, $1
+         ON CONFLICT (id) DO UPDATE SET epoch = writers.epoch + 1, instance = excluded.instance, fenced = false
+         RETURNING id, epoch",
+    );
+    let begun = begin.bind(instance.0).fetch_one(&mut *db).await?;
+    // A commit under way holds its row: so none is left that does not know of us once this is committed.
+    let tell = "UPDATE writers SET shared = true WHERE (SELECT count(*) > 1 FROM instances WHERE standing = 'live')";
+    sqlx::raw_sql(tell).execute(&mut *db).await?;
+    let membership = Membership { instance, writer: Writer(small(&begun, 0, "writers")?), epoch: begun.try_get(1)? };
+    transaction.commit().await?;
+    Ok(membership)
+}
+
+impl Instances {
+    /// Who we are.
+    pub fn me(&self) -> InstanceId {
+        self.me
+    }
+
+    /// How long our lease is.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Gives a sign of life, which renews the lease, and looks who else is there.
+    ///
+    /// Errors: the database cannot be reached, and the lease was not renewed, as far as is known.
+    pub async fn beat(&self) -> Result<Census, StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        let beat = sqlx::query(
+            "UPDATE instances SET beats = beats + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
+             WHERE id = $1 AND standing = 'live'",
+        );
+        let beat = beat.bind(self.me.0).bind(keeper.joining.lease.as_secs_f64());
+        let is_fenced = in_time(beat.execute(&mut db)).await?.rows_affected() == 0;
+        let peers = sqlx::query(
+            "SELECT id, name, address, divides, beats, lease_until < clock_timestamp(), standing
+             FROM instances WHERE id <> $1 ORDER BY id",
+        );
+        let peers = in_time(peers.bind(self.me.0).fetch_all(&mut db)).await?;
+        let leases = in_time(sqlx::query("SELECT name, instance FROM leases ORDER BY name").fetch_all(&mut db)).await?;
+        let peers: Vec<Peer> = peers.iter().map(peer).collect::<Result<_, _>>()?;
+        if !peers.iter().any(|peer| peer.standing == InstanceStanding::Live) {
+            in_time(write_alone(&mut db, self.me)).await?;
+        }
+        keeper.connection = Some(db);
+        Ok(Census { is_fenced, peers, leases: leases.iter().map(lease).collect::<Result<_, _>>()? })
+    }
+
+    /// Takes what is free of this. Returns what was got.
+    pub async fn take(&self, names: &[String]) -> Result<Vec<String>, StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        let take = sqlx::query(
+            "INSERT INTO leases (name, instance)
+             SELECT wanted, id FROM unnest($2::text[]) AS wanted, instances WHERE id = $1 AND standing = 'live' ORDER BY wanted
+             ON CONFLICT (name) DO UPDATE SET instance = excluded.instance
+             WHERE NOT EXISTS (SELECT 1 FROM instances WHERE id = leases.instance AND id <> $1 AND standing = 'live')
+             RETURNING name",
+        );
+        let taken = in_time(take.bind(self.me.0).bind(names).fetch_all(&mut db)).await?;
+        keeper.connection = Some(db);
+        taken.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Gives back what we have of this, once it is not used any more.
+    pub async fn give_back(&self, names: &[String]) -> Result<(), StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        let give = sqlx::query("DELETE FROM leases WHERE instance = $1 AND name = ANY ($2)");
+        in_time(give.bind(self.me.0).bind(names).execute(&mut db)).await?;
+        keeper.connection = Some(db);
+        Ok(())
+    }
+
+    /// Takes a daemon for dead whose lease has run out: it opens no attempt from now on. `false` if it was faster. Its last commit may take a moment:
+    /// then it is to be tried again.
+    pub async fn fence(&self, other: InstanceId) -> Result<bool, StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        let fenced = in_time(fence(&mut db, other)).await?;
+        keeper.connection = Some(db);
+        Ok(fenced)
+    }
+
+    /// Takes over some of the charges that one which is fenced, or has left, looked after: those that are open, or have something due. None are
+    /// left once there come none.
+    pub async fn adopt(&self, from: InstanceId) -> Result<Vec<Charge>, StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        let adopt = sqlx::query(
+            "WITH theirs AS (
+                 SELECT reference FROM charges
+                 WHERE instance = $2
+                   AND (state IN ('processing', 'awaiting_otp', 'in_doubt')
+                        OR (due_at IS NOT NULL AND state NOT IN ('processing', 'awaiting_otp', 'in_doubt')))
+                 LIMIT $3 FOR UPDATE
+             )
+             UPDATE charges SET instance = $1 FROM theirs WHERE charges.reference = theirs.reference
+             RETURNING charges.body, charges.reference",
+        );
+        let adopted = in_time(adopt.bind(self.me.0).bind(from.0).bind(ADOPTED_MAX).fetch_all(&mut db)).await?;
+        keeper.connection = Some(db);
+        let mut adopted: Vec<(Uuid, Charge)> = adopted
+            .iter()
+            .map(|row| Ok((row.try_get(1)?, body(row, 0, "charges")?)))
+            .collect::<Result<_, StoreError>>()?;
+        adopted.sort_by_key(|(reference, _)| *reference);
+        Ok(adopted.into_iter().map(|(_, charge)| charge).collect())
+    }
+
+    /// Takes over the messages of one which is fenced, or has left; then forgets it, if nothing is left of it.
+    pub async fn bury(&self, other: InstanceId) -> Result<(), StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        in_time(bury(&mut db, self.me, other)).await?;
+        keeper.connection = Some(db);
+        Ok(())
+    }
+
+    /// Gives messages of ours that are due, and wait for this carrier, to another daemon. How many.
+    pub async fn hand_over_messages(
+        &self,
+        carrier: &CarrierName,
+        to: InstanceId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        let give = sqlx::query(
+            "UPDATE messages SET instance = $2
+             WHERE state = 'pending' AND carrier = $3 AND due_at <= $4 AND instance = $1
+               AND EXISTS (SELECT 1 FROM instances WHERE id = $2 AND standing = 'live')",
+        );
+        let give = give.bind(self.me.0).bind(to.0).bind(carrier.as_str()).bind(now.unix_ms());
+        let given = in_time(give.execute(&mut db)).await?.rows_affected();
+        keeper.connection = Some(db);
+        Ok(given)
+    }
+
+    /// Goes: what we have is free for the others at once. Nothing may be written afterwards.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        if self.keeper.lock().await.has_left {
+            return Ok(());
+        }
+        let (mut keeper, mut db) = self.connected().await?;
+        let leave = sqlx::query(
+            "WITH gone AS (UPDATE instances SET standing = 'left' WHERE id = $1 AND standing = 'live' RETURNING id),
+                  free AS (UPDATE writers SET instance = NULL FROM gone WHERE instance = gone.id),
+                  back AS (DELETE FROM leases WHERE instance = $1)
+             SELECT count(*) FROM gone",
+        );
+        in_time(leave.bind(self.me.0).execute(&mut db)).await?;
+        keeper.has_left = true;
+        in_time(db.close()).await
+    }
+
+    /// The connection, which is put back once it is known to be in order.
+    async fn connected(&self) -> Result<(tokio::sync::MutexGuard<'_, Keeper>, PgConnection), StoreError> {
+        let mut keeper = self.keeper.lock().await;
+        let db = match keeper.connection.take() {
+            Some(db) => db,
+            None if keeper.has_left => return Err(StoreError::Closed),
+            None => {
+                let db = hold_with_others(in_time(open(&keeper.options)).await?, &keeper.options).await?;
+                // Held again, so that nobody by our name thinks that we are gone. If somebody does, our row is fenced, and we could do nothing with it.
+                hold_name(db, &keeper.options, &keeper.joining.name).await?
+            }
+        };
+        Ok((keeper, db))
+    }
+}
+
+/// Our writer need not take turns with others any more. Under the lock of those who join: one of them would tell it the contrary.
+async fn write_alone(db: &mut PgConnection, me: InstanceId) -> Result<(), StoreError> {
+    let is_told = sqlx::query("SELECT 1 FROM writers WHERE instance = $1 AND shared").bind(me.0);
+    if is_told.fetch_optional(&mut *db).await?.is_none() {
+        return Ok(());
+    }
+    let mut transaction = db.begin().await?;
+    sqlx::raw_sql(LOCK_JOINING).execute(&mut *transaction).await?;
+    let tell = sqlx::query(
+        "UPDATE writers SET shared = false
+         WHERE instance = $1 AND NOT EXISTS (SELECT 1 FROM instances WHERE id <> $1 AND standing = 'live')",
+    );
+    tell.bind(me.0).execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Not later than its lease: the row is locked, so it renews before this, or finds itself fenced.
+async fn fence(db: &mut PgConnection, other: InstanceId) -> Result<bool, StoreError> {
+    let mut transaction = db.begin().await?;
+    let mark = "UPDATE instances SET standing = 'fenced' WHERE id = $1 AND standing = 'live' AND lease_until < clock_timestamp()";
+    let is_marked = sqlx::query(mark).bind(other.0).execute(&mut *transaction).await?.rows_affected() > 0;
+    if is_marked {
+        let mark = "UPDATE writers SET fenced = true WHERE instance = $1";
+        sqlx::query(mark).bind(other.0).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(is_marked)
+}
+
+async fn bury(db: &mut PgConnection, me: InstanceId, other: InstanceId) -> Result<(), StoreError> {
+    for take_over in [
+        "UPDATE messages SET instance = $1 WHERE state = 'pending' AND instance = $2",
+        "UPDATE mos SET instance = $1 WHERE answered_at IS NULL AND instance = $2",
+    ] {
+        sqlx::query(take_over).bind(me.0).bind(other.0).execute(&mut *db).await?;
+    }
+    let mut transaction = db.begin().await?;
+    let forget = format!(
+        "DELETE FROM instances WHERE id = $1 AND (standing = 'left' OR standing = 'fenced' AND lease_until < clock_timestamp() - interval '{LAST_WORDS}')"
+    );
+    let forgotten = sqlx::query(sqlx::AssertSqlSafe(forget)).bind(other.0).execute(&mut *transaction).await?;
+    if forgotten.rows_affected() > 0 {
+        for free in [
+            "UPDATE writers SET instance = NULL, epoch = epoch + 1 WHERE instance = $1",
+            "DELETE FROM leases WHERE instance = $1",
+        ] {
+            sqlx::query(free).bind(other.0).execute(&mut *transaction).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn peer(row: &PgRow) -> Result<Peer, StoreError> {
+    let standing: String = row.try_get(6)?;
+    let standing = match standing.as_str() {
+        "live" => InstanceStanding::Live,
+        "fenced" => InstanceStanding::Fenced,
+        _ => InstanceStanding::Left,
+    };
+    Ok(Peer {
+        id: InstanceId(row.try_get(0)?),
+        name: row.try_get(1)?,
+        address: row.try_get(2)?,
+        divides: row.try_get(3)?,
+        beats: row.try_get(4)?,
+        is_late: row.try_get(5)?,
+        standing,
+    })
+}
+
+fn lease(row: &PgRow) -> Result<Lease, StoreError> {
+    Ok(Lease { name: row.try_get(0)?, holder: InstanceId(row.try_get(1)?) })
+}

@@ -1,0 +1,164 @@
+//! Several daemons on one database.
+
+use super::*;
+use crate::store::{
+    Census, IncomingSms, InstanceId, InstanceStanding, Instances,
+    contract::fixture::{mo, msisdn},
+};
+
+fn instances(store: &Store) -> &Instances {
+    store.instances().expect("a server serves several")
+}
+
+async fn named_store(url: &str, name: &str) -> Store {
+    Store::open_as(url, named(name)).await.unwrap()
+}
+
+/// Waits until the lease of who gives no sign of life has run out.
+async fn is_late(of: &Store, other: InstanceId) -> Census {
+    for _ in 0..100 {
+        let census = instances(of).beat().await.unwrap();
+        if census.peers.iter().any(|peer| peer.id == other && peer.is_late) {
+            return census;
+        }
+        tokio::time::sleep(A_WHILE / 3).await;
+    }
+    panic!("its lease of a second does not run out");
+}
+
+fn standing(census: &Census, id: InstanceId) -> Option<InstanceStanding> {
+    census.peers.iter().find(|peer| peer.id == id).map(|peer| peer.standing)
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn a_fenced_daemon_begins_nothing_and_still_writes_what_it_learns() {
+    let url = new_schema("fenced").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    let charge = run(&one, charge_at(1, 0), [(1, open_attempt())]).await;
+    let waiting = charge_at(2, 0);
+    commit(&one, open_write(&waiting)).await;
+    let id = instances(&one).me();
+    assert!(!instances(&other).fence(id).await.unwrap(), "its lease is good");
+    assert_eq!(standing(&is_late(&other, id).await, id), Some(InstanceStanding::Live));
+    assert!(instances(&other).fence(id).await.unwrap());
+    assert!(!instances(&other).fence(id).await.unwrap(), "once is enough");
+    assert!(instances(&one).beat().await.unwrap().is_fenced);
+
+    let refused = one.commit(&[open_write(&charge_at(3, 0))]).await;
+    assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
+    let opens = settlement(&waiting, open_attempt(), 2);
+    let refused = one.commit(&[Write::Settle(Box::new(opens))]).await;
+    assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
+    let learned = settlement(&charge, accepted("a1", "id"), 3);
+    let outcome = one.commit(&[Write::Settle(Box::new(learned))]).await.unwrap();
+    assert!(matches!(outcome.as_slice(), [Outcome::Settled { .. }]), "{outcome:?}");
+    assert_eq!(Store::audit(&url, &[]).await.unwrap().flaws, []);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn what_is_open_or_due_of_one_that_is_gone_is_adopted_once_and_then_it_is_forgotten() {
+    let url = new_schema("adopted").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    let open = run(&one, charge_at(1, 0), [(1, open_attempt())]).await;
+    commit(&one, open_write(&charge_at(2, 0))).await;
+    run(&one, charge_at(3, 0), [(1, open_attempt()), (2, paid("a1"))]).await;
+    let own = charge_at(4, 0);
+    commit(&other, open_write(&own)).await;
+    let id = instances(&one).me();
+    let due = async |store: &Store| -> Vec<_> {
+        let due = store.due_charges(at(1_000_000), 10).await.unwrap();
+        due.into_iter().map(|charge| charge.reference).collect()
+    };
+    assert_eq!(due(&other).await, [own.reference], "each looks after its own");
+    one.close().await;
+    assert_eq!(standing(&instances(&other).beat().await.unwrap(), id), Some(InstanceStanding::Left));
+    let adopted = instances(&other).adopt(id).await.unwrap();
+    let references: Vec<_> = adopted.iter().map(|charge| charge.reference).collect();
+    assert_eq!(references, [open.reference, reference(2)]);
+    assert_eq!(instances(&other).adopt(id).await.unwrap(), []);
+    assert_eq!(due(&other).await.len(), 3);
+    instances(&other).bury(id).await.unwrap();
+    assert_eq!(standing(&instances(&other).beat().await.unwrap(), id), None);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn a_lease_is_one_daemons_at_a_time_and_free_once_that_is_gone() {
+    let url = new_schema("leases").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let mut taken = instances(&one).take(&names(&["a", "b"])).await.unwrap();
+    taken.sort();
+    assert_eq!(taken, ["a", "b"]);
+    assert_eq!(instances(&other).take(&names(&["a", "c"])).await.unwrap(), ["c"]);
+    assert_eq!(instances(&one).take(&names(&["a"])).await.unwrap(), ["a"], "what is ours already is ours");
+    instances(&one).give_back(&names(&["a", "c"])).await.unwrap();
+    assert_eq!(instances(&other).take(&names(&["a", "b"])).await.unwrap(), ["a"]);
+    let id = instances(&one).me();
+    is_late(&other, id).await;
+    assert_eq!(instances(&other).take(&names(&["b"])).await.unwrap(), [] as [&str; 0], "it may use it still");
+    assert!(instances(&other).fence(id).await.unwrap());
+    assert_eq!(instances(&other).take(&names(&["b"])).await.unwrap(), ["b"]);
+    assert_eq!(instances(&one).take(&names(&["d"])).await.unwrap(), [] as [&str; 0], "who is fenced takes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs a server: scripts/postgres"]
+async fn a_message_that_comes_over_two_daemons_at_once_is_kept_once() {
+    let url = new_schema("turns").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    for n in 0..50_u8 {
+        let message =
+            |id: u8| Write::KeepMo(IncomingSms { fingerprint: [n; 32], msisdn: msisdn(n), ..mo(id, "1234", 1) });
+        let (first, second) = ([message(2 * n)], [message(2 * n + 1)]);
+        let (first, second) = tokio::join!(one.commit(&first), other.commit(&second));
+        let kept = [first, second].into_iter().flat_map(Result::unwrap).filter(|outcome| *outcome == Outcome::MoKept);
+        assert_eq!(kept.count(), 1, "message {n}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn a_day_of_several_writers_is_closed_once_no_clock_is_so_far_behind() {
+    let url = new_schema("days").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    let day = 86_400;
+    let midnight = day - u64::try_from(at(0).unix_seconds()).unwrap() % day;
+    let opened_at = |n: u8, second: u64| charge_at(n, midnight + second);
+    commit(&one, open_write(&charge_at(1, 1))).await;
+    commit(&other, open_write(&charge_at(2, 2))).await;
+    commit(&one, open_write(&opened_at(3, 60))).await;
+    let roots = async || Store::daily_roots(&url, 10).await.unwrap();
+    assert_eq!(roots().await, [], "the other's clock may be a minute behind");
+    commit(&other, open_write(&charge_at(4, midnight - 5))).await;
+    commit(&one, open_write(&opened_at(5, 601))).await;
+    let closed = roots().await;
+    assert_eq!(closed.len(), 1);
+    // One goes on and the other stands still.
+    commit(&one, open_write(&opened_at(6, day + 601))).await;
+    commit(&other, open_write(&opened_at(7, 2 * day + 601))).await;
+    assert_eq!(roots().await.len(), 3);
+    assert_eq!(Store::audit(&url, &closed).await.unwrap().flaws, []);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn who_comes_by_the_name_of_one_that_is_gone_takes_its_place_at_once() {
+    let url = new_schema("successor").await;
+    let (first, mut db) = (named_store(&url, "one").await, raw(&url).await);
+    commit(&first, open_write(&charge_at(1, 0))).await;
+    let lose = "SELECT pg_terminate_backend(pid) FROM pg_locks
+                WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint)
+                      = hashtextextended('smsbusd:' || current_schema() || ':one', 0)";
+    db.execute(lose).await.unwrap();
+    let second = named_store(&url, "one").await;
+    commit(&second, open_write(&charge_at(2, 0))).await;
+    assert_eq!(instances(&second).adopt(instances(&first).me()).await.unwrap().len(), 1);
+    assert!(matches!(first.commit(&[open_write(&charge_at(3, 0))]).await, Err(StoreError::Closed)));
+    let writers = "SELECT count(DISTINCT writer) FROM chain";
+    let writers: i64 = db.fetch_one(writers).await.unwrap().try_get(0).unwrap();
+    assert_eq!(writers, 1, "the chain goes on");
+    assert_eq!(Store::audit(&url, &[]).await.unwrap().flaws, []);
+}
