@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smsbusd::{
     charge::{
-        Channel, Charge, Contract, Event, Evidence, EvidenceSource, Finding, LateSuccess, Order, QuerySchedule,
+        Channel, Charge, Contract, Doubt, Event, Evidence, EvidenceSource, Finding, LateSuccess, Order, QuerySchedule,
         Reference, Terms, step,
     },
     clock::Timestamp,
@@ -30,9 +30,39 @@ pub(crate) fn make(count: usize) -> Vec<[Write; 2]> {
 
 fn writes(n: u64) -> [Write; 2] {
     let asked_at = T0.plus(Duration::from_millis(n / 8));
+    let msisdn = Msisdn::from_e164(77_000_000_000 + scattered(n) % 999_999_999).unwrap();
+    let (opening, sent) = opening(n, msisdn, asked_at);
+    [Write::Open(Box::new(opening)), Write::Settle(Box::new(settlement(&sent, n)))]
+}
+
+/// A charge of just now whose carrier has said nothing in time: its opening and its doubt. Each `n` is another number's.
+pub(crate) fn in_doubt(n: u64, now: Timestamp) -> [Write; 2] {
+    let (opening, sent) = opening(n, Msisdn::from_e164(77_050_000_000 + n).unwrap(), now);
+    let finding = Finding::Doubtful { cause: Doubt::Timeout };
+    let evidence = Evidence { id: "timeout:1".into(), attempt: 1, source: EvidenceSource::Response, finding };
+    let doubt = Event::Evidence(evidence);
+    let next = step(&sent, doubt.clone(), now.plus(Duration::from_secs(10))).unwrap().next;
+    let settlement = Settlement {
+        from_version: sent.version,
+        journal: journal(Some(&sent), &next, Some(doubt), Told::of(&sent, &next, &[], None)),
+        verbatim: None,
+        carrier_id: None,
+        entries: ledger::entries(Some(&sent), &next),
+        ticket: None,
+        revoke_ticket: false,
+        messages: Vec::new(),
+        slot: SlotChange::Keep,
+        breaks: Vec::new(),
+        charge: next,
+    };
+    [Write::Open(Box::new(opening)), Write::Settle(Box::new(settlement))]
+}
+
+/// An opening with its first attempt, and the charge as it is then.
+fn opening(n: u64, msisdn: Msisdn, asked_at: Timestamp) -> (Opening, Charge) {
     let charge = Charge::new(
         reference(n, asked_at),
-        order(n, asked_at),
+        order(n, msisdn, asked_at),
         Terms::new(asked_at.plus(Duration::from_secs(60)), LateSuccess::Refund),
     );
     let contract = Contract {
@@ -68,7 +98,7 @@ fn writes(n: u64) -> [Write; 2] {
         messages: Vec::new(),
         charge: sent.clone(),
     };
-    [Write::Open(Box::new(opening)), Write::Settle(Box::new(settlement(&sent, n)))]
+    (opening, sent)
 }
 
 fn settlement(sent: &Charge, n: u64) -> Settlement {
@@ -121,9 +151,9 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
     }
 }
 
-fn order(n: u64, received_at: Timestamp) -> Order {
+fn order(n: u64, msisdn: Msisdn, received_at: Timestamp) -> Order {
     Order {
-        msisdn: Msisdn::from_e164(77_000_000_000 + scattered(n) % 999_999_999).unwrap(),
+        msisdn,
         vehicle: format!("{}", 1_000 + n % 3_000).parse().unwrap(),
         city: "almaty".into(),
         route: "92".into(),
