@@ -16,10 +16,10 @@ def measure(bench, store, connections, receipts):
     database = bench.stores.fresh(store)
     try:
         with World(bench.program, bench.repository, bench.folder(f"{store}-{connections}"), database, Setting(receipts=receipts)) as world:
-            if world.begin_daemon() is None:
-                raise SystemExit(f"the daemon is not ready in time: {world.daemon.words()[-4000:]}")
+            world.sell()
             found = {"store": store, "connections": connections, "receipts": receipts, **run_load(bench, world, connections)}
             settle(world)
+            found["commits"] = commits(world)
             found["void"] = differences(world, found)
             found["daemon_log"] = world.complaints()[:COMPLAINTS_SHOWN]
             found["store_mib"] = database.size_mib()
@@ -59,6 +59,18 @@ def run_load(bench, world, connections):
         "database": {"pss": world.database.memory_kib()},
     }
     return found
+
+
+def commits(world):
+    """What the daemon itself counted: how many writes shared a transaction, and how long one took."""
+    counted = world.metrics()
+    count = counted.get("store_commit_seconds_count", 0)
+    if not count:
+        return {"count": 0, "writes_each": None, "ms_each": None}
+    return {
+        "count": int(count), "writes_each": round(counted["store_batch_rows_sum"] / count, 1),
+        "ms_each": round(counted["store_commit_seconds_sum"] / count * 1e3, 2),
+    }
 
 
 def processor_time(world, load):

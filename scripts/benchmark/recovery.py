@@ -9,7 +9,7 @@ from .world import FIRST_VEHICLE, PREFIXES, TOKEN, VEHICLES, Setting, World, fir
 IN_FLIGHT, QUICK_IN_FLIGHT = 100_000, 2_000
 ASKED, QUICK_ASKED = 20_000, 500
 # Nobody waits longer. What has not been reached then is said.
-FILL_SECONDS, RECOVERY_SECONDS, ASKED_SECONDS = 240, 300, 120
+RECOVERY_SECONDS, ASKED_SECONDS = 180, 60
 FILLING_CONNECTIONS = 64
 # A charge at a carrier that is silent stays open as long as the measurement takes.
 LONG_MS, LONG_SECONDS = 3_600_000, 3_600
@@ -28,8 +28,7 @@ def measure(bench, store):
     database = bench.stores.fresh(store)
     try:
         with World(bench.program, bench.repository, bench.folder(f"recovery-{store}"), database, setting) as world:
-            if world.begin_daemon() is None:
-                raise SystemExit(f"the daemon is not ready in time: {world.daemon.words()[-4000:]}")
+            world.sell()
             empty = memory_kib(world.daemon.pid)
             fill(bench, world, wanted)
             in_flight = wait_for(lambda: world.stats()["submits"], wanted, 60)
@@ -58,6 +57,7 @@ def measure(bench, store):
                 bench.trouble(f"{store}, recovery", f"{again - submits} messages were sent after the kill")
             if in_doubt > open_attempts:
                 bench.trouble(f"{store}, recovery", f"{in_doubt} are in doubt, of {open_attempts}")
+            world.daemon.kill()
             bench.say(f"{store}: ready after {seconds(ready)}, all in doubt after {seconds(found['all_in_doubt_seconds'])}")
             return found
     finally:
@@ -76,8 +76,7 @@ def measure_asking(bench, store):
     database = bench.stores.fresh(store)
     try:
         with World(bench.program, bench.repository, bench.folder("asking"), database, setting) as world:
-            if world.begin_daemon() is None:
-                raise SystemExit(f"the daemon is not ready in time: {world.daemon.words()[-4000:]}")
+            world.sell()
             fill(bench, world, wanted)
             accepted = wait_for(lambda: database.attempts().get("accepted", 0), wanted, 60)
             before = world.stats()["queries"]
@@ -89,6 +88,7 @@ def measure_asking(bench, store):
             ready = world.begin_daemon(RECOVERY_SECONDS)
             asked = wait_for(lambda: world.stats()["queries"] - before, accepted, ASKED_SECONDS)
             took = time.monotonic() - begun
+            world.daemon.kill()
             return {
                 "store": store, "wanted": wanted, "accepted": accepted, "down_seconds": round(begun - killed_at, 1), "ready_seconds": ready,
                 "asked": asked, "all_asked_seconds": took if asked >= accepted else None,

@@ -75,12 +75,12 @@ def full(found):
                 run["store"], run["connections"], "yes" if run["receipts"] else "no", f"{run['per_second']:,.0f}", f"{latency['p50']:.2f}",
                 f"{latency['p99']:.2f}", f"{latency['p99_9']:.2f}", *(f"{cpu[who]:.0f}" for who in ("daemon", "database", "simulator", "load")),
                 f"{run['cores_used']:.2f}", f"{memory['daemon']['rss'] // 1024}/{memory['daemon']['peak'] // 1024}",
-                f"{memory['database']['pss'] // 1024}", to("one_by_one"), to("raw_batches"), "VOID" if run["void"] else run["in_all"]["errors"],
+                f"{memory['database']['pss'] // 1024}", number(run["commits"]["writes_each"]), to("one_by_one"), to("raw_batches"), "VOID" if run["void"] else run["in_all"]["errors"],
             ]
         )
     header = [
         "store", "conns", "receipts", "charges/s", "p50 ms", "p99", "p99.9", "daemon µs", "db µs", "carrier µs", "load µs", "cores",
-        "daemon MiB/peak", "db MiB", "to 1-by-1", "to raw", "errors",
+        "daemon MiB/peak", "db MiB", "writes/commit", "to 1-by-1", "to raw", "errors",
     ]
     return "the whole way: HTTP, two commits, the carrier over SMPP, a signed ticket; µs are processor time per charge\n" + grid(header, rows)
 

@@ -106,7 +106,7 @@ ticket_deadline_seconds = {self.setting.deadline_seconds}
         )
 
     def begin_daemon(self, seconds=READY_SECONDS):
-        """Starts it, and waits until it sells. How long that took; None if it took longer than `seconds`."""
+        """Starts it, and waits until it says that it sells. How long that took; None if it took longer than `seconds`."""
         self.daemon = Process([self.program, "serve", "--config", self.config], self.folder / "daemon.log")
         self.ends.callback(self.daemon.end)
         begun = time.monotonic()
@@ -118,14 +118,22 @@ ticket_deadline_seconds = {self.setting.deadline_seconds}
             time.sleep(0.02)
         return time.monotonic() - begun
 
+    def sell(self):
+        """Starts it, and waits until all its binds are up."""
+        until = time.monotonic() + READY_SECONDS
+        is_ready = self.begin_daemon() is not None
+        while is_ready and time.monotonic() < until:
+            if self.stats()["connections_open"] >= self.setting.binds * len(self.setting.carriers):
+                return
+            time.sleep(0.02)
+        raise SystemExit(f"the daemon is not ready in time: {self.daemon.words()[-4000:]}")
+
     def is_ready(self):
-        """Ready to sell, and all binds are up."""
         try:
             with urllib.request.urlopen(f"http://{self.operations}/readyz", timeout=5) as answer:
-                json.load(answer)
+                return answer.status == 200
         except (OSError, urllib.error.URLError):
             return False
-        return self.stats()["binds"] - self.stats()["unbinds"] >= self.setting.binds * len(self.setting.carriers)
 
     def stats(self):
         return call(self.control, "GET", "/stats")
