@@ -3,12 +3,14 @@
 import subprocess
 import time
 
-from .processes import Process, cpu_seconds, memory_kib
+from . import machine
+from .processes import Process, cpu_seconds, machine_seconds, memory_kib
 from .world import FIRST_VEHICLE, TOKEN, VEHICLES, Setting, World, first_number
 
 # So long the last receipts and texts may take.
 SETTLE_SECONDS = 30
 COMPLAINTS_SHOWN = 5
+SYNCS = 100
 
 
 def measure(bench, store, connections, receipts):
@@ -36,24 +38,29 @@ def run_load(bench, world, connections):
         "--seconds", bench.seconds, "--warm-up", bench.warm_up, "--first-msisdn", first_number("beeline"),
         "--first-vehicle", FIRST_VEHICLE, "--vehicles", VEHICLES,
     ]
+    found = {"fdatasync_ms": [machine.fdatasync(bench.root, "before", SYNCS)["median_ms"]]}
     load = Process(command, world.folder / "load.log", output=subprocess.PIPE)
     world.ends.callback(load.kill)
-    used, found = {}, {}
+    used, whole = {}, {}
     while (line := load.line()) is not None:
         event = line["event"]
         if event in ("measuring", "measured"):
-            used[event] = processor_time(world, load)
+            used[event], whole[event] = processor_time(world, load), machine_seconds()
         elif event == "found":
             found.update(line["found"])
         elif event == "done":
             found["asked"], found["in_all"] = line["asked"], line["in_all"]
     if load.process.wait() != 0 or "in_all" not in found:
         raise SystemExit(f"the load broke off: {load.words()[-4000:]}")
+    found["fdatasync_ms"].append(machine.fdatasync(bench.root, "after", SYNCS)["median_ms"])
     charges = max(1, found["answers"])
     found["cpu_us_per_charge"] = {
         name: round((used["measured"][name] - before) / charges * 1e6, 1) for name, before in used["measuring"].items()
     }
-    found["cores_used"] = round(sum(used["measured"][name] - before for name, before in used["measuring"].items()) / found["seconds"], 2)
+    cores = sum(used["measured"][name] - before for name, before in used["measuring"].items()) / found["seconds"]
+    in_all = {name: (whole["measured"][name] - before) / found["seconds"] for name, before in whole["measuring"].items()}
+    # Whoever else is at work takes what we could have had.
+    found["cores"] = {"ours": round(cores, 2), "others": round(max(0.0, in_all["used"] - cores), 2), "stolen": round(in_all["stolen"], 2)}
     found["memory_kib"] = {
         "daemon": memory_kib(world.daemon.pid), "simulator": memory_kib(world.simulator.pid),
         "database": {"pss": world.database.memory_kib()},

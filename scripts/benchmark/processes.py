@@ -89,6 +89,13 @@ def cpu_seconds(pid, with_children=False):
     return ticks / TICKS_PER_SECOND
 
 
+def machine_seconds():
+    """Processor time that all processes of the machine have used, and what its host has kept from it."""
+    with open("/proc/stat") as file:
+        user, nice, system, _idle, _wait, irq, soft_irq, stolen = (int(ticks) for ticks in file.readline().split()[1:9])
+    return {"used": (user + nice + system + irq + soft_irq) / TICKS_PER_SECOND, "stolen": stolen / TICKS_PER_SECOND}
+
+
 def memory_kib(pid):
     """What is resident now, and the most that ever was."""
     found = {"rss": 0, "peak": 0}

@@ -66,7 +66,8 @@ def of_store(found, store):
     run = run_of(found, store, 16)
     if run is not None:
         ours = run["latency_ms"]["p50"] - carrier_ms(found)
-        most = 2 + 3 * fdatasync_ms(found)
+        # The disk changes its mind: what counts is how it felt around this run.
+        most = 2 + 3 * sum(run["fdatasync_ms"]) / len(run["fdatasync_ms"])
         at_16 = [row(f"{store}: 16 connections, p50 over the carrier's own, in ms", ours, f"≤ {most:.2f} (2 + 3 fdatasync)", ours <= most)]
         rows += void(at_16) if run["void"] else at_16
     return rows
