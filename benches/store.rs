@@ -26,6 +26,7 @@ mod rows;
 mod statements;
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
@@ -71,6 +72,8 @@ struct Measured {
     took: Duration,
     /// Of single writes, or of single transactions by hand.
     latencies: Latencies,
+    /// What is in the store now.
+    rows: Vec<i64>,
 }
 
 impl Measured {
@@ -125,7 +128,12 @@ fn main() {
 async fn measure(kind: &Kind, folder: &Path, quick: bool) -> Value {
     let (few, some, many) = if quick { (20, 128, BATCH) } else { (500, 4_000, 16 * BATCH) };
     let mut found = Map::new();
+    let mut written: HashMap<usize, Vec<i64>> = HashMap::new();
     let mut keep = |key: &str, name: String, turns: Vec<Measured>| {
+        for turn in &turns {
+            let rows = written.entry(turn.charges).or_insert_with(|| turn.rows.clone());
+            assert_eq!(&turn.rows, rows, "{name} has not written the rows that another way has");
+        }
         let samples: Vec<f64> = turns.iter().map(Measured::rate).collect();
         let middle = median(turns);
         print_row(kind, &name, &middle);

@@ -60,8 +60,9 @@ pub(crate) async fn one_by_one(kind: &Kind, folder: &Path, clients: usize, count
     }
     let took = begun.elapsed();
     drop(connections);
+    let rows = place.rows().await;
     place.drop().await;
-    Measured { charges: count, took, latencies }
+    Measured { charges: count, took, latencies, rows }
 }
 
 async fn alone(connection: &Mutex<ByHand>, rows: Vec<Rows<'_>>) {
@@ -98,8 +99,9 @@ pub(crate) async fn batches(kind: &Kind, folder: &Path, batch: usize, count: usi
         }
     }
     let took = begun.elapsed();
+    let rows = place.rows().await;
     place.drop().await;
-    Measured { charges: count, took, latencies }
+    Measured { charges: count, took, latencies, rows }
 }
 
 async fn together<'a>(db: &mut ByHand, rows: impl FnOnce() -> Vec<Rows<'a>>) -> Duration {

@@ -55,8 +55,9 @@ pub(crate) async fn group_commit(kind: &Kind, folder: &Path, in_flight: usize, c
     let took = begun.elapsed();
     group.close().await;
     store.close().await;
+    let rows = place.rows().await;
     place.drop().await;
-    Measured { charges: count, took, latencies }
+    Measured { charges: count, took, latencies, rows }
 }
 
 /// Charges whose carrier has said nothing in time: as many as there are to be, in batches.

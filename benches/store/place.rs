@@ -4,7 +4,7 @@ use std::{path::Path, str::FromStr, sync::atomic::AtomicUsize};
 
 use smsbusd::store::Store;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection,
+    AssertSqlSafe, ConnectOptions, Connection, Row,
     postgres::{PgConnectOptions, PgConnection},
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
@@ -92,12 +92,35 @@ impl Place {
         db
     }
 
+    /// How many rows each table has that a charge writes to, and how long the bodies are together: the same, whoever wrote them.
+    pub(crate) async fn rows(&self) -> Vec<i64> {
+        let counts = TABLES.map(|table| format!("(SELECT count(*) FROM {table})"));
+        let bodies =
+            ["charges", "journal"].map(|table| format!("(SELECT CAST(sum(length(body)) AS bigint) FROM {table})"));
+        let all: Vec<String> = counts.into_iter().chain(bodies).collect();
+        let query = AssertSqlSafe(format!("SELECT {}", all.join(", ")));
+        match self {
+            Place::Sqlite { .. } => {
+                let row = sqlx::query(query).fetch_one(&mut self.sqlite().await).await.unwrap();
+                (0..all.len()).map(|column| row.get(column)).collect()
+            }
+            Place::Postgres { .. } => {
+                let row = sqlx::query(query).fetch_one(&mut self.postgres().await).await.unwrap();
+                (0..all.len()).map(|column| row.get(column)).collect()
+            }
+        }
+    }
+
     pub(crate) async fn drop(self) {
         if let Place::Postgres { server, name } = self {
             tell(&server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
     }
 }
+
+/// But for the chain, which has a row for each transaction, and what only the engine needs.
+const TABLES: [&str; 10] =
+    ["charges", "attempts", "journal", "keys", "slots", "ledger", "tickets", "messages", "evidence", "carrier_ids"];
 
 async fn tell(server: &str, sql: String) {
     let mut db = PgConnection::connect(server).await.unwrap();

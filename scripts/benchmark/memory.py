@@ -7,7 +7,7 @@ from .processes import cpu_seconds, memory_kib
 from .world import Setting, World
 
 IN_DOUBT, QUICK_IN_DOUBT = 1_000_000, 5_000
-READY_SECONDS, SWEEPS_SECONDS = 240, 60
+READY_SECONDS, SWEEPS_SECONDS = 180, 60
 
 
 def measure(bench, store):

@@ -9,7 +9,7 @@ from .world import FIRST_VEHICLE, PREFIXES, TOKEN, VEHICLES, Setting, World, fir
 IN_FLIGHT, QUICK_IN_FLIGHT = 100_000, 2_000
 ASKED, QUICK_ASKED = 20_000, 500
 # Nobody waits longer. What has not been reached then is said.
-RECOVERY_SECONDS, ASKED_SECONDS = 180, 60
+RECOVERY_SECONDS, ASKED_SECONDS = 120, 60
 FILLING_CONNECTIONS = 64
 # A charge at a carrier that is silent stays open as long as the measurement takes.
 LONG_MS, LONG_SECONDS = 3_600_000, 3_600
