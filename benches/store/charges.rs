@@ -31,17 +31,20 @@ pub(crate) fn make(count: usize) -> Vec<[Write; 2]> {
 fn writes(n: u64) -> [Write; 2] {
     let asked_at = T0.plus(Duration::from_millis(n / 8));
     let msisdn = Msisdn::from_e164(77_000_000_000 + scattered(n) % 999_999_999).unwrap();
-    let (opening, sent) = opening(n, msisdn, asked_at);
+    let (opening, sent) = opening(n, msisdn, format!("{:016x}{n:016x}", scattered(n)), asked_at);
     [Write::Open(Box::new(opening)), Write::Settle(Box::new(settlement(&sent, n)))]
 }
 
-/// A charge of just now whose carrier has said nothing in time: its opening and its doubt. Each `n` is another number's.
-pub(crate) fn in_doubt(n: u64, now: Timestamp) -> [Write; 2] {
-    let (opening, sent) = opening(n, Msisdn::from_e164(77_050_000_000 + n).unwrap(), now);
+/// A charge whose carrier has said nothing in time: its opening and its doubt. Each `n` is another number's, and everything is in order, so
+/// that a million of them are written soon.
+pub(crate) fn in_doubt(n: u64, first_at: Timestamp) -> [Write; 2] {
+    let asked_at = first_at.plus(Duration::from_millis(n / 8));
+    let msisdn = Msisdn::from_e164(77_050_000_000 + n).unwrap();
+    let (opening, sent) = opening(n, msisdn, format!("{n:032x}"), asked_at);
     let finding = Finding::Doubtful { cause: Doubt::Timeout };
     let evidence = Evidence { id: "timeout:1".into(), attempt: 1, source: EvidenceSource::Response, finding };
     let doubt = Event::Evidence(evidence);
-    let next = step(&sent, doubt.clone(), now.plus(Duration::from_secs(10))).unwrap().next;
+    let next = step(&sent, doubt.clone(), asked_at.plus(Duration::from_secs(10))).unwrap().next;
     let settlement = Settlement {
         from_version: sent.version,
         journal: journal(Some(&sent), &next, Some(doubt), Told::of(&sent, &next, &[], None)),
@@ -59,7 +62,7 @@ pub(crate) fn in_doubt(n: u64, now: Timestamp) -> [Write; 2] {
 }
 
 /// An opening with its first attempt, and the charge as it is then.
-fn opening(n: u64, msisdn: Msisdn, asked_at: Timestamp) -> (Opening, Charge) {
+fn opening(n: u64, msisdn: Msisdn, key: String, asked_at: Timestamp) -> (Opening, Charge) {
     let charge = Charge::new(
         reference(n, asked_at),
         order(n, msisdn, asked_at),
@@ -84,11 +87,7 @@ fn opening(n: u64, msisdn: Msisdn, asked_at: Timestamp) -> (Opening, Charge) {
     };
     let sent = step(&charge, attempt.clone(), asked_at).unwrap().next;
     let opening = Opening {
-        guard: KeyGuard {
-            caller: "ticket-service".into(),
-            key: format!("{:016x}{n:016x}", scattered(n)),
-            body_sha256: [u8::try_from(n % 251).unwrap(); 32],
-        },
+        guard: KeyGuard { caller: "ticket-service".into(), key, body_sha256: [u8::try_from(n % 251).unwrap(); 32] },
         slot: Some(SlotClaim { replaces: None, held_until: sent.terms.ticket_deadline, passengers: 1 }),
         mo: None,
         journal: vec![

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use smsbusd::{
@@ -65,16 +65,20 @@ pub(crate) async fn fill(url: &str, count: usize) {
     let store = Store::open(url).await.unwrap();
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let now = Timestamp::from_unix_seconds(i64::try_from(now).unwrap());
-    let mut made = 0;
-    while made < count {
-        let batch = FILL_BATCH.min(count - made);
-        let charges = (made..made + batch).map(|n| charges::in_doubt(n as u64, now));
-        let (openings, settlements): (Vec<Write>, Vec<Write>) =
-            charges.map(|[opening, doubt]| (opening, doubt)).unzip();
-        for writes in [openings, settlements] {
+    // The last is of half a minute ago.
+    let first_at = now.minus(Duration::from_millis(30_000 + count as u64 / 8));
+    let make = move |from: usize| {
+        let charges = (from..count.min(from + FILL_BATCH)).map(|n| charges::in_doubt(n as u64, first_at));
+        charges.map(|[opening, doubt]| (opening, doubt)).unzip::<Write, Write, Vec<_>, Vec<_>>()
+    };
+    let mut batch = make(0);
+    for from in (0..count).step_by(FILL_BATCH) {
+        // The next ones are made while these are written.
+        let next = tokio::task::spawn_blocking(move || make(from + FILL_BATCH));
+        for writes in [batch.0, batch.1] {
             store.commit(&writes).await.unwrap().iter().for_each(must_be_written);
         }
-        made += batch;
+        batch = next.await.unwrap();
     }
     store.close().await;
 }
