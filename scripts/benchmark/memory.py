@@ -7,7 +7,7 @@ from .processes import cpu_seconds, memory_kib
 from .world import Setting, World
 
 IN_DOUBT, QUICK_IN_DOUBT = 1_000_000, 5_000
-READY_SECONDS, SWEEPS_SECONDS = 180, 60
+FILL_SECONDS, READY_SECONDS, SWEEPS_SECONDS = 900, 180, 60
 
 
 def measure(bench, store):
@@ -24,7 +24,10 @@ def measure(bench, store):
             begun = time.monotonic()
             # Straight into the store, in batches: over the API it would take far longer, and be the same rows.
             command = [bench.executables["store"], "--fill", database.url, "--count", wanted]
-            done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+            try:
+                done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=FILL_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise SystemExit(f"the store was not filled in {FILL_SECONDS} s") from None
             if done.returncode != 0:
                 raise SystemExit(f"the store was not filled: {done.stderr[-4000:]}")
             found = {"store": store, "wanted": wanted, "filled_seconds": round(time.monotonic() - begun, 1), "in_doubt": database.in_doubt()}

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 END_SECONDS = 45
@@ -35,6 +36,17 @@ class Process:
         """The next line of its output as JSON; None at the end."""
         text = self.process.stdout.readline()
         return json.loads(text) if text else None
+
+    def lines(self, seconds_max):
+        """All lines of its output as JSON. If it has not ended after this time, it is killed, and they end."""
+        watchdog = threading.Timer(seconds_max, self.kill)
+        watchdog.start()
+        try:
+            while (line := self.line()) is not None:
+                yield line
+            self.process.wait()
+        finally:
+            watchdog.cancel()
 
     def kill(self):
         if self.is_running():

@@ -9,7 +9,7 @@ from .world import FIRST_VEHICLE, PREFIXES, TOKEN, VEHICLES, Setting, World, fir
 IN_FLIGHT, QUICK_IN_FLIGHT = 100_000, 2_000
 ASKED, QUICK_ASKED = 20_000, 500
 # Nobody waits longer. What has not been reached then is said.
-RECOVERY_SECONDS, ASKED_SECONDS = 120, 60
+FILL_SECONDS, RECOVERY_SECONDS, ASKED_SECONDS = 240, 120, 60
 FILLING_CONNECTIONS = 64
 # A charge at a carrier that is silent stays open as long as the measurement takes.
 LONG_MS, LONG_SECONDS = 3_600_000, 3_600
@@ -110,9 +110,9 @@ def fill(bench, world, wanted):
         load = Process(command, world.folder / "load.log", output=subprocess.PIPE)
         world.ends.callback(load.kill)
         done = None
-        while (line := load.line()) is not None:
+        for line in load.lines(FILL_SECONDS):
             done = line if line["event"] == "done" else done
-        if load.process.wait() != 0 or done is None:
+        if load.process.returncode != 0 or done is None:
             raise SystemExit(f"the load broke off: {load.words()[-4000:]}")
         if done["in_all"]["errors"]:
             raise SystemExit(f"the load was refused: {done['in_all']['errors_by_kind']}")

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 
+SECONDS_MAX = 900
+
 
 def store(bench):
     """On the server that is there already, and its settings."""
@@ -25,7 +27,9 @@ def run(bench, command, name, environment):
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True, start_new_session=True
     )
     try:
-        words, _ = process.communicate()
+        words, _ = process.communicate(timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"the bench {name} does not come to an end") from None
     finally:
         if process.poll() is None:
             # It has a group of its own, in which its simulator is, too.

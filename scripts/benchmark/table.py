@@ -108,15 +108,17 @@ def recovery(found):
         ]
         for run in found.get("recovery", [])
     ]
-    if not rows:
-        return ""
+    asking = found.get("asked_again")
+    text = ""
     header = ["store", "in flight", "ready", "all in doubt", "in doubt", "a second", "MiB in flight", "bytes/charge", "MiB after"]
-    asking = found["asked_again"]
-    return (
-        "after kill -9 with charges in flight, of which no carrier has said a word\n" + grid(header, rows)
-        + f"\n{asking['store']}: {asking['accepted']:,} charges that a carrier had accepted: ready after {seconds(asking['ready_seconds'])}, "
-        f"{asking['asked']:,} asked about, {asking['per_second']:,} a second; all of them: {seconds(asking['all_asked_seconds'])}"
-    )
+    if rows:
+        text = "after kill -9 with charges in flight, of which no carrier has said a word\n" + grid(header, rows)
+    if asking is not None:
+        text += (
+            f"\n{asking['store']}: {asking['accepted']:,} charges that a carrier had accepted: ready after {seconds(asking['ready_seconds'])}, "
+            f"{asking['asked']:,} asked about, {asking['per_second']:,} a second; all of them: {seconds(asking['all_asked_seconds'])}"
+        )
+    return text.strip()
 
 
 def memory(found):
