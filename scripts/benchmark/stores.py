@@ -110,9 +110,12 @@ class PostgresDatabase(Database):
 class PostgresServer(audited.Postgres):
     """A server of its own (scripts/postgres), on a socket only, for as long as the benchmark runs."""
 
-    def begin(self):
+    def begin(self, beside):
         super().begin()
-        data = Path(parse_qs(urlparse(self.url).query)["host"][0]) / "data"
+        folder = Path(parse_qs(urlparse(self.url).query)["host"][0])
+        if folder.stat().st_dev != beside.stat().st_dev:
+            raise SystemExit(f"{beside} is not on the disk that PostgreSQL's data are on ({folder})")
+        data = folder / "data"
         self.pid = int((data / "postmaster.pid").read_text().splitlines()[0])
         self.version = self.select("SHOW server_version", self.url)[0]["server_version"]
         names = ("fsync", "full_page_writes", "synchronous_commit", "wal_sync_method", "shared_buffers", "max_wal_size", "wal_compression")
@@ -155,7 +158,7 @@ class Stores:
 
     def begin_server(self):
         self.server = PostgresServer()
-        self.server.begin()
+        self.server.begin(self.folder)
 
     def fresh(self, store):
         self.made += 1

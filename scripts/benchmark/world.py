@@ -164,6 +164,7 @@ def simulator_config(setting):
         faults.append('[[faults]]\ntraffic = "charged"\nfault = { kind = "drop_response" }')
     if not setting.receipts:
         faults.append('[[faults]]\nfault = { kind = "no_receipt" }')
+    delivered_after = (2_000, 4_000) if setting.charged_at == "submission" else (80_000_000, 80_000_000)
     return f"""
 smpp_listen = "127.0.0.1:0"
 control_listen = "127.0.0.1:0"
@@ -174,7 +175,7 @@ charging.at = "{setting.charged_at}"
 window_max = 100_000
 default_balance_minor = 1_000_000_000_000
 # A phone takes its message some seconds later; none of those that are charged at delivery takes it in our time.
-delivery_delay_ms = {{ min = {2_000 if setting.charged_at == "submission" else 80_000_000}, max = {4_000 if setting.charged_at == "submission" else 80_000_000} }}
+delivery_delay_ms = {{ min = {delivered_after[0]}, max = {delivered_after[1]} }}
 [tariffs]
 {tariffs}
 [redelivery]
