@@ -7,7 +7,7 @@ from .processes import cpu_seconds, memory_kib
 from .world import Setting, World
 
 IN_DOUBT, QUICK_IN_DOUBT = 1_000_000, 5_000
-FILL_SECONDS, READY_SECONDS, SWEEPS_SECONDS = 900, 180, 60
+FILL_SECONDS, READY_SECONDS, SWEEPS_SECONDS = 900, 300, 60
 
 
 def measure(bench, store):

@@ -115,7 +115,7 @@ def recovery(found):
         text = "after kill -9 with charges in flight, of which no carrier has said a word\n" + grid(header, rows)
     if asking is not None:
         text += (
-            f"\n{asking['store']}: {asking['accepted']:,} charges that a carrier had accepted: ready after {seconds(asking['ready_seconds'])}, "
+            f"\n{asking['store']}: {asking['accepted']:,} charges that a carrier had accepted; ready: {seconds(asking['ready_seconds'])}; "
             f"{asking['asked']:,} asked about, {asking['per_second']:,} a second; all of them: {seconds(asking['all_asked_seconds'])}"
         )
     return text.strip()
@@ -127,8 +127,8 @@ def memory(found):
     run = found["memory"]
     kib = run["memory_kib"]
     return (
-        f"{run['store']}: {run['in_doubt']:,} charges in doubt: ready after {seconds(run['ready_seconds'])}; RSS in MiB: "
-        f"{kib['idle'] / 1024:.0f} with none, {kib['ready'] / 1024:.0f} when ready, {kib['later'] / 1024:.0f} later, {kib['peak'] / 1024:.0f} at most; "
+        f"{run['store']}: {run['in_doubt']:,} charges in doubt; ready: {seconds(run['ready_seconds'])}; RSS in MiB: "
+        f"{kib['idle'] / 1024:.0f} with none, {kib['ready'] / 1024:.0f} then, {kib['later'] / 1024:.0f} later, {kib['peak'] / 1024:.0f} at most; "
         f"{run['bytes_per_charge']:,} bytes a charge; {run['cpu_percent_later']:.0f} % of a core while it looks after them"
     )
 
