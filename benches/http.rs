@@ -12,6 +12,9 @@
 mod carrier;
 #[path = "http/daemon.rs"]
 mod daemon;
+#[allow(dead_code, reason = "this bench writes no JSON")]
+#[path = "load/latencies.rs"]
+mod latencies;
 #[path = "http/load.rs"]
 mod load;
 

@@ -1,4 +1,5 @@
-//! The same client twice: to the daemon's API, and straight to the carrier.
+//! The same client twice: to the daemon's API, and straight to the carrier. It is reqwest, because carriers speak HTTP/2 and TLS, too; what
+//! the daemon can do on its own is measured by `benches/load.rs`, which is cheaper and speaks to nobody else.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use tokio_rustls::rustls::{
 use crate::{
     carrier::{LoopbackCarrier, Protocol, certificate},
     daemon::{Daemon, TOKEN},
+    latencies::Latencies,
 };
 
 /// Of the example books. A vehicle has serials for some sixteen thousand tickets a day.
@@ -21,17 +23,16 @@ const FIRST_NUMBER: usize = 77_010_000_000;
 
 pub(crate) struct Run {
     pub(crate) per_second: f64,
-    /// In order.
-    times: Vec<Duration>,
+    times: Latencies,
 }
 
 impl Run {
     pub(crate) fn p50(&self) -> Duration {
-        self.times[self.times.len() / 2]
+        self.times.per_mille(500)
     }
 
     pub(crate) fn p99(&self) -> Duration {
-        self.times[(self.times.len() * 99 / 100).min(self.times.len() - 1)]
+        self.times.per_mille(990)
     }
 }
 
@@ -90,12 +91,11 @@ async fn run(
         })
     });
     let workers: Vec<_> = workers.collect();
-    let mut times = Vec::with_capacity(count);
+    let mut times = Latencies::new();
     for worker in workers {
-        times.extend(worker.await.expect("a worker"));
+        worker.await.expect("a worker").into_iter().for_each(|time| times.record(time));
     }
     let per_second = count as f64 / started.elapsed().as_secs_f64();
-    times.sort_unstable();
     Run { per_second, times }
 }
 

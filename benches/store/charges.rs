@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smsbusd::{
     charge::{
-        Channel, Charge, Contract, Event, Evidence, EvidenceSource, Finding, LateSuccess, Order, QuerySchedule,
+        Channel, Charge, Contract, Doubt, Event, Evidence, EvidenceSource, Finding, LateSuccess, Order, QuerySchedule,
         Reference, Terms, step,
     },
     clock::Timestamp,
@@ -30,9 +30,42 @@ pub(crate) fn make(count: usize) -> Vec<[Write; 2]> {
 
 fn writes(n: u64) -> [Write; 2] {
     let asked_at = T0.plus(Duration::from_millis(n / 8));
+    let msisdn = Msisdn::from_e164(77_000_000_000 + scattered(n) % 999_999_999).unwrap();
+    let (opening, sent) = opening(n, msisdn, format!("{:016x}{n:016x}", scattered(n)), asked_at);
+    [Write::Open(Box::new(opening)), Write::Settle(Box::new(settlement(&sent, n)))]
+}
+
+/// A charge whose carrier has said nothing in time: its opening and its doubt. Each `n` is another number's, and everything is in order, so
+/// that a million of them are written soon.
+pub(crate) fn in_doubt(n: u64, first_at: Timestamp) -> [Write; 2] {
+    let asked_at = first_at.plus(Duration::from_millis(n / 8));
+    let msisdn = Msisdn::from_e164(77_050_000_000 + n).unwrap();
+    let (opening, sent) = opening(n, msisdn, format!("{n:032x}"), asked_at);
+    let finding = Finding::Doubtful { cause: Doubt::Timeout };
+    let evidence = Evidence { id: "timeout:1".into(), attempt: 1, source: EvidenceSource::Response, finding };
+    let doubt = Event::Evidence(evidence);
+    let next = step(&sent, doubt.clone(), asked_at.plus(Duration::from_secs(10))).unwrap().next;
+    let settlement = Settlement {
+        from_version: sent.version,
+        journal: journal(Some(&sent), &next, Some(doubt), Told::of(&sent, &next, &[], None)),
+        verbatim: None,
+        carrier_id: None,
+        entries: ledger::entries(Some(&sent), &next),
+        ticket: None,
+        revoke_ticket: false,
+        messages: Vec::new(),
+        slot: SlotChange::Keep,
+        breaks: Vec::new(),
+        charge: next,
+    };
+    [Write::Open(Box::new(opening)), Write::Settle(Box::new(settlement))]
+}
+
+/// An opening with its first attempt, and the charge as it is then.
+fn opening(n: u64, msisdn: Msisdn, key: String, asked_at: Timestamp) -> (Opening, Charge) {
     let charge = Charge::new(
         reference(n, asked_at),
-        order(n, asked_at),
+        order(n, msisdn, asked_at),
         Terms::new(asked_at.plus(Duration::from_secs(60)), LateSuccess::Refund),
     );
     let contract = Contract {
@@ -54,11 +87,7 @@ fn writes(n: u64) -> [Write; 2] {
     };
     let sent = step(&charge, attempt.clone(), asked_at).unwrap().next;
     let opening = Opening {
-        guard: KeyGuard {
-            caller: "ticket-service".into(),
-            key: format!("{:016x}{n:016x}", scattered(n)),
-            body_sha256: [u8::try_from(n % 251).unwrap(); 32],
-        },
+        guard: KeyGuard { caller: "ticket-service".into(), key, body_sha256: [u8::try_from(n % 251).unwrap(); 32] },
         slot: Some(SlotClaim { replaces: None, held_until: sent.terms.ticket_deadline, passengers: 1 }),
         mo: None,
         journal: vec![
@@ -68,7 +97,7 @@ fn writes(n: u64) -> [Write; 2] {
         messages: Vec::new(),
         charge: sent.clone(),
     };
-    [Write::Open(Box::new(opening)), Write::Settle(Box::new(settlement(&sent, n)))]
+    (opening, sent)
 }
 
 fn settlement(sent: &Charge, n: u64) -> Settlement {
@@ -121,9 +150,9 @@ fn settlement(sent: &Charge, n: u64) -> Settlement {
     }
 }
 
-fn order(n: u64, received_at: Timestamp) -> Order {
+fn order(n: u64, msisdn: Msisdn, received_at: Timestamp) -> Order {
     Order {
-        msisdn: Msisdn::from_e164(77_000_000_000 + scattered(n) % 999_999_999).unwrap(),
+        msisdn,
         vehicle: format!("{}", 1_000 + n % 3_000).parse().unwrap(),
         city: "almaty".into(),
         route: "92".into(),
