@@ -95,6 +95,7 @@ fn opening(n: u64, msisdn: Msisdn, key: String, asked_at: Timestamp) -> (Opening
             journal(Some(&charge), &sent, Some(attempt), Told::default()),
         ],
         messages: Vec::new(),
+        bounds: Vec::new(),
         charge: sent.clone(),
     };
     (opening, sent)

@@ -178,11 +178,19 @@ impl Inner {
                 }
             },
         };
+        let bounds = if decline.is_none() { self.bounds(books, carrier, charge.order.amount, now) } else { Vec::new() };
         let slot_claim = decline.is_none().then_some(SlotClaim { replaces, held_until: deadline, passengers });
         let messages = self.messages(&charge, &effects, None);
         let slot = slot.filter(|_| !effects.is_empty());
-        let opening =
-            Opening { charge, guard: purchase.guard.clone(), slot: slot_claim, mo: purchase.mo, journal, messages };
+        let opening = Opening {
+            charge,
+            guard: purchase.guard.clone(),
+            slot: slot_claim,
+            mo: purchase.mo,
+            journal,
+            messages,
+            bounds,
+        };
         Ok(Prepared { opening, effects, slot, claim })
     }
 

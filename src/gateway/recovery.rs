@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use metrics::counter;
-use tracing::info;
+use tracing::{error, info};
 
 use super::{ApplyError, Inner};
 use crate::charge::{AttemptState, Charge, Doubt, Event, Evidence, EvidenceSource, Finding};
@@ -31,14 +31,9 @@ impl Inner {
             let page = self.store.open_charges(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.reference);
-            for charge in page {
-                if self.recover_charge(&charge).await? {
-                    doubts += 1;
-                }
-                if charge.wants_attempt() {
-                    waiting.push(charge);
-                }
-            }
+            let (found_open, to_fly) = self.recover_charges(page).await?;
+            doubts += found_open;
+            waiting.extend(to_fly);
         }
         counter!("recovered_doubts_total").increment(doubts);
         info!(in_doubt = doubts, waiting = waiting.len(), "recovered what an earlier process left open");
@@ -48,25 +43,40 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether the charge was found with an open attempt, and is now in doubt.
-    pub(super) async fn recover_charge(self: &Arc<Self>, charge: &Charge) -> Result<bool, ApplyError> {
-        let Some(attempt) = charge.undecided_attempt() else { return Ok(false) };
-        let found_open = attempt.state == AttemptState::Open;
-        if found_open {
-            let evidence = Evidence {
-                // A process can end in each of the steps of one attempt.
-                id: format!("restart:{}:{}", attempt.number, charge.version),
-                attempt: attempt.number,
-                source: EvidenceSource::Recovery,
-                finding: Finding::Doubtful { cause: Doubt::Restart },
-            };
-            self.apply(charge.reference, Some(charge.clone()), Event::Evidence(evidence)).await?;
+    /// A page of charges, all at once, so that they share their commits. How many had an open attempt, and are now in doubt; and those that
+    /// wait for one. What was parked for them just before the end is weighed again with everything that is parked.
+    pub(super) async fn recover_charges(self: &Arc<Self>, page: Vec<Charge>) -> Result<(u64, Vec<Charge>), ApplyError> {
+        let (mut recovering, mut waiting) = (Vec::new(), Vec::new());
+        for charge in page {
+            if charge.wants_attempt() {
+                waiting.push(charge);
+            } else if charge.undecided_attempt().is_some_and(|attempt| attempt.state == AttemptState::Open) {
+                let inner = self.clone();
+                recovering.push(self.spawn(async move { inner.recover_charge(charge).await }));
+            }
         }
-        // A receipt can have been parked just before the end.
-        self.settle_parked(&attempt.carrier, charge.order.msisdn).await?;
-        if let Some(id) = &attempt.carrier_id {
-            self.settle_parked_callbacks(&attempt.carrier, id).await?;
+        let mut doubts = 0;
+        let mut failed = None;
+        for recovered in recovering {
+            match recovered.await {
+                Ok(Ok(())) => doubts += 1,
+                Ok(Err(error)) => failed = Some(error),
+                Err(panic) => error!(%panic, "a charge could not be recovered; its deadline makes it a doubt"),
+            }
         }
-        Ok(found_open)
+        failed.map_or(Ok((doubts, waiting)), Err)
+    }
+
+    /// It was sent, perhaps.
+    async fn recover_charge(self: &Arc<Self>, charge: Charge) -> Result<(), ApplyError> {
+        let Some(attempt) = charge.undecided_attempt() else { return Ok(()) };
+        let evidence = Evidence {
+            // A process can end in each of the steps of one attempt.
+            id: format!("restart:{}:{}", attempt.number, charge.version),
+            attempt: attempt.number,
+            source: EvidenceSource::Recovery,
+            finding: Finding::Doubtful { cause: Doubt::Restart },
+        };
+        self.apply(charge.reference, Some(charge), Event::Evidence(evidence)).await.map(drop)
     }
 }

@@ -40,9 +40,7 @@ impl Inner {
     /// One look at everything that is due.
     pub(super) async fn sweep_once(self: &Arc<Self>) -> Result<(), StoreError> {
         self.watch_mos().await;
-        for charge in self.store.due_charges(self.now(), BATCH).await? {
-            self.tick(charge).await;
-        }
+        self.tick_due_charges().await?;
         self.queue_due_messages().await?;
         self.join_waiting_parts().await?;
         self.answer_waiting_mos().await?;
@@ -65,6 +63,22 @@ impl Inner {
                 Err(error) => warn!(carrier = %name, %error, "messages of this carrier cannot be kept now"),
             }
         }
+    }
+
+    /// All that are looked at in one round at once, so that they share their commits.
+    async fn tick_due_charges(self: &Arc<Self>) -> Result<(), StoreError> {
+        let due = self.store.due_charges(self.now(), BATCH).await?;
+        let tick = |charge: Charge| {
+            let inner = self.clone();
+            self.spawn(async move { inner.tick(charge).await })
+        };
+        let ticking: Vec<_> = due.into_iter().map(tick).collect();
+        for ticked in ticking {
+            if let Err(panic) = ticked.await {
+                error!(%panic, "a deadline broke off; it stays due");
+            }
+        }
+        Ok(())
     }
 
     async fn tick(self: &Arc<Self>, charge: Charge) {

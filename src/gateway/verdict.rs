@@ -6,10 +6,10 @@ use super::{Books, Gateway, Inner, opening::reason_of, sales::SalesBook};
 use crate::{
     carrier::{Carrier, Route},
     clock::Timestamp,
-    eligibility::{Application, FactName, FactRule, Facts, Purchase, Sales, Sold, Spending, Verdict, judge},
+    eligibility::{Application, FactName, FactRule, Facts, Limits, Purchase, Sales, Sold, Spending, Verdict, judge},
     money::Money,
     msisdn::Msisdn,
-    store::{Seller, StoreError},
+    store::{Seller, SpendingBound, StoreError},
     subscriber::Silent,
     transit::{VehicleCode, Zone},
 };
@@ -124,15 +124,44 @@ impl Inner {
             Some(since) => self.store.spent(msisdn, since, now.minus(lag)).await,
             None => Ok(Default::default()),
         };
-        let day = limits.daily_minor.map(|_| self.day_start(carrier, now));
-        let month = now.zoned(carrier.zone()).first_of_month().and_then(|first| first.start_of_day());
-        let month = month.ok().filter(|_| limits.monthly_minor.is_some()).map(moment);
-        let window = limits.velocity.as_ref().map(|velocity| now.minus(velocity.window()));
+        let [day, month, window] = self.spending_begins(limits, carrier, now);
         Ok(Spending {
             today: Money::new(spent_since(day).await?.minor, currency),
             this_month: Money::new(spent_since(month).await?.minor, currency),
             purchases_in_window: spent_since(window).await?.purchases,
         })
+    }
+
+    /// What the limits leave to the subscriber beside this purchase, where other daemons may sell to the same subscriber meanwhile. In one daemon a
+    /// subscriber's purchases come one after another.
+    pub(super) fn bounds(&self, books: &Books, carrier: &Carrier, amount: Money, now: Timestamp) -> Vec<SpendingBound> {
+        if self.attendance.is_none() {
+            return Vec::new();
+        }
+        let limits = books.rules.limits(carrier.name().as_str());
+        let doubt_since = now.minus(Duration::from_secs(carrier.config().settlement_lag_seconds));
+        let [day, month, window] = self.spending_begins(limits, carrier, now);
+        let bound = |since: Option<Timestamp>, minor_max: Option<i64>, purchases_max: Option<u32>| SpendingBound {
+            since: since.unwrap_or(now),
+            doubt_since,
+            minor_max: minor_max.map_or(i64::MAX, |limit| limit.saturating_sub(amount.minor)),
+            purchases_max: purchases_max.map_or(u32::MAX, |limit| limit.saturating_sub(1)),
+        };
+        let velocity = limits.velocity.map(|velocity| velocity.purchases_max);
+        let all = [
+            day.map(|_| bound(day, limits.daily_minor, None)),
+            month.map(|_| bound(month, limits.monthly_minor, None)),
+            window.map(|_| bound(window, None, velocity)),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    /// When the day, the month and the window of velocity began, each where there is a limit for it.
+    fn spending_begins(&self, limits: &Limits, carrier: &Carrier, now: Timestamp) -> [Option<Timestamp>; 3] {
+        let day = limits.daily_minor.map(|_| self.day_start(carrier, now));
+        let month = now.zoned(carrier.zone()).first_of_month().and_then(|first| first.start_of_day());
+        let month = month.ok().filter(|_| limits.monthly_minor.is_some()).map(moment);
+        [day, month, limits.velocity.as_ref().map(|velocity| now.minus(velocity.window()))]
     }
 
     /// Looks up which doubts are so old that they count as sold no more (M14).

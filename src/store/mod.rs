@@ -61,5 +61,5 @@ pub use webhook::{
 };
 pub use write::{
     JoinedParts, KeyGuard, MessageProgress, MoAnswer, Named, NewCarrierId, Opening, Outcome, Settlement, SlotChange,
-    SlotClaim, Write,
+    SlotClaim, SpendingBound, Write,
 };

@@ -14,8 +14,8 @@ use crate::{
 /// One business operation of a batch.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// A new charge, with its guards. Answered by [`Outcome::Opened`], [`Outcome::KeyKnown`] or [`Outcome::SlotHeld`]; by
-    /// [`Outcome::MoKnown`] if the message that it would answer has its answer, or was never kept.
+    /// A new charge, with its guards. Answered by [`Outcome::Opened`], [`Outcome::KeyKnown`], [`Outcome::OverBound`] or
+    /// [`Outcome::SlotHeld`]; by [`Outcome::MoKnown`] if the message that it would answer has its answer, or was never kept.
     Open(Box<Opening>),
     /// The next state of a charge. Answered by [`Outcome::Settled`], [`Outcome::Stale`] or [`Outcome::EvidenceKnown`].
     Settle(Box<Settlement>),
@@ -127,6 +127,22 @@ pub struct Opening {
     pub journal: Vec<JournalEntry>,
     /// Messages to the passenger.
     pub messages: Vec<OutgoingSms>,
+    /// What the subscriber may have bought before, at most.
+    pub bounds: Vec<SpendingBound>,
+}
+
+/// What a subscriber may have bought before a charge is opened (M14). It is judged in the transaction: so purchases at several daemons cannot
+/// pass a limit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpendingBound {
+    /// Received at or after.
+    pub since: Timestamp,
+    /// What is in doubt counts only if its ticket deadline is not before this moment.
+    pub doubt_since: Timestamp,
+    /// At most for so much, in minor units.
+    pub minor_max: i64,
+    /// At most so often.
+    pub purchases_max: u32,
 }
 
 /// The next state of a charge and all that must be durable with it (M10).
@@ -284,6 +300,8 @@ pub enum Outcome {
         /// Whether that charge was made by another key, of which this one was a repeat (M13).
         repeat: bool,
     },
+    /// The subscriber has bought more, or oftener, than an opening allows; nothing was written (M14).
+    OverBound,
     /// Another charge holds the slot of this subscriber and vehicle; nothing was written (M12, M13).
     SlotHeld(Slot),
     /// The charge moved on. These receipts were parked for the carrier id that it has just learned.

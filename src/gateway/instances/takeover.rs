@@ -24,20 +24,17 @@ impl Inner {
         attendance: &Attendance,
         gone: InstanceId,
     ) -> Result<(), ApplyError> {
-        let (mut adopted, mut doubts, mut waiting) = (0_u64, 0_u64, 0_u64);
+        let (mut adopted, mut doubts, mut waiting) = (0, 0, 0);
         loop {
             let page = attendance.instances().adopt(gone).await?;
             if page.is_empty() {
                 break;
             }
-            for charge in page {
-                adopted += 1;
-                doubts += u64::from(self.recover_adopted(&charge).await?);
-                if charge.wants_attempt() {
-                    waiting += 1;
-                    self.take_up(charge);
-                }
-            }
+            adopted += page.len();
+            let (found_open, to_fly) = self.recover_adopted(page).await?;
+            doubts += found_open;
+            waiting += to_fly.len();
+            to_fly.into_iter().for_each(|charge| self.take_up(charge));
         }
         attendance.instances().bury(gone).await?;
         counter!("recovered_doubts_total").increment(doubts);
@@ -47,12 +44,12 @@ impl Inner {
         Ok(())
     }
 
-    /// It is ours now, so nobody else will recover it.
-    async fn recover_adopted(self: &Arc<Self>, charge: &Charge) -> Result<bool, ApplyError> {
+    /// They are ours now, so nobody else will recover them. What is recovered twice is a doubt once.
+    async fn recover_adopted(self: &Arc<Self>, page: Vec<Charge>) -> Result<(u64, Vec<Charge>), ApplyError> {
         loop {
-            match self.recover_charge(charge).await {
+            match self.recover_charges(page.clone()).await {
                 Err(error) if error.is_passing() && !self.stopping.is_cancelled() => {
-                    warn!(charge = %charge.reference, %error, "a charge that was taken over cannot be recovered yet");
+                    warn!(%error, "charges that were taken over cannot be recovered yet");
                     tokio::time::sleep(PAUSE).await;
                 }
                 recovered => return recovered,

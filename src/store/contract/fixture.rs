@@ -94,6 +94,7 @@ pub(in crate::store) fn opening(charge: &Charge) -> Opening {
         mo: None,
         journal: vec![created],
         messages: Vec::new(),
+        bounds: Vec::new(),
     }
 }
 

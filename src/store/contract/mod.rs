@@ -85,6 +85,8 @@ on_every_backend! {
         m12_an_open_charge_before_its_deadline_keeps_a_slot_whose_time_is_over,
         a_slot_whose_charge_has_ended_is_taken_and_nothing_is_superseded,
         m13_a_claim_that_replaces_the_holder_is_granted_and_given_back,
+        m14_an_opening_over_a_bound_of_the_subscriber_writes_nothing,
+        m14_a_bound_outranks_a_held_slot_and_not_a_known_key,
         slots_of_other_vehicles_and_subscribers_are_free,
         a_charge_without_a_claim_takes_no_slot,
         a_reference_exists_once,

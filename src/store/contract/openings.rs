@@ -1,7 +1,8 @@
 use super::fixture::*;
 use crate::{
     charge::{Event, Extends, Reason, State, step},
-    store::{KeyGuard, Opening, Outcome, Slot, SlotChange, SlotClaim, Store, StoreError, Write},
+    clock::Timestamp,
+    store::{KeyGuard, Opening, Outcome, Slot, SlotChange, SlotClaim, SpendingBound, Store, StoreError, Write},
 };
 
 pub(super) async fn what_was_opened_is_read_back_whole(store: Store) {
@@ -178,4 +179,38 @@ pub(super) async fn a_key_that_is_too_long_is_refused(store: Store) {
     assert!(matches!(store.commit(&[Write::Open(Box::new(long))]).await, Err(StoreError::Refused(_))));
     let longest = Opening { guard: key(&"k".repeat(255)), ..opening(&charge_at(1, 0)) };
     assert_eq!(open(&store, longest).await, Outcome::Opened { superseded: None });
+}
+
+/// Not more than two fares, nor oftener than twice.
+fn two_at_most(since: Timestamp) -> SpendingBound {
+    SpendingBound { since, doubt_since: at(0), minor_max: 2 * FARE.minor, purchases_max: 2 }
+}
+
+pub(super) async fn m14_an_opening_over_a_bound_of_the_subscriber_writes_nothing(store: Store) {
+    let bounded = |n: u8, second: u64, bound| Opening { bounds: vec![bound], ..opening(&charge_of(n, 1, n, second)) };
+    for n in 1..=3 {
+        let outcome = open(&store, bounded(n, n.into(), two_at_most(at(0)))).await;
+        assert_eq!(outcome, Outcome::Opened { superseded: None }, "the two before it may be there");
+    }
+    let refused = bounded(4, 4, two_at_most(at(0)));
+    assert_eq!(open(&store, refused.clone()).await, Outcome::OverBound);
+    assert_eq!(store.charge(refused.charge.reference).await.unwrap(), None);
+    assert_eq!(store.key(&refused.guard).await.unwrap(), None);
+    let often = SpendingBound { minor_max: i64::MAX, ..two_at_most(at(0)) };
+    assert_eq!(open(&store, bounded(4, 4, often)).await, Outcome::OverBound);
+    let dear = SpendingBound { purchases_max: u32::MAX, ..two_at_most(at(0)) };
+    assert_eq!(open(&store, bounded(4, 4, dear)).await, Outcome::OverBound);
+    let other = Opening { bounds: vec![two_at_most(at(0))], ..opening(&charge_of(5, 2, 5, 4)) };
+    assert_eq!(open(&store, other).await, Outcome::Opened { superseded: None }, "another subscriber");
+    assert_eq!(open(&store, bounded(4, 4, two_at_most(at(2)))).await, Outcome::Opened { superseded: None });
+}
+
+pub(super) async fn m14_a_bound_outranks_a_held_slot_and_not_a_known_key(store: Store) {
+    let first = charge_of(1, 1, 1, 1);
+    open(&store, opening_with_slot(&first)).await;
+    let nothing = SpendingBound { minor_max: 0, ..two_at_most(at(0)) };
+    let again = Opening { bounds: vec![nothing], ..opening_with_slot(&charge_of(2, 1, 1, 2)) };
+    assert_eq!(open(&store, again.clone()).await, Outcome::OverBound);
+    let known = Opening { guard: opening(&first).guard, ..again };
+    assert!(matches!(open(&store, known).await, Outcome::KeyKnown { .. }));
 }

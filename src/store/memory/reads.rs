@@ -13,6 +13,23 @@ use crate::{
     transit::VehicleCode,
 };
 
+impl State {
+    /// What a subscriber has spent. See [`Store::spent`](crate::store::Store::spent).
+    pub(super) fn spent(&self, msisdn: Msisdn, since: Timestamp, doubt_since: Timestamp) -> Spent {
+        let counts = |charge: &&Charge| {
+            let doubt_counts = charge.state != ChargeState::InDoubt || charge.terms.ticket_deadline >= doubt_since;
+            charge.order.msisdn == msisdn
+                && charge.order.received_at >= since
+                && !charge.state.is_not_taken()
+                && doubt_counts
+        };
+        self.charges.values().filter(counts).fold(Spent::default(), |sum, charge| Spent {
+            minor: sum.minor.saturating_add(charge.order.amount.minor),
+            purchases: sum.purchases.saturating_add(1),
+        })
+    }
+}
+
 impl Memory {
     pub(in crate::store) async fn charge(&self, reference: Reference) -> Result<Option<Charge>, StoreError> {
         Ok(self.state().charges.get(&reference).cloned())
@@ -80,18 +97,7 @@ impl Memory {
         since: Timestamp,
         doubt_since: Timestamp,
     ) -> Result<Spent, StoreError> {
-        let state = self.state();
-        let counts = |charge: &&Charge| {
-            let doubt_counts = charge.state != ChargeState::InDoubt || charge.terms.ticket_deadline >= doubt_since;
-            charge.order.msisdn == msisdn
-                && charge.order.received_at >= since
-                && !charge.state.is_not_taken()
-                && doubt_counts
-        };
-        Ok(state.charges.values().filter(counts).fold(Spent::default(), |sum, charge| Spent {
-            minor: sum.minor.saturating_add(charge.order.amount.minor),
-            purchases: sum.purchases.saturating_add(1),
-        }))
+        Ok(self.state().spent(msisdn, since, doubt_since))
     }
 
     pub(in crate::store) async fn owner(

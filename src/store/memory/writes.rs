@@ -4,10 +4,11 @@ use super::{KeptKey, State};
 use crate::{
     charge::{Charge, Reference},
     clock::Timestamp,
+    msisdn::Msisdn,
     store::{
         IncomingSms, JoinedParts, JournalEntry, KeptMo, KeyGuard, MessageProgress, MessageState, MoAnswer, Opening,
-        Outcome, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Settlement, Slot, SlotChange, StoreError, StoredBreak,
-        Told, Write,
+        Outcome, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Settlement, Slot, SlotChange, SpendingBound, Spent,
+        StoreError, StoredBreak, Told, Write,
         parts::{self, KeptPart},
         sales::{add_opening, add_settlement},
         slot::{Claimed, claim, supersede},
@@ -96,6 +97,9 @@ impl State {
         {
             return Ok(Outcome::MoKnown { id: mo }.into());
         }
+        if opening.bounds.iter().any(|bound| self.is_over(bound, charge.order.msisdn)) {
+            return Ok(Outcome::OverBound.into());
+        }
         let mut superseded = None;
         if let Some(wish) = &opening.slot
             && let Some(held) = self.slots.get(&(charge.order.msisdn, charge.order.vehicle))
@@ -112,6 +116,11 @@ impl State {
         self.refuse_known_messages(&opening.messages)?;
         let outcome = Outcome::Opened { superseded: superseded.as_ref().map(|old| old.reference) };
         Ok(Verdict { outcome, superseded })
+    }
+
+    fn is_over(&self, bound: &SpendingBound, msisdn: Msisdn) -> bool {
+        let Spent { minor, purchases } = self.spent(msisdn, bound.since, bound.doubt_since);
+        minor > bound.minor_max || purchases > bound.purchases_max
     }
 
     fn judge_settlement(&self, settlement: &Settlement) -> Result<Outcome, StoreError> {

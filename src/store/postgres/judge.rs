@@ -21,6 +21,7 @@ pub(super) async fn judge(db: &mut PgConnection, batch: &[Write]) -> Result<Verd
     verdicts.judge_settlements(OBJECTIONS.select(db, &guards.settlements).await?)?;
     verdicts.judge_keys(KNOWN_KEYS.select(db, &guards.keys).await?, batch)?;
     verdicts.collect_needless(NEEDLESS_ANSWERS.select(db, &guards.answers).await?, batch)?;
+    verdicts.judge_bounds(OVER_BOUNDS.select(db, &guards.bounds).await?)?;
     verdicts.judge_claims(HELD_SLOTS.select(db, &guards.claims).await?, batch)?;
     verdicts.judge_parts(PARTS_BESIDE.select(db, &guards.parts).await?, batch)?;
     verdicts.judge_mos(KNOWN_MOS.select(db, &guards.mos).await?)?;
@@ -51,6 +52,15 @@ static OBJECTIONS: SetStatement = SetStatement::new(
 static KNOWN_KEYS: SetStatement = SetStatement::new(
     "SELECT new.i, keys.reference, keys.body_sha256, keys.repeat
      FROM {rows} JOIN keys ON keys.caller = new.caller AND keys.key = new.key",
+);
+
+static OVER_BOUNDS: SetStatement = SetStatement::new(
+    "SELECT new.i
+     FROM {rows}
+     WHERE (SELECT coalesce(sum(amount_minor), 0) > new.minor_max OR count(*) > new.purchases_max
+            FROM charges
+            WHERE charges.msisdn = new.msisdn AND received_at >= new.since AND state NOT IN ('declined', 'rejected')
+              AND (state <> 'in_doubt' OR ticket_deadline >= new.doubt_since))",
 );
 
 static HELD_SLOTS: SetStatement = SetStatement::new(

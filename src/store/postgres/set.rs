@@ -17,7 +17,9 @@ use crate::{
     store::{
         StoreError,
         sql::{
-            guards::{AnswerGuard, ClaimGuard, IdQuestion, KeyQuestion, MoGuard, PartGuard, SettlementGuard},
+            guards::{
+                AnswerGuard, BoundGuard, ClaimGuard, IdQuestion, KeyQuestion, MoGuard, PartGuard, SettlementGuard,
+            },
             tables::{
                 AnyText, AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FailedRow,
                 FingerprintRow, HeldRow, Hex, HomeRow, JournalRow, KeyRow, LanguageRow, LedgerRow, MessageRow, MoRow,
@@ -151,6 +153,7 @@ macro_rules! set_rows {
 set_rows! {
     SettlementGuard<'_> { i, reference, from_version, evidence };
     KeyQuestion<'_> { i, caller, key };
+    BoundGuard { i, msisdn, since, doubt_since, minor_max, purchases_max };
     ClaimGuard<'_> { i, msisdn, vehicle };
     MoGuard<'_> { i, fingerprint, same_since, same_until };
     PartGuard { i, msisdn, same_since };

@@ -14,6 +14,7 @@ use crate::{
 pub(in crate::store) struct Guards<'a> {
     pub(in crate::store) settlements: Vec<SettlementGuard<'a>>,
     pub(in crate::store) keys: Vec<KeyQuestion<'a>>,
+    pub(in crate::store) bounds: Vec<BoundGuard>,
     pub(in crate::store) claims: Vec<ClaimGuard<'a>>,
     pub(in crate::store) mos: Vec<MoGuard<'a>>,
     pub(in crate::store) parts: Vec<PartGuard>,
@@ -42,6 +43,16 @@ pub(in crate::store) struct ClaimGuard<'a> {
     pub(in crate::store) i: usize,
     pub(in crate::store) msisdn: u64,
     pub(in crate::store) vehicle: &'a VehicleCode,
+}
+
+#[derive(Serialize)]
+pub(in crate::store) struct BoundGuard {
+    pub(in crate::store) i: usize,
+    pub(in crate::store) msisdn: u64,
+    pub(in crate::store) since: i64,
+    pub(in crate::store) doubt_since: i64,
+    pub(in crate::store) minor_max: i64,
+    pub(in crate::store) purchases_max: u32,
 }
 
 #[derive(Serialize)]
@@ -120,6 +131,14 @@ impl<'a> Guards<'a> {
         let order = &opening.charge.order;
         self.add_key(i, &opening.guard);
         self.answers.extend(opening.mo.map(|mo| AnswerGuard { i, mo }));
+        self.bounds.extend(opening.bounds.iter().map(|bound| BoundGuard {
+            i,
+            msisdn: order.msisdn.e164(),
+            since: bound.since.unix_ms(),
+            doubt_since: bound.doubt_since.unix_ms(),
+            minor_max: bound.minor_max,
+            purchases_max: bound.purchases_max,
+        }));
         if opening.slot.is_some() {
             self.claims.push(ClaimGuard { i, msisdn: order.msisdn.e164(), vehicle: &order.vehicle });
         }

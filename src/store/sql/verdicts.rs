@@ -87,6 +87,17 @@ impl Verdicts {
         Ok(())
     }
 
+    /// Before the slots are looked at: a charge that is not opened supersedes nothing. After the keys and the messages: what they know outranks this.
+    pub(in crate::store) fn judge_bounds(&mut self, over: Vec<impl SqlRow>) -> Result<(), StoreError> {
+        for row in over {
+            let outcome = self.at(&row)?;
+            if matches!(outcome, Outcome::Opened { .. }) {
+                *outcome = Outcome::OverBound;
+            }
+        }
+        Ok(())
+    }
+
     pub(in crate::store) fn judge_claims(&mut self, held: Vec<impl SqlRow>, batch: &[Write]) -> Result<(), StoreError> {
         for row in held {
             let Some(Write::Open(opening)) = batch.get(place(&row)?) else { return Err(outside_the_batch()) };

@@ -21,6 +21,7 @@ pub(super) async fn judge(db: &mut SqliteConnection, batch: &[Write]) -> Result<
     verdicts.judge_settlements(select_set(db, OBJECTIONS, &guards.settlements).await?)?;
     verdicts.judge_keys(select_set(db, KNOWN_KEYS, &guards.keys).await?, batch)?;
     verdicts.collect_needless(select_set(db, NEEDLESS_ANSWERS, &guards.answers).await?, batch)?;
+    verdicts.judge_bounds(select_set(db, OVER_BOUNDS, &guards.bounds).await?)?;
     verdicts.judge_claims(select_set(db, HELD_SLOTS, &guards.claims).await?, batch)?;
     verdicts.judge_parts(select_set(db, PARTS_BESIDE, &guards.parts).await?, batch)?;
     verdicts.judge_mos(select_set(db, KNOWN_MOS, &guards.mos).await?)?;
@@ -52,6 +53,14 @@ const KNOWN_KEYS: &str = "
 SELECT asked.value->>'i', keys.reference, keys.body_sha256, keys.repeat
 FROM jsonb_each(?1) AS asked
 CROSS JOIN keys ON keys.caller = asked.value->>'caller' AND keys.key = asked.value->>'key'";
+
+const OVER_BOUNDS: &str = "
+SELECT asked.value->>'i'
+FROM jsonb_each(?1) AS asked
+WHERE (SELECT coalesce(sum(amount_minor), 0) > asked.value->>'minor_max' OR count(*) > asked.value->>'purchases_max'
+       FROM charges
+       WHERE msisdn = asked.value->>'msisdn' AND received_at >= asked.value->>'since' AND state NOT IN ('declined', 'rejected')
+         AND (state <> 'in_doubt' OR ticket_deadline >= asked.value->>'doubt_since'))";
 
 const HELD_SLOTS: &str = "
 SELECT asked.value->>'i', slots.reference, slots.passengers, slots.held_until, holder.body

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::store::{
-    Census, IncomingSms, InstanceId, InstanceStanding, Instances,
-    contract::fixture::{mo, msisdn},
+    Census, IncomingSms, InstanceId, InstanceStanding, Instances, Opening, SpendingBound,
+    contract::fixture::{charge_of, mo, msisdn},
 };
 
 fn instances(store: &Store) -> &Instances {
@@ -161,4 +161,23 @@ async fn who_comes_by_the_name_of_one_that_is_gone_takes_its_place_at_once() {
     let writers: i64 = db.fetch_one(writers).await.unwrap().try_get(0).unwrap();
     assert_eq!(writers, 1, "the chain goes on");
     assert_eq!(Store::audit(&url, &[]).await.unwrap().flaws, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs a server: scripts/postgres"]
+async fn m14_purchases_at_two_daemons_at_once_do_not_pass_a_limit_together() {
+    let url = new_schema("limits").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    let none_before = SpendingBound { since: at(0), doubt_since: at(0), minor_max: 0, purchases_max: 0 };
+    for subscriber in 0..40_u8 {
+        let bounded = |n: u8| {
+            let charge = charge_of(n, subscriber, n, 1);
+            [Write::Open(Box::new(Opening { bounds: vec![none_before], ..opening(&charge) }))]
+        };
+        let (first, second) = (bounded(2 * subscriber), bounded(2 * subscriber + 1));
+        let (first, second) = tokio::join!(one.commit(&first), other.commit(&second));
+        let outcomes: Vec<Outcome> = [first, second].into_iter().flat_map(Result::unwrap).collect();
+        let opened = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Opened { .. }));
+        assert_eq!(opened.count(), 1, "subscriber {subscriber}: {outcomes:?}");
+    }
 }
