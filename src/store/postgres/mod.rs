@@ -18,7 +18,7 @@ mod webhooks;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
@@ -119,6 +119,13 @@ impl Opener {
         }
         hold(connection, &self.options).await
     }
+}
+
+/// A connection that holds the database as a daemon's does, with the schema up to date: for books that come from another store.
+///
+/// Errors: as [`Postgres::open`].
+pub(super) async fn take(url: &str) -> Result<PgConnection, StoreError> {
+    connect_migrated(&options(url)?).await
 }
 
 async fn connect_migrated(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
