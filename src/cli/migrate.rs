@@ -58,9 +58,10 @@ async fn move_books(from: &str, to: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What a long move is at, beside its results.
+/// What a long move is at, beside its results. Tables without rows take no time.
 fn tell(progress: Progress<'_>) {
     match progress {
+        Progress::Copied { rows: 0, .. } | Progress::Compared(ComparedTable { rows: 0, .. }) => {}
         Progress::Copied { table, rows } => eprintln!("smsbusd: {table}: {rows} rows copied"),
         Progress::Compared(table) => eprintln!("smsbusd: {}: {} rows compared", table.name, table.rows),
         Progress::Auditing => eprintln!("smsbusd: checking the books"),
