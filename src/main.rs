@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use smsbusd::{
     cli::{
-        self, ConfigArgs, Exit, Failure, Outcome, SimulateArgs,
+        self, ConfigArgs, Exit, Failure, MigrateArgs, Outcome, SimulateArgs,
         carrier::{CarrierArgs, carrier},
         charge::{ChargeArgs, charge},
         check_config::check_config,
@@ -52,8 +52,11 @@ enum Command {
     },
     /// Run only the simulated carrier, to test against; the first line says where it listens
     Simulate(SimulateArgs),
-    /// Bring the schema of the store up to date; `serve` does it as well
-    Migrate(ConfigArgs),
+    /// Bring the schema of the store up to date, as `serve` does; or move the books to another store
+    ///
+    /// With --from and --to, the books of the embedded store go to a PostgreSQL database, and every row is compared there before
+    /// it counts. No daemon may serve either meanwhile.
+    Migrate(MigrateArgs),
     /// Read the configuration and everything that it refers to, and tell every problem with its file and key
     CheckConfig(ConfigArgs),
     /// Make, list and publish the keys that sign tickets

@@ -30,7 +30,7 @@ pub mod webhook;
 pub use client::ApiArgs;
 pub use exit::{Exit, Failure, Outcome, finish};
 pub use metering::{METRICS, Metric, MetricKind};
-pub use migrate::migrate;
+pub use migrate::{MigrateArgs, migrate};
 pub use simulate::{SimulateArgs, simulate};
 
 use std::{future::Future, path::PathBuf};

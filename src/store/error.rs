@@ -1,6 +1,11 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use thiserror::Error;
+
+use crate::clock::Timestamp;
 
 /// Why the store could not do what it was asked. Nothing of the write was written. Clones tell every caller of a failed
 /// batch the same.
@@ -43,6 +48,18 @@ pub enum StoreError {
         /// Who, as far as can be told.
         process: String,
     },
+    /// The books in the file were moved to another store, or a move was broken off before its end: see [`transfer`](super::transfer()).
+    #[error("{}", moved(.path, .to, *.at, *.done))]
+    Moved {
+        /// The file.
+        path: PathBuf,
+        /// The address of the other store, as it may be shown.
+        to: String,
+        /// When.
+        at: Timestamp,
+        /// Whether the other store is known to have them.
+        done: bool,
+    },
     /// The database server cannot be reached, or refuses us.
     #[error("cannot connect to {database}: {why}")]
     Connect {
@@ -84,6 +101,20 @@ pub enum StoreError {
     /// The writer is gone: the process is ending. Where another daemon is served instead, what was under way may have been written or not.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What happened to the books of a file, and what to do about it.
+fn moved(path: &Path, to: &str, at: Timestamp, done: bool) -> String {
+    let path = path.display();
+    match done {
+        true => format!(
+            "the books in {path} were moved to {to} at {at}: serve them there; who was charged there would be charged here as well"
+        ),
+        false => format!(
+            "a move of the books in {path} to {to} was begun at {at}, and its end is not known here: run the same \
+             `smsbusd migrate --from … --to …` again, it brings it about; until then they are not served"
+        ),
+    }
 }
 
 impl StoreError {

@@ -1,4 +1,4 @@
-//! What is durable: one interface, SQLite and an in-memory model behind it, and the group commit.
+//! What is durable: one interface, SQLite, PostgreSQL and an in-memory model behind it, and the group commit.
 //!
 //! The store speaks in business operations on slices: [`Store::commit`] writes a batch of [`Write`]s in one transaction
 //! and answers each of them. No transaction leaks out of it. Guards (idempotency keys, references, carrier ids, evidence,
@@ -27,6 +27,7 @@ mod slot;
 mod sql;
 mod sqlite;
 mod told;
+mod transfer;
 mod verbatim;
 mod webhook;
 mod write;
@@ -54,6 +55,7 @@ pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};
+pub use transfer::{ComparedTable, Progress, TransferError, Transferred, transfer};
 pub use verbatim::Verbatim;
 pub use webhook::{
     EventPlace, EventPlaceError, FailedCounts, FailedDelivery, FailedFilter, Replay, WebhookEnd, WebhookProgress,

@@ -125,6 +125,27 @@ fn a_bad_configuration_ends_with_78_and_every_problem_with_its_file_and_key() {
 }
 
 #[test]
+fn a_move_wants_both_addresses_and_says_what_is_wrong_with_them() {
+    let (file, server) = ("sqlite:///nowhere/smsbusd.db", "postgres://smsbusd@localhost/smsbusd");
+    for (args, status, why) in [
+        (&["--from", file][..], 2, "--to <ADDRESS>"),
+        (&["--to", server], 2, "--from <ADDRESS>"),
+        (&["--from", server, "--to", file], 2, "--from: \"postgres://…@localhost/smsbusd\" is no file"),
+        (
+            &["--from", file, "--to", "postgres://me:secret@localhost/books"],
+            2,
+            "--to: \"postgres://…@localhost/books\": ",
+        ),
+        (&["--from", file, "--to", server], 1, "cannot open the database /nowhere/smsbusd.db"),
+    ] {
+        let output = run(&[&["migrate"], args].concat());
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {said}");
+        assert!(said.contains(why) && !said.contains("secret"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn a_migration_makes_the_store() {
     let deployment = Deployment::new();
     let config = deployment.config();

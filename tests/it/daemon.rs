@@ -3,14 +3,15 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use smsbusd::simulator::{Simulator, SimulatorConfig};
 
-use crate::deployment::{Deployment, smsbusd};
+use crate::deployment::{Deployment, TOKEN, smsbusd, stderr};
 
 /// Nothing that a daemon does at once takes longer, on a busy machine either.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -93,6 +94,38 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks the daemon as an operator does.
+pub(crate) fn ask(daemon: &Daemon, args: &[&str]) -> Output {
+    let (command, rest) = args.split_first().expect("a command");
+    let server = daemon.addresses()["api"].clone();
+    smsbusd()
+        .arg(command)
+        .args(["--server", &server])
+        .args(rest)
+        .env("SMSBUSD_TOKEN", TOKEN)
+        .output()
+        .expect("the program runs")
+}
+
+/// What it answers, which must be good.
+pub(crate) fn answered(daemon: &Daemon, args: &[&str]) -> Value {
+    let output = ask(daemon, args);
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// A carrier of this process, as the example has it, without faults.
+pub(crate) async fn simulator() -> Simulator {
+    let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/examples/simulator.toml"));
+    // Several of these tests run at once.
+    let example = (2_775..2_790)
+        .fold(example.expect("the example"), |text, port| text.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:0"));
+    let mut config = SimulatorConfig::from_toml(&example).expect("sound");
+    config.control_listen = None;
+    config.faults.clear();
+    Simulator::start(config).await.expect("started")
 }
 
 /// Sends a signal by its name: TERM, INT, HUP.

@@ -1,16 +1,11 @@
 //! The daemon as a process: from its start to its last answer.
 
-use std::{
-    os::unix::net::UnixDatagram,
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{os::unix::net::UnixDatagram, process::Stdio, time::Duration};
 
 use serde_json::Value;
-use smsbusd::simulator::{Simulator, SimulatorConfig};
 
 use crate::{
-    daemon::{Daemon, wait},
+    daemon::{Daemon, answered, ask, simulator, wait},
     deployment::{Deployment, TOKEN, run, smsbusd, stderr, stdout},
 };
 
@@ -157,33 +152,9 @@ fn a_second_signal_ends_a_stop_that_waits() {
     assert_eq!(wait(&mut caller).code(), Some(1), "its connection is gone");
 }
 
-/// Asks the daemon as an operator does.
-fn ask(daemon: &Daemon, args: &[&str]) -> Output {
-    let (command, rest) = args.split_first().expect("a command");
-    let server = daemon.addresses()["api"].clone();
-    smsbusd()
-        .arg(command)
-        .args(["--server", &server])
-        .args(rest)
-        .env("SMSBUSD_TOKEN", TOKEN)
-        .output()
-        .expect("the program runs")
-}
-
-fn answered(daemon: &Daemon, args: &[&str]) -> Value {
-    let output = ask(daemon, args);
-    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
-    serde_json::from_slice(&output.stdout).expect("JSON")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_buys_a_ticket_looks_at_it_and_pauses_the_carrier() {
-    let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/examples/simulator.toml"));
-    let mut config = SimulatorConfig::from_toml(&example.expect("the example")).expect("sound");
-    config.smpp_listen = "127.0.0.1:0".parse().expect("an address");
-    config.control_listen = None;
-    config.faults.clear();
-    let simulator = Simulator::start(config).await.expect("started");
+    let simulator = simulator().await;
     let deployment = Deployment::with_smsc(simulator.smpp_address());
     let daemon = Daemon::start(&deployment);
     daemon.wait_for("bound");

@@ -11,12 +11,12 @@ use crate::{
     store::{Forgetting, KnownCounts, Outcome, Sales, Seller, Store, StoredFact, Write},
 };
 
-pub(super) fn stored_fact(n: u8, name: FactName, value: FactValue, second: u64) -> StoredFact {
+pub(in crate::store) fn stored_fact(n: u8, name: FactName, value: FactValue, second: u64) -> StoredFact {
     let fact = Fact { value, source: FactSource::Camara("kcell-facts".into()), observed_at: at(second) };
     StoredFact { msisdn: msisdn(n), carrier: carrier(), name, fact }
 }
 
-pub(super) fn home(n: u8, carrier: Option<&str>, source: HomeSource, second: u64) -> Home {
+pub(in crate::store) fn home(n: u8, carrier: Option<&str>, source: HomeSource, second: u64) -> Home {
     let name = |name: &str| name.parse().unwrap();
     Home { msisdn: msisdn(n), carrier: carrier.map(name), refused_by: None, source, observed_at: at(second) }
 }

@@ -2,13 +2,13 @@
 
 mod batches;
 pub(super) mod fixture;
-mod known;
+pub(super) mod known;
 mod messages;
 mod openings;
 mod outstanding;
 mod parts;
 mod questions;
-mod random;
+pub(super) mod random;
 mod settlements;
 mod webhooks;
 

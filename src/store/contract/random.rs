@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use super::{
     fixture::*,
@@ -282,8 +282,26 @@ fn legal_settlement(charge: &Charge, event: &Event, second: u64) -> Option<Settl
     crate::charge::step(charge, event.clone(), at(second)).is_ok().then(|| settlement(charge, event.clone(), second))
 }
 
+/// Leaves in a store what random batches leave, the same ones each time. Returns the second of the last one.
+pub(in crate::store) async fn leave_something(store: &Store, batches: usize) -> u64 {
+    let plans = proptest::collection::vec((0..40_u64, proptest::collection::vec(plan(), 1..6)), batches);
+    let mut second = 0;
+    for (pause, plans) in plans.new_tree(&mut TestRunner::deterministic()).unwrap().current() {
+        second += pause;
+        let mut batch = Vec::new();
+        for plan in &plans {
+            batch.extend(write(store, plan, second).await);
+        }
+        let mut goes = overlap::apart(batch.iter()).into_iter();
+        batch.retain(|_| goes.next() == Some(true));
+        // What contradicts what is there is refused, and leaves nothing.
+        let _ = store.commit(&batch).await;
+    }
+    second
+}
+
 /// Everything that can be asked, as text.
-async fn everything(store: &Store, second: u64) -> Vec<String> {
+pub(in crate::store) async fn everything(store: &Store, second: u64) -> Vec<String> {
     let mut all = vec![
         format!("{:?}", store.charges(&ChargeFilter::default(), 99).await.unwrap()),
         format!("{:?}", store.due_charges(at(second + 40), 99).await.unwrap()),

@@ -20,7 +20,7 @@ mod webhooks;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
@@ -134,6 +134,13 @@ impl Opener {
         let now: i64 = introduce.fetch_one(&mut connection).await?.try_get(0)?;
         if now == epoch { Ok(connection) } else { Err(StoreError::Closed) }
     }
+}
+
+/// A connection that holds the database as a daemon's does, with the schema up to date: for books that come from another store.
+///
+/// Errors: as [`Postgres::open`].
+pub(super) async fn take(url: &str) -> Result<PgConnection, StoreError> {
+    connect_migrated(&options(url)?).await
 }
 
 async fn connect_migrated(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {

@@ -36,7 +36,7 @@ use crate::{
 /// Long enough for a statement to have come to a lock.
 const A_WHILE: Duration = Duration::from_millis(300);
 
-async fn raw(url: &str) -> PgConnection {
+pub(in crate::store) async fn raw(url: &str) -> PgConnection {
     options(url).unwrap().connect().await.unwrap()
 }
 
@@ -217,7 +217,7 @@ async fn a_connection_that_is_cut_off_loses_what_was_not_committed_and_is_replac
 }
 
 /// Stands between the store and the server, and cuts the next COMMIT off.
-struct Cutter {
+pub(in crate::store) struct Cutter {
     mode: Arc<AtomicU8>,
     is_held_up: Arc<AtomicBool>,
     folder: tempfile::TempDir,
@@ -225,13 +225,13 @@ struct Cutter {
 
 const PASS: u8 = 0;
 /// The server hears it, and nobody hears its answer.
-const CUT_ANSWER: u8 = 1;
+pub(in crate::store) const CUT_ANSWER: u8 = 1;
 /// The server never hears it.
-const CUT_REQUEST: u8 = 2;
+pub(in crate::store) const CUT_REQUEST: u8 = 2;
 
 impl Cutter {
     /// Listens, and gives the address of the database by way of it.
-    fn before(url: &str) -> (Cutter, String) {
+    pub(in crate::store) fn before(url: &str) -> (Cutter, String) {
         let host = url.split("host=").nth(1).unwrap().split('&').next().unwrap();
         let server = Path::new(host).join(".s.PGSQL.5432");
         let folder = tempfile::tempdir().unwrap();
@@ -244,11 +244,11 @@ impl Cutter {
     }
 
     /// New connections wait.
-    fn hold_up(&self, held_up: bool) {
+    pub(in crate::store) fn hold_up(&self, held_up: bool) {
         self.is_held_up.store(held_up, Ordering::SeqCst);
     }
 
-    fn cut_next(&self, mode: u8) {
+    pub(in crate::store) fn cut_next(&self, mode: u8) {
         self.mode.store(mode, Ordering::SeqCst);
         assert!(self.folder.path().exists());
     }

@@ -2,7 +2,7 @@
 
 use sqlx::{
     ConnectOptions, Row,
-    sqlite::{SqliteConnection, SqliteRow},
+    sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow},
 };
 
 use super::{MIGRATIONS, SqliteConfig, options, writer::select_set};
@@ -21,15 +21,30 @@ use crate::{
 ///
 /// Errors: the file cannot be opened or read, or its schema is not this program's.
 pub(in crate::store) async fn open(config: &SqliteConfig) -> Result<SqliteConnection, StoreError> {
+    begin(config, options(config).read_only(true), "BEGIN").await
+}
+
+/// A connection inside one transaction that has the write lock: until it ends, nobody changes what is read.
+///
+/// Errors: as [`open`]; the file cannot be written; another process has the lock.
+pub(in crate::store) async fn open_alone(config: &SqliteConfig) -> Result<SqliteConnection, StoreError> {
+    begin(config, options(config), "BEGIN IMMEDIATE").await
+}
+
+async fn begin(
+    config: &SqliteConfig,
+    options: SqliteConnectOptions,
+    begin: &'static str,
+) -> Result<SqliteConnection, StoreError> {
     let cannot = |why: String| StoreError::Open { path: config.path.clone(), why };
-    let options = options(config).create_if_missing(false).read_only(true);
+    let options = options.create_if_missing(false);
     let mut db = options.connect().await.map_err(|error| cannot(error.to_string()))?;
     let schema = sqlx::query("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(&mut db).await;
     let schema: Option<i64> = schema.and_then(|row| row.try_get(0)).map_err(|error| cannot(error.to_string()))?;
     let ours = MIGRATIONS.iter().map(|migration| migration.version).max();
     match schema == ours {
         true => {
-            sqlx::query("BEGIN").execute(&mut db).await?;
+            sqlx::query(begin).execute(&mut db).await.map_err(|error| cannot(error.to_string()))?;
             Ok(db)
         }
         false => Err(cannot(format!(

@@ -4,6 +4,7 @@ pub(super) mod books;
 mod chain;
 mod judge;
 mod known;
+pub(super) mod moved;
 mod outstanding;
 mod reads;
 mod statements;
@@ -65,9 +66,12 @@ impl Sqlite {
     /// Opens the file, brings its schema up to date and starts the writer.
     ///
     /// Errors: the folder is missing; the file cannot be opened or written, or is no database; its schema is newer than
-    /// this program or was changed.
+    /// this program or was changed; [`StoreError::Moved`] if its books went to another store.
     pub async fn open(config: SqliteConfig) -> Result<Sqlite, StoreError> {
-        let connection = connect_migrated(&config).await?;
+        let mut connection = connect_migrated(&config).await?;
+        if let Some(mark) = moved::mark(&mut connection).await? {
+            return Err(mark.refusal(&config));
+        }
         let (writer, jobs) = jobs::channel();
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers_max.max(1))
