@@ -31,12 +31,6 @@ class Server:
         self.port = None
         self.log = folder / f"{name}.log"
 
-    def pid(self):
-        try:
-            return int((self.data / "postmaster.pid").read_text().splitlines()[0])
-        except (OSError, ValueError, IndexError):
-            return None
-
 
 class Cluster:
     def __init__(self, dice):
@@ -104,15 +98,10 @@ class Cluster:
 
     async def kill(self, server):
         """The server and all of its processes, with no chance to say anything."""
-        pid = server.pid()
-        family = [pid, *children(pid)]
-        for member in family:
-            try:
-                os.kill(member, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         deadline = time.monotonic() + WITHIN_SECONDS
-        while any(is_alive(member) for member in family):
+        # The first is killed first, so that there are no new ones; the last may be born meanwhile.
+        while family := at_work_in(server.data):
+            kill_all(family)
             if time.monotonic() > deadline:
                 raise SystemExit("a server outlives its end")
             await asyncio.sleep(0.05)
@@ -140,14 +129,12 @@ class Cluster:
 
     def end(self):
         for server in (self.primary, self.standby):
-            pid = server.pid()
-            if pid is not None and is_alive(pid):
-                for member in [pid, *children(pid)]:
-                    try:
-                        os.kill(member, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
-        time.sleep(0.2)
+            for _ in range(20):
+                family = at_work_in(server.data)
+                if not family:
+                    break
+                kill_all(family)
+                time.sleep(0.1)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -161,12 +148,24 @@ def programs():
     return Path(found).resolve().parent
 
 
-def children(pid):
-    """The processes that this one has started, whatever they call themselves."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+def at_work_in(folder):
+    """The processes of the server with its data there, whatever they call themselves: each works in that folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "cwd") == str(folder) and is_alive(int(process.name)):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def kill_all(members):
+    for member in members:
+        try:
+            os.kill(member, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def is_alive(pid):

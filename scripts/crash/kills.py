@@ -141,7 +141,8 @@ class Executioner:
     async def freeze(self, daemon):
         """It stands still for so long that the others take over, and then goes on as if nothing had been: it must charge nobody any more."""
         daemon.send(signal.SIGSTOP)
-        await daemon.ended_within(self.dice.uniform(2.5, 4) * LEASE_SECONDS)
+        # Sometimes for so long that an attempt of it can be proven never to have happened.
+        await daemon.ended_within(self.dice.uniform(2.5, 8) * LEASE_SECONDS)
         daemon.send(signal.SIGCONT)
         if not await daemon.ended_within(FENCED_WITHIN_SECONDS):
             self.problems.append(f"{daemon.name} was frozen for longer than its lease and went on, see {daemon.log}")

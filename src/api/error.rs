@@ -268,9 +268,11 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match error {
             // The disk is full, or the database is away: nothing is wrong with the request, and it may succeed later.
-            StoreError::Database(_) | StoreError::Connect { .. } | StoreError::Taken { .. } | StoreError::Closed => {
-                Problem::later(Code::Unavailable).logging(error.to_string())
-            }
+            StoreError::Database(_)
+            | StoreError::Connect { .. }
+            | StoreError::Taken { .. }
+            | StoreError::Closed
+            | StoreError::Fenced => Problem::later(Code::Unavailable).logging(error.to_string()),
             _ => Problem::internal(error.to_string()),
         }
     }

@@ -1,7 +1,8 @@
 //! What other daemons that serve the same database ask of this one, on a listener of its own.
 
 use axum::{
-    Json, Router,
+    Router,
+    body::Bytes,
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -22,11 +23,14 @@ pub(super) fn router(gateway: Gateway) -> Router {
     routes::finish(router.with_state(gateway))
 }
 
-async fn take(State(gateway): State<Gateway>, headers: HeaderMap, Json(errand): Json<Errand>) -> Response {
+async fn take(State(gateway): State<Gateway>, headers: HeaderMap, body: Bytes) -> Response {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     if !token.is_some_and(|token| gateway.knows_instance(token)) {
         return Problem::new(Code::Unauthenticated, "the token is not the one of these instances").into_response();
     }
+    let Ok(errand) = serde_json::from_slice::<Errand>(&body) else {
+        return Problem::new(Code::BadRequest, "this is no errand").into_response();
+    };
     match gateway.take_errand(errand).await {
         ErrandAnswer::Taken => StatusCode::ACCEPTED,
         ErrandAnswer::Elsewhere => StatusCode::CONFLICT,

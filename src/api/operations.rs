@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
 use super::routes::{finish, typed};
-use crate::{carrier::Standing, gateway::Gateway};
+use crate::{carrier::Standing, charge::CarrierName, gateway::Gateway};
 
 /// A store that takes longer than this to answer is not ready.
 const PING_PATIENCE: Duration = Duration::from_secs(2);
@@ -76,7 +76,11 @@ fn carriers(gateway: &Gateway) -> Check {
     let standings: Vec<_> = gateway.carriers().map(|carrier| (carrier.name(), carrier.standing())).collect();
     let trouble = |(name, standing): &(_, Standing)| standing.trouble().map(|why| format!("{name}: {why}"));
     let troubles: Vec<String> = standings.iter().filter_map(trouble).collect();
-    let ok = standings.iter().any(|(_, standing)| standing.sells());
+    // What another instance has the bind of is sold from there.
+    let sells = |(name, standing): &(&CarrierName, Standing)| {
+        standing.sells() || (standing.takes_charges() && gateway.is_served_elsewhere(name))
+    };
+    let ok = standings.iter().any(sells);
     Check { ok, detail: (!troubles.is_empty()).then(|| troubles.join("; ")) }
 }
 

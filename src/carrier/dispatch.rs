@@ -13,6 +13,7 @@ use crate::{
     charge::{Attempt, CarrierName, Charge, Contract, Evidence, EvidenceSource, Finding, Reference, Refund},
     clock::Timestamp,
     money::Money,
+    process,
 };
 
 /// The right to send one charge, or what belongs to one, now. Dropping it gives the place back.
@@ -24,9 +25,24 @@ pub enum SendSlot {
     Web(web::WebSlot),
 }
 
+/// For so long a slot may be used. Between its giving and its use lies the commit that makes durable what is sent. What takes longer than that, or a
+/// process that stood still, may be past the moment at which others took over what it had: then nothing is sent.
+pub const SLOT_LASTS: Duration = Duration::from_secs(5);
+
 /// The right to send one text now. Dropping it gives the place back.
 #[derive(Debug)]
 pub struct TextSlot(smpp::Slot);
+
+impl SendSlot {
+    /// Whether it was given too long ago to be used.
+    fn is_over(&self) -> bool {
+        let given_at = match self {
+            SendSlot::Smpp(slot) => slot.given_at(),
+            SendSlot::Web(slot) => slot.given_at(),
+        };
+        process::now().saturating_duration_since(given_at) > SLOT_LASTS
+    }
+}
 
 impl Carrier {
     /// The name in the configuration.
@@ -176,6 +192,11 @@ impl Carrier {
         text: &str,
         now: Timestamp,
     ) -> Evidence {
+        if slot.is_over() {
+            let id = format!("link:{}:slot_over", attempt.number);
+            let source = EvidenceSource::Link;
+            return Evidence { id, attempt: attempt.number, source, finding: Finding::NotSent };
+        }
         match (self, slot) {
             (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.charge(slot, charge, attempt, text, now).await,
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.charge(slot, charge, attempt).await,
@@ -192,6 +213,7 @@ impl Carrier {
     /// Has the carrier take what it holds for this attempt, which must be durable as asked for (M1).
     pub async fn confirm(&self, slot: SendSlot, charge: &Charge, attempt: &Attempt) -> Finding {
         match (self, slot) {
+            (_, slot) if slot.is_over() => Finding::NotSent,
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.confirm(slot, charge, attempt).await,
             (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.confirm(slot, charge, attempt).await,
             // Over SMPP nothing is held; the attempt is from a time when this carrier was charged in another way.
@@ -202,6 +224,7 @@ impl Carrier {
     /// Has the carrier give up what it holds for this attempt, which must be durable as asked for (M1).
     pub async fn cancel(&self, slot: SendSlot, charge: &Charge, attempt: &Attempt) -> Finding {
         match (self, slot) {
+            (_, slot) if slot.is_over() => Finding::NotSent,
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.cancel(slot, charge, attempt).await,
             (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.cancel(slot, charge, attempt).await,
             _ => Finding::NotSent,
@@ -234,6 +257,7 @@ impl Carrier {
     /// Has the carrier give money back; the refund must be durable as requested. [`Finding::Charged`] means that it went back.
     pub async fn refund(&self, slot: SendSlot, charge: &Charge, refund: &Refund) -> Finding {
         match (self, slot) {
+            (_, slot) if slot.is_over() => Finding::NotSent,
             (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.refund(slot, charge, refund).await,
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.refund(slot, charge, refund).await,
             (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.refund(slot, charge, refund).await,

@@ -26,7 +26,7 @@ pub mod web;
 
 pub use callback::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal};
 pub use camara::{CamaraCarrier, CamaraProfile, CamaraSecrets};
-pub use dispatch::{SendSlot, TextSlot};
+pub use dispatch::{SLOT_LASTS, SendSlot, TextSlot};
 pub use http::{HttpCarrier, HttpProfile, HttpSecrets};
 pub use links::{BindConfig, BreakerProfile, InterfaceVersion, LinkSecrets, Mode, TlsConfig};
 pub use meaning::Meanings;

@@ -35,7 +35,7 @@ use MetricKind::{Counter, Gauge, Histogram};
 pub const METRICS: &[Metric] = &[
     // What is in doubt comes first (M16).
     ("instances", Gauge, "Daemons that serve the same database, this one included, as this one sees it"),
-    ("instances_errands_total", Counter, "Charges and requests handed to another daemon that has the carrier's bind, by outcome: taken, not_taken"),
+    ("instances_errands_total", Counter, "Charges and requests handed to another daemon that has the carrier's bind, by outcome: taken, not_taken, lost"),
     ("in_doubt_charges", Gauge, "Charges in doubt, by carrier and currency: the request may have reached the carrier and nothing says what came of it"),
     ("in_doubt_oldest_seconds", Gauge, "Age of the oldest charge in doubt, by carrier and currency"),
     ("in_doubt_minor", Gauge, "What the charges in doubt are worth together, by carrier and currency, in minor units"),

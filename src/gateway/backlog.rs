@@ -99,6 +99,14 @@ impl Backlog {
         self.taken_at = Some(now);
     }
 
+    /// Another daemon could take messages at that moment, and has kept that.
+    pub(super) fn taken_elsewhere(&mut self, at: Timestamp) {
+        if self.taken_at.is_none_or(|taken_at| taken_at < at) {
+            self.taken_at = Some(at);
+            self.watched_at = self.watched_at.max(Some(at));
+        }
+    }
+
     /// If it is time to make durable that messages can be taken: the moment that is to be kept. As long as there is a backlog that is
     /// the moment before its outage, so that a process that starts anew in the midst of it knows of it.
     pub(super) fn watch(&self, now: Timestamp) -> Option<Timestamp> {

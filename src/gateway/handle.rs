@@ -210,9 +210,6 @@ impl Gateway {
                 process::spawn(inner.clone().listen(carrier, events));
             }
         }
-        if let Some(attendance) = &inner.attendance {
-            process::spawn(inner.clone().attend(attendance.clone()));
-        }
         inner.spawn(inner.clone().sweep());
         for following in inner.webhooks.values() {
             inner.spawn(inner.clone().follow_events(following.clone()));

@@ -78,8 +78,8 @@ impl Inner {
     pub(super) async fn queue_due_messages(self: &Arc<Self>) -> Result<(), StoreError> {
         for (name, outbox) in &self.outboxes {
             let room = u32::try_from(outbox.places.available_permits()).unwrap_or(0);
-            let Some(carrier) = self.carriers.get(name).filter(|_| room > 0) else { continue };
-            if !self.texts_or_hands_over(carrier).await? {
+            let Some(carrier) = self.carriers.get(name) else { continue };
+            if !self.texts_or_hands_over(carrier).await || room == 0 {
                 continue;
             }
             for queued in self.store.due_messages(name, self.now(), room).await? {
@@ -95,6 +95,10 @@ impl Inner {
             warn!(carrier = %name, message = %queued.message.id, "a message for a carrier that is not configured any more");
             return;
         };
+        if !self.texts(&carrier) {
+            // The sweep gives it to who can send it.
+            return;
+        }
         let Ok(permit) = outbox.places.clone().try_acquire_owned() else { return };
         let id = queued.message.id;
         if !outbox.sending().insert(id) {

@@ -52,6 +52,16 @@ impl Inner {
 
     /// Makes durable that messages can be taken, so that the next process knows for how long they could not.
     async fn watch_mos(&self) {
+        if self.has_company() {
+            match self.store.mos_watched().await {
+                Ok(watched) => {
+                    for (name, at) in watched {
+                        self.backlog(&name).iter_mut().for_each(|backlog| backlog.taken_elsewhere(at));
+                    }
+                }
+                Err(error) => warn!(%error, "what other instances took of messages cannot be looked at"),
+            }
+        }
         for (name, carrier) in &self.carriers {
             // A paused carrier still brings messages.
             let is_bound = carrier.standing().receives;

@@ -126,6 +126,13 @@ impl BlockDigest {
         self.entries == 0
     }
 
+    /// The same for a block that is not dated before this moment, whatever its entries are.
+    #[must_use]
+    pub fn not_before(mut self, moment: Timestamp) -> BlockDigest {
+        self.at = self.at.max(moment);
+        self
+    }
+
     /// The block that comes after `head`.
     pub fn seal(self, writer: Writer, head: &Head) -> Block {
         let (entries, lines) = (self.entries, self.lines);

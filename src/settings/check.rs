@@ -65,10 +65,14 @@ fn bounds(draft: &mut Draft) {
     if instances.listen.is_some() != instances.token_file.is_some() {
         draft.problem("instances.token_file", "it goes with instances.listen");
     }
+    let is_plain = |url: Url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.password().is_none();
     if let Some(address) = &instances.address
-        && !Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        && !Url::parse(address).is_ok_and(is_plain)
     {
         draft.problem("instances.address", "want http://HOST:PORT");
+    }
+    if instances.address.is_none() && instances.listen.is_some_and(|listen| listen.ip().is_unspecified()) {
+        draft.problem("instances.address", "instances.listen says everywhere; say where the others reach this one");
     }
     if let Err(error) = EnvFilter::try_new(&draft.settings.log.filter) {
         draft.problem("log.filter", error.to_string());

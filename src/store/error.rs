@@ -70,7 +70,7 @@ pub enum StoreError {
     },
     /// Somebody has the database for himself.
     #[error(
-        "{database} is held by somebody for himself: by a daemon of a version that is served alone, or by a move of books"
+        "{database} serves instances, or is held by somebody for himself: a daemon of a version that is served alone, or a move of books"
     )]
     Taken {
         /// The database and where it is.

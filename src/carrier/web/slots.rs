@@ -26,6 +26,11 @@ pub struct WebSlot {
 }
 
 impl WebSlot {
+    /// When it was given.
+    pub fn given_at(&self) -> Instant {
+        self.given_at
+    }
+
     /// It is for a question, which leaves the circuit breaker and its trial to charges: a carrier may answer the one and not the
     /// other.
     pub fn for_question(mut self) -> WebSlot {

@@ -9,16 +9,16 @@ use std::{
 use arc_swap::ArcSwap;
 use metrics::gauge;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     errands::Errands,
     plan::{Plan, plan},
 };
 use crate::{
-    carrier::{Carrier, Divisible},
+    carrier::{Carrier, Divisible, SLOT_LASTS},
     charge::CarrierName,
-    gateway::{ApplyError, Inner},
+    gateway::{ApplyError, Gateway, Inner},
     process,
     store::{Census, InstanceId, InstanceStanding, Instances, Peer, StoreError},
 };
@@ -56,6 +56,8 @@ struct Known {
     ours: BTreeSet<String>,
     /// When each of the others was first seen with the sign of life that is still its last.
     seen: HashMap<InstanceId, (i64, Instant)>,
+    /// Since when those are fenced that are, as far as we know.
+    fenced: HashMap<InstanceId, Instant>,
     /// Who is being taken over, or was, and when it may be looked at again.
     taken_over: HashMap<InstanceId, Option<Instant>>,
     /// Our lease was renewed when this was asked for.
@@ -141,16 +143,49 @@ impl Attendance {
         silent
     }
 
+    /// Those that can be taken over. What one that is fenced had opened before, it may send for as long as a slot lasts: so long they are waited for.
+    fn gone(&self, census: &Census, now: Instant) -> Vec<InstanceId> {
+        let mut known = self.known();
+        known.taken_over.retain(|id, _| *id == InstanceId::NOBODY || census.peers.iter().any(|peer| peer.id == *id));
+        known.fenced.retain(|id, _| census.peers.iter().any(|peer| peer.id == *id));
+        let mut gone = Vec::new();
+        for peer in &census.peers {
+            match peer.standing {
+                InstanceStanding::Live => {}
+                InstanceStanding::Left => gone.push(peer.id),
+                InstanceStanding::Fenced => {
+                    let since = *known.fenced.entry(peer.id).or_insert(now);
+                    gone.extend((now.saturating_duration_since(since) >= SLOT_LASTS).then_some(peer.id));
+                }
+            }
+        }
+        gone
+    }
+
     /// What has become free of the lease in time: we must not use what may be another's.
     fn let_go(&self) -> bool {
-        let mut known = self.known();
-        let left = known.renewed_at.map(|at| process::now().saturating_duration_since(at));
-        let is_over = left.is_none_or(|since| since >= self.instances.lease() * 2 / 3);
-        is_over && !std::mem::take(&mut known.ours).is_empty()
+        let is_over = process::now() >= self.lets_go_at();
+        is_over && !std::mem::take(&mut self.known().ours).is_empty()
+    }
+
+    /// When what is ours may soon be another's, if our lease is not renewed before. Where nothing is ours, there is nothing to let go.
+    fn lets_go_at(&self) -> Instant {
+        let (known, lease) = (self.known(), self.instances.lease());
+        match known.renewed_at.filter(|_| !known.ours.is_empty()) {
+            Some(at) => at + lease * 2 / 3,
+            None => process::now() + lease,
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gateway {
+    /// Whether charges at this carrier go out from another daemon, which takes them from us.
+    pub fn is_served_elsewhere(&self, carrier: &CarrierName) -> bool {
+        self.0.carriers.get(carrier).is_some_and(|carrier| self.0.is_served_elsewhere(carrier))
     }
 }
 
@@ -160,20 +195,29 @@ impl Inner {
         self.attendance.as_ref().is_none_or(|attendance| attendance.is_ours(unit))
     }
 
+    /// Whether charges at this carrier go out from another daemon, which takes them from us.
+    fn is_served_elsewhere(&self, carrier: &Carrier) -> bool {
+        let holder = |attendance: &Arc<Attendance>| attendance.holder_of(&carrier.sending_units());
+        self.exchange.is_some() && self.attendance.as_ref().and_then(holder).is_some_and(|peer| peer.address.is_some())
+    }
+
     /// Gives what waits for this carrier's texts to a daemon that can send them, if we cannot. Whether we can.
-    pub(in crate::gateway) async fn texts_or_hands_over(&self, carrier: &Carrier) -> Result<bool, StoreError> {
-        let Some(attendance) = &self.attendance else { return Ok(true) };
-        let units = carrier.texting_units();
-        if attendance.has_one_of(&units) {
-            return Ok(true);
-        }
-        if let Some(peer) = attendance.holder_of(&units) {
-            let handed_over = attendance.instances.hand_over_messages(carrier.name(), peer.id, self.now()).await?;
-            if handed_over > 0 {
-                info!(carrier = %carrier.name(), handed_over, to = peer.name, "messages go out from another instance");
+    pub(in crate::gateway) async fn texts_or_hands_over(&self, carrier: &Carrier) -> bool {
+        let Some(attendance) = self.attendance.as_ref().filter(|_| !self.texts(carrier)) else { return true };
+        let Some(peer) = attendance.holder_of(&carrier.texting_units()) else { return false };
+        match attendance.instances.hand_over_messages(carrier.name(), peer.id, self.now()).await {
+            Ok(0) => {}
+            Ok(messages) => {
+                debug!(carrier = %carrier.name(), messages, to = peer.name, "they go out from another instance")
             }
+            Err(error) => warn!(carrier = %carrier.name(), %error, "messages cannot be given to another instance yet"),
         }
-        Ok(false)
+        false
+    }
+
+    /// Whether texts of this carrier go out from here.
+    pub(in crate::gateway) fn texts(&self, carrier: &Carrier) -> bool {
+        self.attendance.as_ref().is_none_or(|attendance| attendance.has_one_of(&carrier.texting_units()))
     }
 
     /// Whether other daemons serve the same database.
@@ -190,9 +234,11 @@ impl Inner {
                 biased;
                 () = attendance.over.cancelled() => return,
                 _ = interval.tick() => {}
+                () = tokio::time::sleep_until(attendance.lets_go_at().into()) => {}
             }
-            let looked = tokio::time::timeout(attendance.instances.lease() / 2, self.look_around(&attendance)).await;
-            match looked {
+            let patience = attendance.instances.lease() / 2;
+            let until = (process::now() + patience).min(attendance.lets_go_at());
+            match tokio::time::timeout_at(until.into(), self.look_around(&attendance)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => warn!(%error, "no sign of life could be given; soon again"),
                 Err(_) => warn!("the database takes no sign of life; soon again"),
@@ -212,6 +258,9 @@ impl Inner {
             error!("the other instances have taken this one for dead and go on in its place");
             attendance.fenced.cancel();
         }
+        if census.is_fenced {
+            return self.divide(attendance, &census).await;
+        }
         for silent in attendance.note(&census, asked_at) {
             match attendance.instances.fence(silent).await {
                 Ok(true) => {
@@ -221,9 +270,11 @@ impl Inner {
                 Err(error) => warn!(instance = %silent, %error, "it cannot be taken over yet"),
             }
         }
-        gauge!("instances").set(f64::from(u32::try_from(census.peers.len() + 1).unwrap_or(u32::MAX)));
-        for gone in census.peers.iter().filter(|peer| peer.standing != InstanceStanding::Live) {
-            self.take_over_apart(attendance, gone.id);
+        let live = census.peers.iter().filter(|peer| peer.standing == InstanceStanding::Live).count();
+        gauge!("instances").set(f64::from(u32::try_from(live + 1).unwrap_or(u32::MAX)));
+        // What nobody looks after, for whatever reason, is somebody's within a minute.
+        for gone in attendance.gone(&census, asked_at).into_iter().chain([InstanceId::NOBODY]) {
+            self.take_over_apart(attendance, gone);
         }
         self.divide(attendance, &census).await
     }
@@ -272,14 +323,25 @@ impl Inner {
     /// Before anything else is done: gives the first sign of life, and takes over what those had that are gone.
     ///
     /// Errors: the store fails; then the gateway must not start.
-    pub(in crate::gateway) async fn join(self: &Arc<Self>, attendance: &Attendance) -> Result<(), ApplyError> {
+    pub(in crate::gateway) async fn join(self: &Arc<Self>, attendance: &Arc<Attendance>) -> Result<(), ApplyError> {
+        let asked_at = process::now();
         let census = attendance.instances.beat().await?;
-        let gone = census.peers.iter().filter(|peer| peer.standing != InstanceStanding::Live).map(|peer| peer.id);
-        for gone in gone.chain([InstanceId::NOBODY]) {
+        attendance.note(&census, asked_at);
+        self.divide(attendance, &census).await?;
+        // Who had our name is gone, whoever started us: the others are waited for.
+        let gone: Vec<InstanceId> = census
+            .peers
+            .iter()
+            .filter(|peer| peer.standing == InstanceStanding::Left || peer.name == attendance.instances.name())
+            .map(|peer| peer.id)
+            .chain([InstanceId::NOBODY])
+            .collect();
+        attendance.known().taken_over.extend(gone.iter().map(|gone| (*gone, None)));
+        process::spawn(self.clone().attend(attendance.clone()));
+        for gone in gone {
             self.take_over(attendance, gone).await?;
             attendance.known().taken_over.insert(gone, Some(process::now() + LOOK_AGAIN));
         }
-        self.divide(attendance, &census).await?;
         Ok(())
     }
 
@@ -296,10 +358,12 @@ impl Inner {
         attendance.known().taken_over.insert(gone, None);
         let (inner, attendance) = (self.clone(), attendance.clone());
         self.spawn(async move {
-            if let Err(error) = inner.take_over(&attendance, gone).await {
+            let taken_over = inner.take_over(&attendance, gone).await;
+            if let Err(error) = &taken_over {
                 warn!(instance = %gone, %error, "its charges are not all taken over yet");
             }
-            attendance.known().taken_over.insert(gone, Some(process::now() + LOOK_AGAIN));
+            let again_in = if taken_over.is_ok() { LOOK_AGAIN } else { Duration::ZERO };
+            attendance.known().taken_over.insert(gone, Some(process::now() + again_in));
         });
     }
 

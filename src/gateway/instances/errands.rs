@@ -1,5 +1,6 @@
-//! What only another daemon can do, because it has the bind: it is asked to. The charge stays whose it is until the other opens an attempt, so an
-//! errand that is lost loses nothing.
+//! What only another daemon can do, because it has the bind: it is asked to. The charge stays whose it is until the other opens an attempt, so a
+//! charge whose errand is lost is asked for again. A request that belongs to a commit is asked for once: where it is certain that nobody takes it, nothing
+//! was sent; where that is not known, the carrier is asked later what became of it.
 
 use std::{
     collections::HashSet,
@@ -25,8 +26,9 @@ use crate::{
     gateway::{Gateway, Inner},
 };
 
-/// Between two looks at what became of a charge that another daemon was asked to send.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Between two looks at what became of a charge that another daemon was asked to send: at first, and in the end.
+const LOOK_FIRST: Duration = Duration::from_millis(100);
+const LOOK_LAST: Duration = Duration::from_secs(2);
 /// So many looks until it is asked again.
 const LOOKS_PER_ERRAND: u32 = 4;
 /// Charges on their way here that others asked for.
@@ -72,6 +74,17 @@ pub enum ErrandAnswer {
     Unavailable,
 }
 
+/// What came of an errand that we came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The other does it.
+    Taken,
+    /// It does not, for certain.
+    NotTaken,
+    /// Nobody knows.
+    PerhapsTaken,
+}
+
 /// How others are reached.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -95,25 +108,28 @@ impl Exchange {
     }
 
     /// Whether the daemon at `address` takes the errand.
-    async fn ask(&self, address: &str, errand: &Errand) -> bool {
+    async fn ask(&self, address: &str, errand: &Errand) -> Asked {
         let Ok(url) = Url::parse(address).and_then(|url| url.join("/errands")) else {
-            warn!(address, "this is no address of an instance");
-            return false;
+            warn!("an instance has an address that is none");
+            return Asked::NotTaken;
         };
         let body = serde_json::to_vec(errand).expect("text keys and whole numbers");
         let mut request = WebRequest::post("errand", url, "application/json", body);
-        let Ok(mut token) = HeaderValue::from_str(&format!("Bearer {}", self.token.as_str())) else { return false };
+        let Ok(mut token) = HeaderValue::from_str(&format!("Bearer {}", self.token.as_str())) else {
+            return Asked::NotTaken;
+        };
         token.set_sensitive(true);
         request.headers.insert(AUTHORIZATION, token);
-        let is_taken = match self.client.send(request).await {
-            Outcome::Answer(answer) => answer.status == 202,
-            lost => {
-                debug!(address, ?lost, "an instance does not answer");
-                false
+        let (asked, outcome) = match self.client.send(request).await {
+            Outcome::Answer(answer) if answer.status == 202 => (Asked::Taken, "taken"),
+            Outcome::Answer(_) | Outcome::NotSent(_) => (Asked::NotTaken, "not_taken"),
+            Outcome::Lost(lost) => {
+                debug!(?lost, "an instance does not answer");
+                (Asked::PerhapsTaken, "lost")
             }
         };
-        counter!("instances_errands_total", "outcome" => if is_taken { "taken" } else { "not_taken" }).increment(1);
-        is_taken
+        counter!("instances_errands_total", "outcome" => outcome).increment(1);
+        asked
     }
 }
 
@@ -132,16 +148,17 @@ impl Inner {
         until: Instant,
     ) -> bool {
         let errand = Errand { charge: charge.reference, version: charge.version, wanted: Wanted::Send };
-        let mut looks = 0;
+        let (mut looks, mut pause) = (0_u32, LOOK_FIRST);
         while !self.serves(carrier) && Instant::now() < until {
             if self.stopping.is_cancelled() {
                 return true;
             }
-            if looks % LOOKS_PER_ERRAND == 0 {
+            if looks.is_multiple_of(LOOKS_PER_ERRAND) {
                 self.ask_another(carrier, &errand).await;
             }
             looks += 1;
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_LAST);
             match self.store.charge(charge.reference).await {
                 Ok(Some(now)) if !now.wants_attempt() => {
                     self.watchers.tell(&now);
@@ -174,8 +191,13 @@ impl Inner {
             return false;
         }
         let errand = Errand { charge: charge.reference, version: charge.version, wanted };
-        let (inner, carrier) = (self.clone(), carrier.clone());
-        self.spawn(async move { inner.ask_another(&carrier, &errand).await });
+        let (inner, carrier, charge, effect) = (self.clone(), carrier.clone(), charge.clone(), effect.clone());
+        self.spawn(async move {
+            // Nobody does it: then it is found out here that nothing could be sent, and what belongs to that follows.
+            if inner.ask_another(&carrier, &errand).await == Asked::NotTaken {
+                inner.do_here(&charge, &effect);
+            }
+        });
         true
     }
 
@@ -183,10 +205,10 @@ impl Inner {
         charge.carrier_of(charge.refund(refund)?)
     }
 
-    async fn ask_another(&self, carrier: &Carrier, errand: &Errand) -> bool {
-        let (Some(attendance), Some(exchange)) = (&self.attendance, &self.exchange) else { return false };
+    async fn ask_another(&self, carrier: &Carrier, errand: &Errand) -> Asked {
+        let (Some(attendance), Some(exchange)) = (&self.attendance, &self.exchange) else { return Asked::NotTaken };
         let holder = attendance.holder_of(&carrier.sending_units());
-        let Some(address) = holder.and_then(|peer| peer.address) else { return false };
+        let Some(address) = holder.and_then(|peer| peer.address) else { return Asked::NotTaken };
         exchange.ask(&address, errand).await
     }
 }
@@ -227,7 +249,7 @@ impl Inner {
             Wanted::QueryRefund(refund) => Effect::QueryRefund { refund },
         };
         if charge.version != errand.version {
-            return ErrandAnswer::Taken;
+            return ErrandAnswer::Elsewhere;
         }
         self.do_here(&charge, &effect);
         ErrandAnswer::Taken

@@ -67,6 +67,11 @@ impl Slot {
         }
     }
 
+    /// When it was given.
+    pub fn given_at(&self) -> Instant {
+        self.given_at
+    }
+
     /// The way to the link whose place this is.
     pub(super) fn commands(&self) -> mpsc::UnboundedSender<Command> {
         self.places.commands(self.link)

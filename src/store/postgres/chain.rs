@@ -61,6 +61,19 @@ impl Chain for WritersChain<'_> {
         last.as_ref().map_or(Ok(Head::NONE), decode::head)
     }
 
+    async fn open_since(&mut self) -> Result<Timestamp, StoreError> {
+        if !self.place.is_shared && self.place.closed_before.is_some() {
+            return Ok(Timestamp::MIN);
+        }
+        let last: Option<String> =
+            sqlx::query("SELECT max(day) FROM roots").fetch_one(&mut *self.db).await?.try_get(0)?;
+        let Some(last) = last else { return Ok(Timestamp::MIN) };
+        let last: Date = last.parse().map_err(|error| decode::corrupt("roots", &last, error))?;
+        let next = last.tomorrow().and_then(|next| next.to_zoned(TimeZone::UTC));
+        let next = next.map_err(|error| decode::corrupt("roots", &last.to_string(), error))?;
+        Ok(Timestamp::from_unix_ms(next.timestamp().as_millisecond()))
+    }
+
     /// The entry that was written last is the last of this transaction.
     async fn keep(&mut self, block: &Block) -> Result<(), StoreError> {
         sqlx::query(

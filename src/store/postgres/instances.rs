@@ -8,14 +8,17 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    Connection, PgConnection, Row,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgRow},
 };
 use tokio::{sync::Mutex, time::sleep};
-use tracing::info;
+use tracing::{error, info};
 use uuid::Uuid;
 
-use super::{database, open, places, waiting::in_time};
+use super::{
+    database, open, places,
+    waiting::{Read, in_time},
+};
 use crate::{
     charge::{CarrierName, Charge},
     clock::Timestamp,
@@ -34,6 +37,8 @@ const LAST_WORDS: &str = "1 hour";
 /// Rows that are taken over at once.
 const ADOPTED_MAX: i64 = 1_000;
 
+/// What another daemon looks after; or what nobody does, whose daemon is not there any more, or has never been.
+const OF_OTHER: &str = "(instance = $1 OR $1 = 0 AND instance NOT IN (SELECT id FROM instances))";
 /// They join one after another.
 const LOCK_JOINING: &str = "SELECT pg_advisory_xact_lock(hashtextextended('smsbusd:join:' || current_schema(), 0))";
 
@@ -41,7 +46,9 @@ const LOCK_JOINING: &str = "SELECT pg_advisory_xact_lock(hashtextextended('smsbu
 #[derive(Clone, Debug)]
 pub struct Instances {
     me: InstanceId,
+    name: Arc<str>,
     lease: Duration,
+    readers: PgPool,
     keeper: Arc<Mutex<Keeper>>,
 }
 
@@ -64,26 +71,42 @@ struct Keeper {
     has_left: bool,
 }
 
+/// A charge that another daemon looked after.
+#[derive(Clone, Debug)]
+pub struct Orphan {
+    /// Its reference.
+    pub reference: Uuid,
+    /// `None` if it cannot be read.
+    pub charge: Option<Charge>,
+}
+
 /// Takes a place among the daemons, and begins its lease.
 ///
 /// Errors: [`StoreError::NameTaken`] if a daemon of the same name is connected.
 pub(super) async fn join(
     options: &PgConnectOptions,
     connection: PgConnection,
+    readers: PgPool,
     joining: Joining,
 ) -> Result<(Instances, Membership), StoreError> {
     let mut db = hold_name(connection, options, &joining.name).await?;
     let membership = in_time(take_place(&mut db, &joining)).await?;
     info!(instance = %membership.instance, name = joining.name, writer = membership.writer.0, "serving the database");
-    let lease = joining.lease;
+    let (lease, name) = (joining.lease, joining.name.as_str().into());
     let keeper = Keeper { options: options.clone(), joining, connection: Some(db), has_left: false };
-    Ok((Instances { me: membership.instance, lease, keeper: Arc::new(Mutex::new(keeper)) }, membership))
+    Ok((Instances { me: membership.instance, name, lease, readers, keeper: Arc::new(Mutex::new(keeper)) }, membership))
 }
 
 /// The right to be there beside other daemons, for as long as the connection is there. It is refused where somebody has the database for himself, such
 /// as a daemon of before there were several: under that one, the schema must stay as it is.
 pub(super) async fn hold_with_others(db: PgConnection, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let lock = "SELECT pg_try_advisory_lock_shared(hashtextextended('smsbusd:' || current_schema(), 0)), $1";
+    held(db, lock, "").await?.ok_or_else(|| StoreError::Taken { database: database(options) })
+}
+
+/// The right to have the database for oneself, for as long as the connection is there: no daemon is served meanwhile.
+pub(super) async fn hold_alone(db: PgConnection, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let lock = "SELECT pg_try_advisory_lock(hashtextextended('smsbusd:' || current_schema(), 0)), $1";
     held(db, lock, "").await?.ok_or_else(|| StoreError::Taken { database: database(options) })
 }
 
@@ -108,6 +131,8 @@ async fn take_place(db: &mut PgConnection, joining: &Joining) -> Result<Membersh
     let mut transaction = db.begin().await?;
     let db = &mut *transaction;
     sqlx::raw_sql(LOCK_JOINING).execute(&mut *db).await?;
+    // First of all: it compares with the number of this transaction, which must be given out after all that is seen.
+    places::raise(db).await?;
     // Who had this name has lost its connection, or we should not have got the lock: it is gone, and its chain can be continued at once.
     sqlx::query(
         "WITH gone AS (UPDATE instances SET standing = 'fenced' WHERE name = $1 AND standing = 'live' RETURNING id)
@@ -116,7 +141,6 @@ async fn take_place(db: &mut PgConnection, joining: &Joining) -> Result<Membersh
     .bind(&joining.name)
     .execute(&mut *db)
     .await?;
-    places::raise(db).await?;
     let join = sqlx::query(
         "INSERT INTO instances (name, address, lease_until, divides)
          VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3), $4) RETURNING id",
@@ -142,6 +166,11 @@ impl Instances {
     /// Who we are.
     pub fn me(&self) -> InstanceId {
         self.me
+    }
+
+    /// Our name among them.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// How long our lease is.
@@ -207,35 +236,51 @@ impl Instances {
         Ok(fenced)
     }
 
-    /// Takes over some of the charges that one which is fenced, or has left, looked after: those that are open, or have something due. None are
-    /// left once there come none.
-    pub async fn adopt(&self, from: InstanceId) -> Result<Vec<Charge>, StoreError> {
-        let (mut keeper, mut db) = self.connected().await?;
-        let adopt = sqlx::query(
-            "WITH theirs AS (
-                 SELECT reference FROM charges
-                 WHERE instance = $2
-                   AND (state IN ('processing', 'awaiting_otp', 'in_doubt')
-                        OR (due_at IS NOT NULL AND state NOT IN ('processing', 'awaiting_otp', 'in_doubt')))
-                 LIMIT $3 FOR UPDATE
-             )
-             UPDATE charges SET instance = $1 FROM theirs WHERE charges.reference = theirs.reference
-             RETURNING charges.body, charges.reference",
+    /// Some of the charges that another looked after: those that are open, or have something due. [`InstanceId::NOBODY`]: that nobody looks after. None
+    /// are left once there come none; those that are adopted do not come again.
+    pub async fn charges_of(&self, other: InstanceId) -> Result<Vec<Orphan>, StoreError> {
+        let query = format!(
+            "SELECT reference, body FROM charges
+             WHERE {OF_OTHER} AND (state IN ('processing', 'awaiting_otp', 'in_doubt')
+                    OR (due_at IS NOT NULL AND state NOT IN ('processing', 'awaiting_otp', 'in_doubt')))
+             LIMIT {ADOPTED_MAX}"
         );
-        let adopted = in_time(adopt.bind(self.me.0).bind(from.0).bind(ADOPTED_MAX).fetch_all(&mut db)).await?;
-        keeper.connection = Some(db);
-        let mut adopted: Vec<(Uuid, Charge)> = adopted
-            .iter()
-            .map(|row| Ok((row.try_get(1)?, body(row, 0, "charges")?)))
-            .collect::<Result<_, StoreError>>()?;
-        adopted.sort_by_key(|(reference, _)| *reference);
-        Ok(adopted.into_iter().map(|(_, charge)| charge).collect())
+        let rows = sqlx::query(AssertSqlSafe(query)).bind(other.0).all(&self.readers).await?;
+        let orphan = |row: &PgRow| {
+            let charge = body(row, 1, "charges").inspect_err(|error| error!(%error, "a charge cannot be read")).ok();
+            Ok(Orphan { reference: row.try_get(0)?, charge })
+        };
+        rows.iter().map(orphan).collect()
     }
 
-    /// Takes over the messages of one which is fenced, or has left; then forgets it, if nothing is left of it.
+    /// Looks after these from now on, unless somebody else does already.
+    pub async fn adopt(&self, other: InstanceId, orphans: &[Uuid]) -> Result<(), StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        let adopt = format!("UPDATE charges SET instance = $2 WHERE {OF_OTHER} AND reference = ANY ($3)");
+        let adopt = sqlx::query(AssertSqlSafe(adopt)).bind(other.0).bind(self.me.0).bind(orphans);
+        in_time(adopt.execute(&mut db)).await?;
+        keeper.connection = Some(db);
+        Ok(())
+    }
+
+    /// Takes over the messages of another: those that wait to be sent, and those that wait for an answer.
+    pub async fn adopt_messages(&self, other: InstanceId) -> Result<(), StoreError> {
+        let (mut keeper, mut db) = self.connected().await?;
+        for adopt in [
+            format!("UPDATE messages SET instance = $2 WHERE state = 'pending' AND {OF_OTHER}"),
+            format!("UPDATE mos SET instance = $2 WHERE answered_at IS NULL AND {OF_OTHER}"),
+        ] {
+            let adopt = sqlx::query(AssertSqlSafe(adopt)).bind(other.0).bind(self.me.0);
+            in_time(adopt.execute(&mut db)).await?;
+        }
+        keeper.connection = Some(db);
+        Ok(())
+    }
+
+    /// Forgets one that has left, or was fenced so long ago that it tells nothing any more. Its writer is free for another.
     pub async fn bury(&self, other: InstanceId) -> Result<(), StoreError> {
         let (mut keeper, mut db) = self.connected().await?;
-        in_time(bury(&mut db, self.me, other)).await?;
+        in_time(bury(&mut db, other)).await?;
         keeper.connection = Some(db);
         Ok(())
     }
@@ -311,6 +356,8 @@ async fn write_alone(db: &mut PgConnection, me: InstanceId) -> Result<(), StoreE
 /// Not later than its lease: the row is locked, so it renews before this, or finds itself fenced.
 async fn fence(db: &mut PgConnection, other: InstanceId) -> Result<bool, StoreError> {
     let mut transaction = db.begin().await?;
+    // Its last commit may hold its row for a while: then it is tried again at the next sign of life, and ours is not late for it.
+    sqlx::raw_sql("SET LOCAL lock_timeout = '500ms'").execute(&mut *transaction).await?;
     let mark = "UPDATE instances SET standing = 'fenced' WHERE id = $1 AND standing = 'live' AND lease_until < clock_timestamp()";
     let is_marked = sqlx::query(mark).bind(other.0).execute(&mut *transaction).await?.rows_affected() > 0;
     if is_marked {
@@ -321,28 +368,23 @@ async fn fence(db: &mut PgConnection, other: InstanceId) -> Result<bool, StoreEr
     Ok(is_marked)
 }
 
-async fn bury(db: &mut PgConnection, me: InstanceId, other: InstanceId) -> Result<(), StoreError> {
-    for take_over in [
-        "UPDATE messages SET instance = $1 WHERE state = 'pending' AND instance = $2",
-        "UPDATE mos SET instance = $1 WHERE answered_at IS NULL AND instance = $2",
-    ] {
-        sqlx::query(take_over).bind(me.0).bind(other.0).execute(&mut *db).await?;
-    }
+/// Who still writes by that name is deposed first. What it wrote before is nobody's then, and adopted with what else is nobody's.
+async fn bury(db: &mut PgConnection, other: InstanceId) -> Result<(), StoreError> {
     let mut transaction = db.begin().await?;
-    let forget = format!(
-        "DELETE FROM instances WHERE id = $1 AND (standing = 'left' OR standing = 'fenced' AND lease_until < clock_timestamp() - interval '{LAST_WORDS}')"
+    let free = format!(
+        "WITH gone AS (
+             SELECT id FROM instances
+             WHERE id = $1 AND (standing = 'left' OR standing = 'fenced' AND lease_until < clock_timestamp() - interval '{LAST_WORDS}')
+         ), back AS (DELETE FROM leases USING gone WHERE instance = gone.id)
+         UPDATE writers SET instance = NULL, epoch = epoch + 1 FROM gone WHERE instance = gone.id"
     );
-    let forgotten = sqlx::query(sqlx::AssertSqlSafe(forget)).bind(other.0).execute(&mut *transaction).await?;
-    if forgotten.rows_affected() > 0 {
-        for free in [
-            "UPDATE writers SET instance = NULL, epoch = epoch + 1 WHERE instance = $1",
-            "DELETE FROM leases WHERE instance = $1",
-        ] {
-            sqlx::query(free).bind(other.0).execute(&mut *transaction).await?;
-        }
-    }
-    transaction.commit().await?;
-    Ok(())
+    sqlx::query(AssertSqlSafe(free)).bind(other.0).execute(&mut *transaction).await?;
+    let forget = format!(
+        "DELETE FROM instances
+         WHERE id = $1 AND (standing = 'left' OR standing = 'fenced' AND lease_until < clock_timestamp() - interval '{LAST_WORDS}')"
+    );
+    sqlx::query(AssertSqlSafe(forget)).bind(other.0).execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 fn peer(row: &PgRow) -> Result<Peer, StoreError> {

@@ -53,6 +53,9 @@ const READERS_MAX: u32 = 8;
 /// How long a read waits for one of them.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 
+/// A writer that stands still in a transaction holds up the others' commits. It is cut off sooner than they give up.
+const IDLE_MAX: (&str, &str) = ("idle_in_transaction_session_timeout", "3s");
+
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Postgres {
@@ -76,11 +79,12 @@ impl Postgres {
     /// that name is connected.
     pub async fn open(url: &str, joining: Joining) -> Result<Postgres, StoreError> {
         let options = options(url)?;
-        let (instances, membership) = join(&options, connect_migrated(&options).await?, joining).await?;
         let readers = PgPoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(ACQUIRE_MAX)
             .connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
+        let connection = connect_migrated(&options).await?;
+        let (instances, membership) = join(&options, connection, readers.clone(), joining).await?;
         let (writer, jobs) = jobs::channel();
         let opener = Opener { options, readers: readers.clone(), membership };
         let connection = in_time(opener.again()).await?;
@@ -125,7 +129,7 @@ impl Opener {
     /// Errors: [`StoreError::Closed`] if another daemon has got our place meanwhile; then this one was taken for one that is gone.
     async fn again(&self) -> Result<PgConnection, StoreError> {
         let Membership { instance, writer, epoch } = self.membership;
-        let mut connection = open(&self.options).await?;
+        let mut connection = open(&self.options.clone().options([IDLE_MAX])).await?;
         let introduce = sqlx::query(
             "SELECT epoch, set_config('smsbusd.instance', $2, false), set_config('smsbusd.writer', $3, false)
              FROM writers WHERE id = $1",
@@ -136,11 +140,14 @@ impl Opener {
     }
 }
 
-/// A connection that holds the database as a daemon's does, with the schema up to date: for books that come from another store.
+/// A connection that has the database for itself, with the schema up to date: for books that come from another store.
 ///
 /// Errors: as [`Postgres::open`].
 pub(super) async fn take(url: &str) -> Result<PgConnection, StoreError> {
-    connect_migrated(&options(url)?).await
+    let options = options(url)?;
+    let mut connection = instances::hold_alone(open(&options).await?, &options).await?;
+    MIGRATIONS.run(&mut connection).await?;
+    Ok(connection)
 }
 
 async fn connect_migrated(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {

@@ -50,7 +50,6 @@ pub(super) async fn write(rows: Rows<'_>, db: &mut PgConnection, place: &mut Cha
     WATCH_MOS.write(db, &rows.watched).await?;
     PARK.write_bodies(db, &rows.parked).await?;
     REPORT_UNOWNED.write(db, &rows.unowned).await?;
-    MARK_REPORTED.write(db, &rows.unowned).await?;
     UNPARK.write(db, &rows.unparked).await?;
     KEEP_BREAKS.write(db, &rows.breaks).await?;
     SET_LANGUAGES.write(db, &rows.languages).await?;
@@ -93,7 +92,8 @@ static OPEN_CHARGES: SetStatement = SetStatement::new(
 static CHANGE_CHARGES: SetStatement = SetStatement::new(
     "UPDATE charges
      SET version = new.version, state = new.state, due_at = new.due_at, in_doubt_since = new.in_doubt_since,
-         instance = CASE WHEN new.opens_attempt THEN this_instance() ELSE charges.instance END,
+         instance = CASE WHEN new.opens_attempt OR (charges.due_at IS NULL AND new.due_at IS NOT NULL)
+                         THEN this_instance() ELSE charges.instance END,
          body = {body}
      FROM {rows}
      WHERE charges.reference = new.reference AND charges.version = new.from_version",
@@ -233,16 +233,14 @@ static KEEP_REFUNDS: SetStatement = SetStatement::new(
      ON CONFLICT (id) DO UPDATE SET state = excluded.state WHERE refunds.state <> excluded.state",
 );
 
-/// Before [`MARK_REPORTED`]: what was reported before is no new break.
+/// What was reported before is no new break.
 static REPORT_UNOWNED: SetStatement = SetStatement::new(
-    "INSERT INTO breaks (piece, kind, at)
-     SELECT parked.id, new.kind, new.at
-     FROM {rows} JOIN parked ON parked.id = new.id AND parked.reported_at IS NULL
-     ORDER BY ordinality",
-);
-
-static MARK_REPORTED: SetStatement = SetStatement::new(
-    "UPDATE parked SET reported_at = new.at FROM {rows} WHERE parked.id = new.id AND parked.reported_at IS NULL",
+    "WITH marked AS (
+         UPDATE parked SET reported_at = new.at
+         FROM {rows} WHERE parked.id = new.id AND parked.reported_at IS NULL
+         RETURNING parked.id, new.kind, new.at, ordinality
+     )
+     INSERT INTO breaks (piece, kind, at) SELECT id, kind, at FROM marked ORDER BY ordinality",
 );
 
 static KEEP_BREAKS: SetStatement = SetStatement::new(

@@ -9,6 +9,9 @@ use crate::{
     store::StoreError,
 };
 
+/// The first writer of a store, and the only one of a file.
+pub(in crate::store) const FIRST_WRITER: Writer = Writer(1);
+
 /// Where the blocks of one writer are kept, in the transaction that is open.
 pub(in crate::store) trait Chain {
     /// Whose blocks they are.
@@ -16,6 +19,9 @@ pub(in crate::store) trait Chain {
 
     /// The end of the writer's chain.
     async fn head(&mut self) -> Result<Head, StoreError>;
+
+    /// When the first day begins that has no root yet: nothing is appended to one that has.
+    async fn open_since(&mut self) -> Result<Timestamp, StoreError>;
 
     /// Keeps a block that covers the journal up to the entry that was written last.
     async fn keep(&mut self, block: &Block) -> Result<(), StoreError>;
@@ -31,7 +37,7 @@ pub(in crate::store) async fn append(db: &mut impl Chain, digest: BlockDigest) -
         return Ok(());
     }
     let head = db.head().await?;
-    let block = digest.seal(db.writer(), &head);
+    let block = digest.not_before(db.open_since().await?).seal(db.writer(), &head);
     db.keep(&block).await?;
     for DailyRoot { day, root } in db.close_days(&head, block.at).await? {
         info!(%day, root = data_encoding::HEXLOWER.encode(&root), "the books of a day are closed");

@@ -11,7 +11,7 @@ use crate::{
         StoreError,
         sql::{
             audit::journal_rows,
-            chain::{Chain, is_new_day},
+            chain::{Chain, FIRST_WRITER, is_new_day},
             decode,
         },
     },
@@ -20,18 +20,20 @@ use crate::{
 /// Entries of one block, where a journal of before gets its chain.
 const ADOPTED_ENTRIES: u32 = 1_000;
 
-/// The one connection that writes.
-const WRITER: Writer = Writer(1);
-
 impl Chain for SqliteConnection {
     fn writer(&self) -> Writer {
-        WRITER
+        FIRST_WRITER
     }
 
     async fn head(&mut self) -> Result<Head, StoreError> {
         let query = sqlx::query("SELECT number, at, hash FROM chain WHERE writer = ?1 ORDER BY number DESC LIMIT 1");
-        let last = query.bind(WRITER.0).fetch_optional(self).await?;
+        let last = query.bind(FIRST_WRITER.0).fetch_optional(self).await?;
         last.as_ref().map_or(Ok(Head::NONE), decode::head)
+    }
+
+    /// A day is closed by the block after it, and no block is earlier than the one before it.
+    async fn open_since(&mut self) -> Result<Timestamp, StoreError> {
+        Ok(Timestamp::MIN)
     }
 
     async fn keep(&mut self, block: &Block) -> Result<(), StoreError> {
@@ -44,7 +46,7 @@ impl Chain for SqliteConnection {
         if !is_new_day(head, now) {
             return Ok(Vec::new());
         }
-        let closed = DailyRoot::over(head.at.date_in(&TimeZone::UTC), &[(WRITER, *head)]);
+        let closed = DailyRoot::over(head.at.date_in(&TimeZone::UTC), &[(FIRST_WRITER, *head)]);
         let query = sqlx::query("INSERT INTO roots (day, root) VALUES (?1, ?2)");
         query.bind(closed.day.to_string()).bind(closed.root.as_slice()).execute(self).await?;
         Ok(vec![closed])
@@ -90,7 +92,7 @@ async fn adopt_all(db: &mut SqliteConnection) -> Result<(), StoreError> {
             digest.entry(row.reference, row.at, row.body.as_bytes());
             digest.lines(&row.lines);
         }
-        let block = digest.seal(WRITER, &db.head().await?);
+        let block = digest.seal(FIRST_WRITER, &db.head().await?);
         keep_up_to(db, &block, after).await?;
     }
     sqlx::query("DELETE FROM chain_wanted").execute(&mut *db).await?;

@@ -7,7 +7,13 @@ use sqlx::{Row, postgres::PgConnection, sqlite::SqliteConnection};
 use super::error::TransferError;
 
 /// What is in both stores, or in one of them, and is not of the books: the state of the store itself.
-const NOT_BOOKS: [&str; 6] = ["_sqlx_migrations", "pulse", "places", "writers", "chain_wanted", "moved"];
+const NOT_BOOKS: [&str; 9] =
+    ["_sqlx_migrations", "pulse", "places", "writers", "chain_wanted", "moved", "instances", "leases", "day_ends"];
+
+/// Columns that only PostgreSQL has, where several daemons are served: by their defaults, what was moved is nobody's yet, and was added up by the
+/// first writer.
+const OF_INSTANCES: [(&str, &str); 4] =
+    [("charges", "instance"), ("messages", "instance"), ("mos", "instance"), ("sales", "writer")];
 
 /// Columns that SQLite has otherwise, and by what they are read there. SQLite itself reads the bodies of the charges here; who copies
 /// them reads them by our own types.
@@ -110,7 +116,7 @@ pub(super) async fn of_postgres(target: &mut PgConnection) -> Result<(Columns, K
     let (mut tables, mut keys) = (Columns::new(), Keys::new());
     for row in sqlx::query(query).fetch_all(target).await? {
         let (table, column): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        if NOT_BOOKS.contains(&table.as_str()) {
+        if NOT_BOOKS.contains(&table.as_str()) || OF_INSTANCES.contains(&(table.as_str(), column.as_str())) {
             continue;
         }
         if let Some(place) = row.try_get(2)? {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ledger::Head,
-    store::{postgres, sql::chain::WRITER},
+    store::{postgres, sql::chain::FIRST_WRITER},
 };
 
 /// Begins the transaction, and lets nobody else write into the tables of the books until it ends.
@@ -49,7 +49,7 @@ pub(super) async fn occupied(
 pub(super) async fn has(target: &mut PgConnection, head: Head) -> Result<bool, TransferError> {
     let query = sqlx::query("SELECT EXISTS (SELECT 1 FROM chain WHERE writer = $1 AND number = $2 AND hash = $3)");
     let number = i64::try_from(head.number).expect("blocks are counted one by one");
-    let query = query.bind(i64::from(WRITER.0)).bind(number).bind(head.hash.as_slice());
+    let query = query.bind(i64::from(FIRST_WRITER.0)).bind(number).bind(head.hash.as_slice());
     Ok(head != Head::NONE && answered(query.fetch_one(target)).await?.try_get(0)?)
 }
 
@@ -77,11 +77,12 @@ pub(super) async fn read_by_key(target: &mut PgConnection, by_key: bool) -> Resu
     Ok(())
 }
 
-/// Counts the commit in its own transaction, as a daemon's writer does, and gives its number. A daemon that was served by the database
-/// before, and has only lost its connection, writes nothing more.
+/// Counts the commit in its own transaction, as a daemon's writer does, and gives its number. Daemons that were served by the database
+/// before, and have only lost their connections, write nothing more.
 pub(super) async fn count_commit(target: &mut PgConnection) -> Result<i64, TransferError> {
-    let count = "UPDATE writers SET epoch = epoch + 1, commits = commits + 1 WHERE id = $1 RETURNING commits";
-    let counted = answered(sqlx::query(count).bind(i64::from(WRITER.0)).fetch_one(target)).await?;
+    answered(sqlx::raw_sql("UPDATE writers SET epoch = epoch + 1, instance = NULL").execute(&mut *target)).await?;
+    let count = "UPDATE writers SET commits = commits + 1 WHERE id = $1 RETURNING commits";
+    let counted = answered(sqlx::query(count).bind(i64::from(FIRST_WRITER.0)).fetch_one(target)).await?;
     Ok(counted.try_get(0)?)
 }
 
@@ -102,6 +103,8 @@ pub(super) async fn commit(mut target: PgConnection) -> Result<(), TransferError
 /// Errors: the server cannot be asked.
 pub(super) async fn was_committed(url: &str, number: i64) -> Result<bool, TransferError> {
     let mut target = answered(postgres::take(url)).await?;
-    let query = sqlx::query("SELECT commits >= $2 FROM writers WHERE id = $1").bind(i64::from(WRITER.0)).bind(number);
+    let query = sqlx::query("SELECT commits >= $2 FROM writers WHERE id = $1 FOR UPDATE")
+        .bind(i64::from(FIRST_WRITER.0))
+        .bind(number);
     Ok(answered(query.fetch_one(&mut target)).await?.try_get(0)?)
 }

@@ -14,7 +14,7 @@ use crate::{
     charge::Break,
     clock::Timestamp,
     store::{
-        Hold, SqliteConfig, Store, StoreError,
+        Hold, InstanceId, SqliteConfig, Store, StoreError,
         address::Address,
         contract::{
             fixture::{at, charge_at, open_attempt, run, turned_down},
@@ -156,7 +156,8 @@ mod on_postgres {
         let url = new_schema("catalogue").await;
         Store::migrate(&url).await.unwrap();
         let flags = "SELECT table_name::text, column_name::text FROM information_schema.columns
-             WHERE table_schema = current_schema() AND data_type = 'boolean' AND table_name <> '_sqlx_migrations'";
+             WHERE table_schema = current_schema() AND data_type = 'boolean'
+               AND table_name NOT IN ('_sqlx_migrations', 'writers')";
         let mut declared: Vec<(String, String)> = Vec::new();
         for table in TABLES {
             let flags = table.columns.iter().filter(|column| column.form == Form::Flag);
@@ -168,7 +169,7 @@ mod on_postgres {
         assert_eq!(found, declared);
         let counted = "SELECT table_name::text, column_name::text FROM information_schema.columns
              WHERE table_schema = current_schema() AND (is_identity = 'YES' OR column_default IS NOT NULL)
-               AND table_name <> '_sqlx_migrations'";
+               AND table_name NOT IN ('_sqlx_migrations', 'instances', 'writers') AND column_name NOT IN ('instance', 'writer')";
         assert_eq!(catalogue(&url, counted).await, [(COUNTED.0.to_owned(), COUNTED.1.to_owned())]);
         let references = "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint
              JOIN pg_namespace ON pg_namespace.oid = connamespace AND nspname = current_schema() WHERE contype = 'f'";
@@ -209,6 +210,12 @@ mod on_postgres {
     /// The books are what they were, and they go on: chain, events, breaks.
     async fn goes_on(source: &Filled, url: &str) {
         let store = Store::open(url).await.unwrap();
+        // What was moved is nobody's, until a daemon begins.
+        let daemon = store.instances().unwrap();
+        let orphans = daemon.charges_of(InstanceId::NOBODY).await.unwrap();
+        let orphans: Vec<_> = orphans.iter().map(|orphan| orphan.reference).collect();
+        daemon.adopt(InstanceId::NOBODY, &orphans).await.unwrap();
+        daemon.adopt_messages(InstanceId::NOBODY).await.unwrap();
         let end = store.settled_end().await.unwrap();
         for (there, here) in answers(&store, source.second).await.iter().zip(&source.answers) {
             assert_eq!(there, here);
@@ -329,6 +336,11 @@ mod on_postgres {
             let earlier = earlier.clone();
             async move { run(&earlier, charge_at(99, 0), []).await }
         });
+        // The server takes its connections for lost.
+        let lose = "SELECT pg_terminate_backend(pid) FROM pg_locks
+                    WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint)
+                          = hashtextextended('smsbusd:' || current_schema(), 0)";
+        sqlx::raw_sql(lose).execute(&mut raw(&url).await).await.unwrap();
         must_move(&source, &url).await;
         cutter.hold_up(false);
         assert!(writing.await.is_err(), "it was not written");

@@ -1,9 +1,12 @@
 //! Several daemons on one database.
 
 use super::*;
-use crate::store::{
-    Census, IncomingSms, InstanceId, InstanceStanding, Instances, Opening, SpendingBound,
-    contract::fixture::{charge_of, mo, msisdn},
+use crate::{
+    charge::{Event, Reference},
+    store::{
+        Census, IncomingSms, InstanceId, InstanceStanding, Instances, Opening, SpendingBound,
+        contract::fixture::{FARE, advance, charge_of, mo, msisdn},
+    },
 };
 
 fn instances(store: &Store) -> &Instances {
@@ -74,13 +77,60 @@ async fn what_is_open_or_due_of_one_that_is_gone_is_adopted_once_and_then_it_is_
     assert_eq!(due(&other).await, [own.reference], "each looks after its own");
     one.close().await;
     assert_eq!(standing(&instances(&other).beat().await.unwrap(), id), Some(InstanceStanding::Left));
-    let adopted = instances(&other).adopt(id).await.unwrap();
-    let references: Vec<_> = adopted.iter().map(|charge| charge.reference).collect();
-    assert_eq!(references, [open.reference, reference(2)]);
-    assert_eq!(instances(&other).adopt(id).await.unwrap(), []);
+    assert_eq!(orphans(&other, id).await, [open.reference, reference(2)]);
+    assert_eq!(orphans(&other, InstanceId::NOBODY).await, [], "it is there still");
+    adopt_all(&other, id).await;
+    assert_eq!(orphans(&other, id).await, []);
     assert_eq!(due(&other).await.len(), 3);
     instances(&other).bury(id).await.unwrap();
     assert_eq!(standing(&instances(&other).beat().await.unwrap(), id), None);
+}
+
+async fn orphans(store: &Store, of: InstanceId) -> Vec<Reference> {
+    let orphans = instances(store).charges_of(of).await.unwrap();
+    let mut references: Vec<_> = orphans.into_iter().map(|orphan| orphan.charge.unwrap().reference).collect();
+    references.sort();
+    references
+}
+
+async fn adopt_all(store: &Store, of: InstanceId) {
+    let orphans = instances(store).charges_of(of).await.unwrap();
+    let references: Vec<_> = orphans.iter().map(|orphan| orphan.reference).collect();
+    instances(store).adopt(of, &references).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn what_falls_due_of_a_charge_that_had_ended_is_looked_after_by_who_made_it_due() {
+    let url = new_schema("due_again").await;
+    let one = named_store(&url, "one").await;
+    let Event::OpenAttempt { carrier, wire_reference, mut contract, carrier_time } = open_attempt() else { panic!() };
+    contract.can_refund = true;
+    let opened = Event::OpenAttempt { carrier, wire_reference, contract, carrier_time };
+    let ended = run(&one, charge_at(1, 0), [(1, opened), (2, paid("a1"))]).await;
+    let id = instances(&one).me();
+    one.close().await;
+    let other = named_store(&url, "other").await;
+    adopt_all(&other, id).await;
+    instances(&other).bury(id).await.unwrap();
+    assert_eq!(ended.due_at(), None, "nobody has anything to do with it");
+    let refund = Event::RequestRefund { refund: reference(9), amount: FARE, by: None };
+    let refunding = advance(&other, ended, [(5, refund)]).await;
+    assert!(refunding.due_at().is_some());
+    let due = other.due_charges(at(1_000_000), 10).await.unwrap();
+    assert_eq!(due.len(), 1, "{due:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn what_nobody_looks_after_any_more_is_found() {
+    let url = new_schema("nobodys").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    let open = run(&one, charge_at(1, 0), [(1, open_attempt())]).await;
+    raw(&url).await.execute("UPDATE charges SET instance = 999").await.unwrap();
+    assert_eq!(orphans(&other, InstanceId::NOBODY).await, [open.reference]);
+    adopt_all(&other, InstanceId::NOBODY).await;
+    assert_eq!(other.due_charges(at(1_000_000), 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -155,7 +205,7 @@ async fn who_comes_by_the_name_of_one_that_is_gone_takes_its_place_at_once() {
     db.execute(lose).await.unwrap();
     let second = named_store(&url, "one").await;
     commit(&second, open_write(&charge_at(2, 0))).await;
-    assert_eq!(instances(&second).adopt(instances(&first).me()).await.unwrap().len(), 1);
+    assert_eq!(orphans(&second, instances(&first).me()).await.len(), 1);
     assert!(matches!(first.commit(&[open_write(&charge_at(3, 0))]).await, Err(StoreError::Closed)));
     let writers = "SELECT count(DISTINCT writer) FROM chain";
     let writers: i64 = db.fetch_one(writers).await.unwrap().try_get(0).unwrap();
