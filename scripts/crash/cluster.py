@@ -56,7 +56,10 @@ class Cluster:
         server.port = server.port or lasting_port(self.dice)
         options = {**SETTINGS, "port": server.port, "unix_socket_directories": self.folder}
         given = " ".join(f"-c {name}={value}" for name, value in options.items())
-        await self.run("pg_ctl", "--pgdata", server.data, "--log", server.log, "--silent", "--wait", "--options", given, "start")
+        try:
+            await self.run("pg_ctl", "--pgdata", server.data, "--log", server.log, "--silent", "--wait", "--options", given, "start")
+        except SystemExit as failed:
+            raise SystemExit(f"{failed}{server.log.read_text(errors='replace')[-2_000:]}") from None
         if self.link is not None and server is self.primary:
             self.link.targets = [f"127.0.0.1:{server.port}"]
 
