@@ -33,7 +33,8 @@ class Executioner:
         self.in_flight, self.ways = [], {}
         self.hits = {point: 0 for point in points}
         self.missed = {point: 0 for point in points}
-        self.passes_max = {point: FIRST_PASSES_MAX for point in points}
+        # Each of several daemons has a part of what happens.
+        self.passes_max = {point: max(2, FIRST_PASSES_MAX // len(world.daemons)) for point in points}
         self.problems = []
         # The kill point that the daemon was started with, and how often it is to be passed.
         self.point = None
