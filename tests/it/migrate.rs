@@ -94,7 +94,7 @@ mod on_postgres {
         daemon.wait_for("bound");
         let taken = migrate(&old, &new, None);
         assert_eq!(taken.status.code(), Some(1));
-        assert!(stderr(&taken).contains("serves another daemon"), "{}", stderr(&taken));
+        assert!(stderr(&taken).contains("serves instances"), "{}", stderr(&taken));
         assert_eq!(answered(&daemon, &BUY)["reference"], charge["reference"], "the same key charges once");
         assert_eq!(simulator.ledger().entries().len(), 1);
         assert_eq!(stdout(&ask(&daemon, &["events"])), events, "the same events, under the same ids");
