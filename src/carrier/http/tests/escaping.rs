@@ -50,6 +50,8 @@ fn any_text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn json_says_the_same_value(city in any_text()) {
+        // As a key it would be one of the two others once more.
+        prop_assume!(city != "a" && city != "b");
         let request = with_city(&city, Operation::Status).expect("JSON says everything");
         let json: serde_json::Value = serde_json::from_str(body(&request)).expect("JSON");
         prop_assert_eq!(json["a"].as_str(), Some(city.as_str()));
