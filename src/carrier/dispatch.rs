@@ -234,6 +234,7 @@ impl Carrier {
     /// Passes on the one-time password that the subscriber has entered. [`Finding::OtpNeeded`] if it was not right.
     pub async fn validate(&self, slot: SendSlot, charge: &Charge, attempt: &Attempt, otp: &str) -> Finding {
         match (self, slot) {
+            (_, slot) if slot.is_over() => Finding::Nothing,
             (Carrier::Camara(carrier), SendSlot::Web(slot)) => {
                 carrier.charging.validate(slot, charge, attempt, otp).await
             }

@@ -156,19 +156,7 @@ impl Task {
     /// Without a bind, until it is wanted again or is to end.
     async fn rest(&mut self) {
         self.show(LinkState::Resting);
-        while !self.stops() && self.rests() {
-            self.hand_over();
-            let command = tokio::select! {
-                biased;
-                changed = self.ends.control.changed() => {
-                    self.handles_gone |= changed.is_err();
-                    None
-                }
-                _room = self.ends.events.reserve(), if !self.backlog.is_empty() => None,
-                command = self.ends.commands.recv() => command,
-            };
-            command.into_iter().for_each(|command| self.refuse(command));
-        }
+        self.unless(|task| task.stops() || !task.rests(), std::future::pending::<()>()).await;
     }
 
     /// Where it is, or tries to be. After every failure it is the next in turn.
@@ -180,9 +168,14 @@ impl Task {
 
     /// Does `work` while there is no session; `None` if the link is to end or to rest first.
     async fn meanwhile<F: Future>(&mut self, work: F) -> Option<F::Output> {
+        self.unless(|task| task.stops() || task.rests(), work).await
+    }
+
+    /// Does `work` while there is no session; `None` if it is to be broken off first.
+    async fn unless<F: Future>(&mut self, breaks_off: fn(&Task) -> bool, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         loop {
-            if self.stops() || self.rests() {
+            if breaks_off(self) {
                 return None;
             }
             self.hand_over();

@@ -188,6 +188,27 @@ async fn unbinding_drains_and_then_everything_says_ended() {
 }
 
 #[tokio::test]
+async fn a_link_that_is_not_wanted_drains_and_rests_until_it_is_wanted_again() {
+    let smsc = Smsc::listen().await;
+    let (link, _events, mut peer) = up(&smsc, smsc.config()).await;
+    let submission = slot(&link).await.submit(message(), 1);
+    let sequence = peer.read_submit().await;
+    link.set_wanted(|_| false);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    peer.write(&accepted(sequence, "drained")).await;
+    let (unbind, _) = peer.read().await;
+    assert_eq!(unbind.command_id, command::UNBIND);
+    peer.write(&resp(command::UNBIND, 0, unbind.sequence, b"")).await;
+    assert_eq!(outcome(submission).await, accepted_as("drained"));
+    let (_, mut state) = link.links().next().unwrap();
+    timeout(PATIENCE, state.wait_for(|state| *state == LinkState::Resting)).await.unwrap().unwrap();
+    assert!(link.try_reserve().is_none(), "nothing goes out over it");
+    link.set_wanted(|_| true);
+    let _peer = smsc.accept_and_bind().await;
+    timeout(PATIENCE, state.wait_for(|state| *state == LinkState::Up)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_link_without_handles_unbinds() {
     let smsc = Smsc::listen().await;
     let (link, mut events, mut peer) = up(&smsc, smsc.config()).await;
