@@ -73,9 +73,9 @@ pub(super) async fn submit_otp(
         return Err(Problem::field("/otp", format!("from 1 to {OTP_CHARS_MAX} printable ASCII characters")));
     }
     let charge = gateway.submit_otp(reference, otp).await?;
-    let charge = outcome(&gateway, &charge, preferred_wait(&headers).map(|wait| api.bounded(wait))).await?;
-    let status = if charge.state.is_open() { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, Json(with_ticket(&gateway, charge).await?)).into_response())
+    let awaited = outcome(&gateway, &charge, preferred_wait(&headers).map(|wait| api.bounded(wait))).await?;
+    let status = if awaited.charge.state.is_open() { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(with_ticket(&gateway, awaited).await?)).into_response())
 }
 
 /// Money to go back.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     charge::{Charge, Event, Reason, Reference, State as ChargeState},
     clock::Timestamp,
-    gateway::{Gateway, Resolution},
+    gateway::{Awaited, Gateway, Resolution},
     msisdn::Msisdn,
     store::{ChargeFilter, JournalEntry, QueuedSms, Verbatim},
     transit::VehicleCode,
@@ -266,10 +266,11 @@ pub(super) fn because(text: &str) -> Result<String, Problem> {
 }
 
 /// The charge with its ticket, if it can have one.
-pub(super) async fn with_ticket(gateway: &Gateway, charge: Charge) -> Result<ChargeAnswer, Problem> {
+pub(super) async fn with_ticket(gateway: &Gateway, awaited: impl Into<Awaited>) -> Result<ChargeAnswer, Problem> {
+    let Awaited { charge, ticket } = awaited.into();
     let ticket = match charge.charged_at {
-        Some(_) => gateway.store().ticket(charge.reference).await?,
-        None => None,
+        Some(_) if ticket.is_none() => gateway.store().ticket(charge.reference).await?,
+        _ => ticket,
     };
     Ok(ChargeAnswer::new(charge).with_ticket(ticket))
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     charge::{Channel, Charge, Reason, Trip},
     clock::Timestamp,
-    gateway::{Gateway, Purchase, PurchaseError, Purchased},
+    gateway::{Awaited, Gateway, Purchase, PurchaseError, Purchased},
     msisdn::Msisdn,
     passenger::Language,
     store::KeyGuard,
@@ -178,13 +178,13 @@ pub(super) async fn open_charge(
         received_at,
     };
     let wait = preferred_wait(&headers).map(|wait| api.bounded(wait));
-    let (purchased, charge) = buy(&gateway, purchase, wait).await?;
+    let (purchased, awaited) = buy(&gateway, purchase, wait).await?;
     let (is_new, is_repeat) = match &purchased {
         Purchased::New(_) => (true, false),
         Purchased::Replayed { repeat, .. } => (false, *repeat),
         Purchased::Repeat(_) => (false, true),
     };
-    let mut response = respond(&gateway, charge, is_new, is_repeat).await?;
+    let mut response = respond(&gateway, awaited, is_new, is_repeat).await?;
     if let Some(wait) = wait {
         response.headers_mut().insert(PREFERENCE_APPLIED, visible(&format!("wait={}", wait.as_secs())));
     }
@@ -192,45 +192,49 @@ pub(super) async fn open_charge(
 }
 
 /// Buys, and waits for the outcome.
-async fn buy(gateway: &Gateway, purchase: Purchase, wait: Option<Duration>) -> Result<(Purchased, Charge), Problem> {
-    let purchased = gateway.purchase(purchase.clone()).await?;
-    let charge = outcome(gateway, purchased.charge(), wait).await?;
+async fn buy(gateway: &Gateway, purchase: Purchase, wait: Option<Duration>) -> Result<(Purchased, Awaited), Problem> {
+    let Some(wait) = wait else {
+        let purchased = gateway.purchase(purchase).await?;
+        let charge = purchased.charge().clone();
+        return Ok((purchased, charge.into()));
+    };
+    let (purchased, awaited) = gateway.purchase_and_wait(purchase.clone(), wait).await?;
     let found_open = matches!(&purchased, Purchased::Repeat(holder) if holder.state.is_open());
-    if !found_open || charge.state.is_open() {
-        return Ok((purchased, charge));
+    if !found_open || awaited.charge.state.is_open() {
+        return Ok((purchased, awaited));
     }
     // The key of a repeat stands for nothing while what it repeats is open. What is answered as final must be what it is answered
     // with for ever (M15), so the purchase is made once more, now that there is an outcome.
     match gateway.purchase(purchase).await {
         Ok(purchased) => {
             let charge = purchased.charge().clone();
-            Ok((purchased, charge))
+            Ok((purchased, charge.into()))
         }
         // The key of a message that has its answer buys nothing any more.
-        Err(PurchaseError::MoAnswered) => Ok((purchased, charge)),
+        Err(PurchaseError::MoAnswered) => Ok((purchased, awaited)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The charge after at most `wait`.
-pub(super) async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Charge, Problem> {
+pub(super) async fn outcome(gateway: &Gateway, charge: &Charge, wait: Option<Duration>) -> Result<Awaited, Problem> {
     match wait {
         Some(wait) if charge.state.is_open() => {
             let found = gateway.wait(charge.reference, wait).await?;
             found.ok_or_else(|| Problem::internal(format!("charge {} is gone", charge.reference)))
         }
-        _ => Ok(charge.clone()),
+        _ => Ok(charge.clone().into()),
     }
 }
 
-async fn respond(gateway: &Gateway, charge: Charge, is_new: bool, is_repeat: bool) -> Result<Response, Problem> {
-    let status = match (charge.state.is_open(), is_new) {
+async fn respond(gateway: &Gateway, awaited: Awaited, is_new: bool, is_repeat: bool) -> Result<Response, Problem> {
+    let status = match (awaited.charge.state.is_open(), is_new) {
         (true, _) => StatusCode::ACCEPTED,
         (false, true) => StatusCode::CREATED,
         (false, false) => StatusCode::OK,
     };
-    let location = visible(&format!("/v1/charges/{}", charge.reference));
-    let answer = with_ticket(gateway, charge).await?;
+    let location = visible(&format!("/v1/charges/{}", awaited.charge.reference));
+    let answer = with_ticket(gateway, awaited).await?;
     let answer = if is_repeat { answer.marked_as_repeat() } else { answer };
     Ok((status, [(header::LOCATION, location)], Json(answer)).into_response())
 }

@@ -127,6 +127,7 @@ pub const METRICS: &[Metric] = &[
     // The store.
     ("store_commit_seconds", Histogram, "Length of a commit"),
     ("store_batch_rows", Histogram, "Writes in one commit"),
+    ("store_read_rows", Histogram, "Purchases to come that were asked about together"),
     ("store_queue_depth", Gauge, "Writes that wait for their commit"),
     // The API.
     ("http_requests_total", Counter, "Requests by route, method and status"),
@@ -158,7 +159,7 @@ const BATCH_ROWS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.
 pub(super) fn install() -> Result<PrometheusHandle, Failure> {
     let failed = |error| Failure::new(format!("the metrics cannot be installed: {error}"));
     let builder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(failed)?;
-    let rows = Matcher::Full("store_batch_rows".into());
+    let rows = Matcher::Suffix("_rows".into());
     let handle =
         builder.set_buckets_for_metric(rows, &BATCH_ROWS).map_err(failed)?.install_recorder().map_err(failed)?;
     for (name, kind, meaning) in METRICS {

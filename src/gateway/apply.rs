@@ -244,7 +244,7 @@ impl Inner {
         {
             self.subscribers.remember_rejection(charge.order.msisdn, &attempt.carrier, reason, charge.updated_at);
         }
-        self.watchers.tell(charge);
+        self.watchers.tell(charge, settlement.ticket.as_ref());
         self.queue_messages(&settlement.messages);
         // A receipt may have been waiting for the id that was just learned, or for the doubt that shows its response is lost.
         let newly_in_doubt = charge.state == State::InDoubt && before.state != State::InDoubt;

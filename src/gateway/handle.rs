@@ -25,19 +25,19 @@ use super::{
     striped::Striped,
     ticketing::Ticketing,
     unowned::Walk,
-    watch::Watchers,
+    watch::{Awaited, Watcher, Watchers},
     watched_clock::WatchedClock,
     webhook::{Following, Followings, HandOvers, Webhook},
 };
 use crate::{
     carrier::{Carrier, CarrierConfig, CarrierEvent, Divisible, PrefixTable, PurchaseMode, Routing, RoutingSettings},
-    charge::{CarrierName, Charge, Reference, State},
+    charge::{CarrierName, Reference, State},
     clock::{Clock, Timestamp},
     eligibility::Rules,
     ledger::VatConfig,
     passenger::Texts,
     process,
-    store::{GroupCommit, Store, StoreError},
+    store::{GroupCommit, GroupRead, Store, StoreError},
     subscriber::Subscribers,
     ticket::Keyring,
     transit::Catalogue,
@@ -102,6 +102,7 @@ pub(super) struct Inner {
     pub(super) clock: WatchedClock,
     pub(super) store: Store,
     pub(super) writer: GroupCommit,
+    pub(super) reader: GroupRead,
     pub(super) carriers: BTreeMap<CarrierName, Carrier>,
     pub(super) routing: Routing,
     pub(super) books: ArcSwap<Books>,
@@ -187,6 +188,7 @@ impl Gateway {
             sales: Arc::new(SalesBook::new(sales)),
             config: parts.config,
             clock: WatchedClock::new(parts.clock),
+            reader: GroupRead::start(parts.store.clone()),
             store: parts.store,
             writer: parts.writer,
             carriers,
@@ -304,12 +306,20 @@ impl Gateway {
     }
 
     /// The charge as soon as its outcome is known or it is in doubt, or as it is after `patience`.
-    pub async fn wait(&self, reference: Reference, patience: Duration) -> Result<Option<Charge>, StoreError> {
-        let mut watcher = self.0.watchers.watch(reference);
+    pub async fn wait(&self, reference: Reference, patience: Duration) -> Result<Option<Awaited>, StoreError> {
+        let watcher = self.0.watchers.watch(reference);
         match self.0.store.charge(reference).await? {
-            Some(charge) if charge.state == State::Processing => {}
-            found => return Ok(found),
+            Some(charge) if charge.state == State::Processing => self.wait_with(watcher, patience).await,
+            found => Ok(found.map(Awaited::from)),
         }
+    }
+
+    /// The same for a charge of which nothing can have been missed since the watcher began.
+    pub(super) async fn wait_with(
+        &self,
+        mut watcher: Watcher,
+        patience: Duration,
+    ) -> Result<Option<Awaited>, StoreError> {
         let until = tokio::time::Instant::now() + patience;
         loop {
             let left = until.saturating_duration_since(tokio::time::Instant::now());
@@ -318,10 +328,10 @@ impl Gateway {
             if let Some(decided) = watcher.outcome(look).await {
                 return Ok(Some(decided));
             }
-            let found = self.0.store.charge(reference).await?;
+            let found = self.0.store.charge(watcher.reference()).await?;
             let is_open = found.as_ref().is_some_and(|charge| charge.state == State::Processing);
             if !is_open || look == left {
-                return Ok(found);
+                return Ok(found.map(Awaited::from));
             }
         }
     }

@@ -51,6 +51,7 @@ pub use instances::{Errand, ErrandAnswer, Exchange, Wanted};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
 pub use verdict::{Eligibility, Enquiry};
+pub use watch::Awaited;
 pub use webhook::{
     MoWebhook, MoWebhookConfig, ReplayError, ReplayWish, Webhook, WebhookCondition, WebhookConfig, WebhookKey,
     WebhookKeyError, WebhookReport,

@@ -16,7 +16,7 @@ use crate::{
     money::Money,
     passenger::Language,
     process,
-    store::{JournalEntry, Opening, SlotClaim, StoreError, Told},
+    store::{JournalEntry, Opening, Prior, SlotClaim, StoreError, Told},
     transit::NoFare,
 };
 
@@ -85,24 +85,19 @@ impl Inner {
         })
     }
 
-    pub(super) async fn language(&self, purchase: &Purchase, carrier: &Carrier) -> Result<Language, StoreError> {
-        let chosen = self.store.language(purchase.msisdn).await?;
-        Ok(chosen.or(purchase.language).unwrap_or(carrier.config().language))
-    }
-
     /// What is known of the subscriber, once those were asked who may know more. For a repeat nobody is asked: it needs no
     /// verdict.
     pub(super) async fn facts_for(
         &self,
         books: &Books,
         carrier: &Carrier,
-        purchase: &Purchase,
+        (purchase, prior): (&Purchase, &Prior),
         until: Instant,
     ) -> Result<Facts, StoreError> {
         let (msisdn, now) = (purchase.msisdn, self.now());
         let rules = books.rules.facts(carrier.name().as_str());
         if self.subscribers.lacking(msisdn, carrier.name(), rules, now).is_empty()
-            || matches!(self.claim(purchase).await?, Claim::Repeat(_))
+            || (prior.slot.is_some() && matches!(self.claim(purchase).await?, Claim::Repeat(_)))
         {
             return Ok(Facts::new());
         }

@@ -1,18 +1,18 @@
 //! From a request to a purchase: the same again, a part more, or a new charge.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fail::fail_point;
 use metrics::counter;
 use thiserror::Error;
 
-use super::{Gateway, Inner, opening::Prepared};
+use super::{Awaited, Gateway, Inner, opening::Prepared, webhook::message_named};
 use crate::{
     charge::{Channel, Charge, Extends, Reason, Reference, State, Trip},
     clock::Timestamp,
     msisdn::Msisdn,
     passenger::Language,
-    store::{KeyGuard, Outcome, Slot, StoreError, Write},
+    store::{KeyGuard, Outcome, PriorQuestion, Slot, StoreError, Write},
     transit::{VehicleCode, Zone},
 };
 
@@ -44,6 +44,19 @@ pub struct Purchase {
     pub mo: Option<Reference>,
     /// When it reached us.
     pub received_at: Timestamp,
+}
+
+impl Purchase {
+    /// What is to be known before anything else is done.
+    fn question(&self) -> PriorQuestion {
+        let is_of_api = matches!(self.channel, Channel::Api { .. });
+        PriorQuestion {
+            msisdn: self.msisdn,
+            vehicle: self.vehicle,
+            guard: self.guard.clone(),
+            mo: message_named(&self.guard.key).filter(|_| is_of_api),
+        }
+    }
 }
 
 /// What came of a purchase. Durable.
@@ -120,6 +133,30 @@ impl Gateway {
         let work = self.0.spawn(async move { inner.purchase(purchase).await });
         work.await.unwrap_or(Err(PurchaseError::Unknown))
     }
+
+    /// The same, with the charge as soon as its outcome is known or it is in doubt, or as it is after `patience`.
+    pub async fn purchase_and_wait(
+        &self,
+        purchase: Purchase,
+        patience: Duration,
+    ) -> Result<(Purchased, Awaited), PurchaseError> {
+        let inner = self.0.clone();
+        let work = self.0.spawn(async move {
+            let mut watcher = None;
+            let purchased =
+                inner.purchase_watched(purchase, |charge| watcher = Some(inner.watchers.watch(charge))).await;
+            purchased.map(|purchased| (purchased, watcher))
+        });
+        let (purchased, watcher) = work.await.unwrap_or(Err(PurchaseError::Unknown))?;
+        let charge = purchased.charge();
+        let awaited = match watcher {
+            _ if !charge.state.is_open() => Some(charge.clone().into()),
+            Some(watcher) => self.wait_with(watcher, patience).await?,
+            None => self.wait(charge.reference, patience).await?,
+        };
+        let awaited = awaited.ok_or_else(|| gone("charges", charge.reference))?;
+        Ok((purchased, awaited))
+    }
 }
 
 /// What the slot says about a purchase. `gone` holds the slot and no place any more: it gives way.
@@ -134,13 +171,23 @@ pub(super) enum Claim {
 
 impl Inner {
     pub(super) async fn purchase(self: &Arc<Self>, purchase: Purchase) -> Result<Purchased, PurchaseError> {
+        self.purchase_watched(purchase, |_| ()).await
+    }
+
+    /// `before_flight` is called for a new charge that is open, while nothing can become of it yet.
+    async fn purchase_watched(
+        self: &Arc<Self>,
+        purchase: Purchase,
+        before_flight: impl FnOnce(Reference),
+    ) -> Result<Purchased, PurchaseError> {
+        let prior = self.reader.prior(purchase.question()).await?;
         // A key that stands for a charge is answered whatever has changed since: the vehicle, the fare, the load (M15).
         if let Channel::Api { .. } = purchase.channel
-            && let Some((reference, same_body, repeat)) = self.store.key(&purchase.guard).await?
+            && let Some((reference, same_body, repeat)) = prior.key
         {
             return self.replay(reference, same_body, repeat).await;
         }
-        let purchase = self.purchase_for_sms(purchase).await?;
+        let purchase = if prior.is_handed_over { self.purchase_for_sms(purchase).await? } else { purchase };
         if self.stopping.is_cancelled() {
             return Err(PurchaseError::Stopping);
         }
@@ -155,16 +202,20 @@ impl Inner {
         let books = self.books.load_full();
         // One budget for all that is asked before the charge; and no lock is held meanwhile, so a slow source holds up nobody else.
         let until = self.subscribers.until();
-        let route = self.route_of_purchase(&purchase.channel, purchase.msisdn, until).await;
+        let route = self.route_of_purchase(&purchase, &prior, until).await;
         let carrier = route.and_then(|route| self.carriers.get(&route.carrier).cloned());
         let carrier = carrier.ok_or(PurchaseError::Impossible(Reason::NoRoute))?;
         let fare = self.fare(&books, &carrier, &purchase)?;
-        let language = self.language(&purchase, &carrier).await?;
-        let facts = self.facts_for(&books, &carrier, &purchase, until).await?;
+        let language = prior.language.or(purchase.language).unwrap_or(carrier.config().language);
+        let facts = self.facts_for(&books, &carrier, (&purchase, &prior), until).await?;
 
         let _turn = self.subscriber_locks.lock(purchase.msisdn).await;
+        // Nobody had the slot a moment ago. If somebody has it by now, the commit says so.
+        let mut is_free = prior.slot.is_none();
         for _ in 0..ROUNDS_MAX {
-            let (passengers, extends, gone) = match self.claim(&purchase).await? {
+            let claim = if is_free { Claim::Free { gone: None } } else { self.claim(&purchase).await? };
+            is_free = false;
+            let (passengers, extends, gone) = match claim {
                 Claim::Free { gone } => (purchase.passengers, None, gone),
                 Claim::Add { passengers, extends, gone } => (passengers, Some(extends), gone),
                 Claim::Repeat(charge) => return self.repeat(&purchase, *charge).await,
@@ -177,6 +228,9 @@ impl Inner {
                 Outcome::Opened { superseded } => {
                     claim.keep();
                     fail_point!("gateway-after-open");
+                    if opening.charge.state.is_open() {
+                        before_flight(opening.charge.reference);
+                    }
                     return Ok(Purchased::New(self.opened(opening, &effects, superseded, carrier, slot, permit)));
                 }
                 Outcome::KeyKnown { reference, same_body, repeat } => {
@@ -277,12 +331,13 @@ impl Inner {
         if !same_body {
             return Err(PurchaseError::KeyConflict(reference));
         }
-        let charge = self.store.charge(reference).await?;
-        let charge = charge.ok_or_else(|| StoreError::Corrupt {
-            table: "idempotency_key",
-            row: reference.to_string(),
-            why: "it stands for a charge that does not exist".into(),
-        })?;
+        let charge = self.store.charge(reference).await?.ok_or_else(|| gone("keys", reference))?;
         Ok(Purchased::Replayed { charge, repeat })
     }
+}
+
+/// A row of `table` stands for a charge that is not there.
+fn gone(table: &'static str, reference: Reference) -> StoreError {
+    let why = "it stands for a charge that does not exist".into();
+    StoreError::Corrupt { table, row: reference.to_string(), why }
 }

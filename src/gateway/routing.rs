@@ -6,31 +6,35 @@ use std::time::Instant;
 use metrics::counter;
 use tracing::{info, warn};
 
-use super::Inner;
+use super::{Inner, Purchase};
 use crate::{
     carrier::{Carrier, Route},
-    charge::{CarrierName, Channel, Home, HomeSource},
+    charge::{CarrierName, Home, HomeSource},
     clock::Timestamp,
     msisdn::Msisdn,
+    store::Prior,
 };
 
 impl Inner {
     /// Where a purchase goes. Who may be asked is asked until `until`. `None` if no carrier is known for the number.
-    pub(super) async fn route_of_purchase(&self, channel: &Channel, msisdn: Msisdn, until: Instant) -> Option<Route> {
-        match channel.sms_carrier() {
-            Some(carrier) => {
-                let observed_at = Some(self.now());
-                Some(Route { carrier: carrier.clone(), source: HomeSource::Message, observed_at })
-            }
-            None => self.route(msisdn, until).await,
+    pub(super) async fn route_of_purchase(&self, purchase: &Purchase, prior: &Prior, until: Instant) -> Option<Route> {
+        if let Some(carrier) = purchase.channel.sms_carrier() {
+            let observed_at = Some(self.now());
+            return Some(Route { carrier: carrier.clone(), source: HomeSource::Message, observed_at });
         }
+        let home = self.routing.home(purchase.msisdn).or_else(|| self.recall(purchase.msisdn, prior.home.clone()));
+        self.route_with(purchase.msisdn, home, until).await
     }
 
     /// Where a charge of this number goes. Who may be asked is asked until `until`.
     pub(super) async fn route(&self, msisdn: Msisdn, until: Instant) -> Option<Route> {
+        let home = self.recalled(msisdn, until).await;
+        self.route_with(msisdn, home, until).await
+    }
+
+    async fn route_with(&self, msisdn: Msisdn, home: Option<Home>, until: Instant) -> Option<Route> {
         let now = self.now();
-        let is_fresh = self.recalled(msisdn, until).await.is_some_and(|home| self.routing.is_fresh(&home, now));
-        if !is_fresh {
+        if !home.is_some_and(|home| self.routing.is_fresh(&home, now)) {
             self.look_up(msisdn, now, until).await;
         }
         let route = self.routing.route(msisdn);
@@ -65,10 +69,18 @@ impl Inner {
             return Some(home);
         }
         match tokio::time::timeout_at(until.into(), self.store.home(msisdn)).await {
-            Ok(Ok(Some(home))) => self.routing.recall(home),
-            Ok(Ok(None)) | Err(_) => {}
-            Ok(Err(error)) => warn!(%error, "what is known of a number's carrier cannot be read"),
+            Ok(Ok(home)) => self.recall(msisdn, home),
+            Err(_) => self.routing.home(msisdn),
+            Ok(Err(error)) => {
+                warn!(%error, "what is known of a number's carrier cannot be read");
+                self.routing.home(msisdn)
+            }
         }
+    }
+
+    /// What is remembered of the number now, with what the store had.
+    fn recall(&self, msisdn: Msisdn, home: Option<Home>) -> Option<Home> {
+        home.into_iter().for_each(|home| self.routing.recall(home));
         self.routing.home(msisdn)
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     charge::{Channel, Reference, State},
-    gateway::{Gateway, Purchase, PurchaseError, Purchased},
+    gateway::{Awaited, Gateway, Purchase, PurchaseError, Purchased},
     msisdn::Msisdn,
     simulator::MoOutcome,
     store::KeyGuard,
@@ -180,7 +180,7 @@ async fn enter(world: &World, promised: &Promised, reference: Reference, otp: &s
     for _ in 0..4 {
         let patience = Duration::from_secs(10);
         let waited = world.ask(async |gateway: Gateway| gateway.wait(reference, patience).await).await;
-        let Some(Ok(Some(charge))) = waited else { return };
+        let Some(Ok(Some(Awaited { charge, .. }))) = waited else { return };
         promised.charge(world, &charge);
         if charge.state != State::AwaitingOtp || dice.random_bool(0.1) {
             return;

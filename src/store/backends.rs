@@ -1,8 +1,8 @@
 use super::{
     Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, Instances, Joining,
     JournalEntry, KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt,
-    Postgres, QueuedSms, RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, StoreError, StoredBreak, StoredFact,
-    StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write,
+    Postgres, Prior, PriorQuestion, QueuedSms, RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, StoreError,
+    StoredBreak, StoredFact, StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write,
     address::{Address, without_password},
     overlap, postgres,
     sql::audit::{audit, kept_roots},
@@ -134,6 +134,11 @@ impl Store {
     /// The charge that a key stands for, whether the body was the same, and whether it was a repeat.
     pub async fn key(&self, guard: &KeyGuard) -> Result<Option<(Reference, bool, bool)>, StoreError> {
         each!(self, backend => backend.key(guard).await)
+    }
+
+    /// What is kept of purchases to come, in the order of the questions: one statement for all of them.
+    pub async fn priors(&self, questions: &[PriorQuestion]) -> Result<Vec<Prior>, StoreError> {
+        each!(self, backend => backend.priors(questions).await)
     }
 
     /// Charges whose [`Charge::due_at`] is at or before `now`, the longest due first, at most `limit`.

@@ -161,7 +161,7 @@ impl Inner {
             pause = (pause * 2).min(LOOK_LAST);
             match self.store.charge(charge.reference).await {
                 Ok(Some(now)) if !now.wants_attempt() => {
-                    self.watchers.tell(&now);
+                    self.watchers.tell(&now, None);
                     return true;
                 }
                 Ok(_) => {}

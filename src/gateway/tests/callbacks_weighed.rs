@@ -214,7 +214,7 @@ fn what_waits_for_payments_that_nobody_has_is_bounded_and_the_carrier_calls_agai
         let told = Told { carrier_id: id_of(&charge), ..Told::charged(&charge) };
         assert!((200..300).contains(&world.call_back(&told.as_sent(over, Credential::Right))));
         let again =
-            world.run(world.gateway().wait(charge.reference, PATIENCE)).expect("the store").expect("the charge");
+            world.run(world.gateway().wait(charge.reference, PATIENCE)).expect("the store").expect("the charge").charge;
         assert_eq!(again.state, State::Charged);
     }
 }

@@ -435,7 +435,8 @@ fn m02_a_second_charge_of_one_who_has_no_more_is_told_apart_from_a_doubt() {
     let refused = world.bought(ANNA, "1234", "k");
     assert!(refused.state.is_not_taken());
     assert!(is_conflict(&resolve(&world, &refused, true)), "it is not in doubt");
-    let waited = world.run(world.gateway().wait(refused.reference, PATIENCE)).expect("the store").expect("the charge");
+    let waited =
+        world.run(world.gateway().wait(refused.reference, PATIENCE)).expect("the store").expect("the charge").charge;
     assert_eq!(waited, refused);
     assert!(refund(&world, refused.reference, None, "k").is_err(), "nothing was taken");
 }

@@ -61,7 +61,7 @@ fn a_fare_is_taken_over_every_http_interface() {
         for (number, passengers) in [("+77051111111", 1), ("+77052222222", 3)] {
             let reference = world.purchase(number, "1234", passengers, number).expect("a charge").charge().reference;
             let charge = world.run(world.gateway().wait(reference, super::world::PATIENCE)).expect("the store");
-            let charge = charge.expect("the charge");
+            let charge = charge.expect("the charge").charge;
             assert_eq!(charge.state, State::Charged, "{over:?} {charge:?}");
             let attempt = charge.last_attempt().expect("one");
             assert!(attempt.carrier_id.is_some());

@@ -247,7 +247,7 @@ fn a_password_is_entered_through_the_api_by_who_sells_and_by_nobody_else() {
     assert_eq!((status, problem["code"].as_str()), (409, Some("conflict")), "{problem}");
     api.stop.cancel();
     let reference = reference.parse().expect("a UUID");
-    let charge = world.run(world.gateway().wait(reference, PATIENCE)).expect("the store").expect("the charge");
+    let charge = world.run(world.gateway().wait(reference, PATIENCE)).expect("the store").expect("the charge").charge;
     assert_eq!((charge.state, world.taken(ANNA)), (State::Charged, 8_000));
     world.audit();
 }

@@ -84,7 +84,7 @@ fn case_09_a_refusal_with_an_err_that_nobody_knows_is_a_refusal() {
     world.simulator.set_subscriber(msisdn(ANNA), Subscriber::with_balance(0)).expect("room");
     let reference = bought_with(&world, ANNA, Fault::ReceiptAlphanumericErr);
     let charge = world.run(world.gateway().wait(reference, std::time::Duration::from_secs(5))).expect("the store");
-    assert_eq!(charge.map(|charge| charge.state), Some(State::Rejected(Reason::NotDelivered)));
+    assert_eq!(charge.map(|awaited| awaited.charge.state), Some(State::Rejected(Reason::NotDelivered)));
     world.audit();
 }
 

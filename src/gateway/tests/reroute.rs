@@ -88,7 +88,7 @@ fn a_number_that_moved_is_sent_on_once_and_the_next_purchase_goes_straight() {
         let mut request = world.request(ANNA, vehicle, 1, vehicle);
         request.zone = (vehicle == "3000").then(|| "1".parse().expect("a zone"));
         let bought = world.run(world.gateway().purchase(request)).expect("a charge").charge().reference;
-        let charge = world.run(world.gateway().wait(bought, PATIENCE)).expect("the store").expect("the charge");
+        let charge = world.run(world.gateway().wait(bought, PATIENCE)).expect("the store").expect("the charge").charge;
         assert_eq!((charge.state, carriers_of(&charge)), (State::Charged, vec![OTHER_CARRIER]));
         assert_eq!(charges_asked_for(&world.simulator), before, "the first one is not asked again");
     }
@@ -177,6 +177,6 @@ fn a_carrier_that_is_paused_takes_nothing_that_was_sent_on_and_the_charge_ends_i
     assert!(world.run(kcell.reserve(Duration::from_millis(10), Urgency::Normal)).is_err());
     assert_eq!((world.charge(purchase).state, charges_asked_for(other(&world))), (State::Processing, 0));
     kcell.set_paused(false);
-    let charge = world.run(world.gateway().wait(purchase, PATIENCE)).expect("the store").expect("the charge");
+    let charge = world.run(world.gateway().wait(purchase, PATIENCE)).expect("the store").expect("the charge").charge;
     assert_eq!((charge.state, paid(&world)), (State::Charged, (0, 8_000)));
 }

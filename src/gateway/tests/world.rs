@@ -323,7 +323,7 @@ impl World {
     /// Buys, and waits for what comes of it.
     pub(crate) fn bought(&self, number: &str, vehicle: &str, key: &str) -> Charge {
         let reference = self.purchase(number, vehicle, 1, key).expect("a charge").charge().reference;
-        self.run(self.gateway().wait(reference, PATIENCE)).expect("the store").expect("the charge")
+        self.run(self.gateway().wait(reference, PATIENCE)).expect("the store").expect("the charge").charge
     }
 
     pub(crate) fn charge(&self, reference: Reference) -> Charge {

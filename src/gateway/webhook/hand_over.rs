@@ -166,9 +166,7 @@ impl Inner {
 
     /// The message that was handed over under this id.
     async fn handed_over(&self, key: &str) -> Result<Option<KeptMo>, StoreError> {
-        // Only ids of version 7 are ours; callers whose keys are of another kind need no look into the store.
-        let id: Option<Reference> = key.parse().ok().filter(|id: &Reference| id.uuid().get_version_num() == 7);
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = message_named(key) else { return Ok(None) };
         Ok(self.store.mo(id).await?.filter(|mo| mo.answer_by.is_some()))
     }
 
@@ -203,4 +201,10 @@ mod tests {
         let taken = (1..=10_000).filter(|n| hand_overs.take(id(*n))).count();
         assert_eq!(taken, CARRIED_MAX - 1);
     }
+}
+
+/// The message that a key may be the id of. Only ids of version 7 are ours; callers whose keys are of another kind need no look into the
+/// store.
+pub(in crate::gateway) fn message_named(key: &str) -> Option<Reference> {
+    key.parse().ok().filter(|id: &Reference| id.uuid().get_version_num() == 7)
 }

@@ -19,4 +19,4 @@ pub use events::{ReplayError, ReplayWish, Webhook, WebhookCondition, WebhookConf
 pub use signature::{WebhookKey, WebhookKeyError};
 
 pub(super) use events::{Following, Followings};
-pub(super) use hand_over::HandOvers;
+pub(super) use hand_over::{HandOvers, message_named};

@@ -147,6 +147,7 @@ on_every_backend! {
         charges_are_listed_newest_first_by_every_filter_and_paged,
         tickets_are_listed_newest_first,
         messages_of_a_passenger_are_counted_since_a_moment,
+        what_is_kept_before_purchases_is_what_each_look_alone_finds,
         what_is_not_kept_is_not_found,
         the_store_beats;
     outstanding:

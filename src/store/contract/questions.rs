@@ -1,9 +1,13 @@
 use std::time::Duration;
 
-use super::fixture::*;
+use super::{fixture::*, known::home};
 use crate::{
-    charge::{Charge, Event, Reason, Reference},
-    store::{ChargeFilter, InDoubtSummary, Opening, Outcome, Spent, Store, TicketFilter},
+    charge::{Charge, Event, HomeSource, Reason, Reference},
+    passenger::Language,
+    store::{
+        ChargeFilter, InDoubtSummary, KeyGuard, Opening, Outcome, Prior, PriorQuestion, Spent, Store, TicketFilter,
+        Write,
+    },
 };
 
 fn names(charges: Vec<Charge>) -> Vec<Reference> {
@@ -151,4 +155,61 @@ pub(super) async fn the_store_beats(store: Store) {
     store.ping().await.unwrap();
     store.close().await;
     assert!(store.ping().await.is_err());
+}
+
+pub(super) async fn what_is_kept_before_purchases_is_what_each_look_alone_finds(store: Store) {
+    let bought = charge_of(1, 1, 1, 0);
+    assert_eq!(open(&store, opening_with_slot(&bought)).await, Outcome::Opened { superseded: None });
+    commit(&store, Write::SetLanguage { msisdn: msisdn(1), language: Language::En }).await;
+    let moved = home(2, Some("kcell"), HomeSource::Message, 10);
+    commit(&store, Write::KeepHomes(vec![moved])).await;
+    commit(&store, Write::KeepMo(mo(7, "1234", 1))).await;
+    commit(&store, Write::KeepMo(mo(8, "1235", 2))).await;
+    commit(&store, Write::HandOverMo { mo: reference(7), answer_by: at(40) }).await;
+    let used = opening(&bought).guard;
+    let question = |subscriber, bus, guard: &KeyGuard, mo| PriorQuestion {
+        msisdn: msisdn(subscriber),
+        vehicle: vehicle(bus),
+        guard: guard.clone(),
+        mo,
+    };
+    let others = KeyGuard { body_sha256: [8; 32], ..used.clone() };
+    let questions = [
+        question(1, 1, &used, None),
+        question(1, 2, &others, Some(reference(7))),
+        question(2, 1, &key("another"), Some(reference(8))),
+        question(3, 3, &KeyGuard { caller: "somebody else".into(), ..used }, Some(reference(9))),
+        // Nobody's text is too strange to be asked for.
+        question(1, 1, &key("\u{1f68c} \" \\ '"), Some(reference(7))),
+    ];
+    let priors = store.priors(&questions).await.unwrap();
+    assert_eq!(priors.len(), questions.len());
+    for (PriorQuestion { msisdn, vehicle, guard, mo }, prior) in questions.iter().zip(&priors) {
+        let alone = Prior {
+            key: store.key(guard).await.unwrap(),
+            home: store.home(*msisdn).await.unwrap(),
+            language: store.language(*msisdn).await.unwrap(),
+            slot: store.slot(*msisdn, vehicle).await.unwrap(),
+            is_handed_over: match mo {
+                Some(mo) => store.mo(*mo).await.unwrap().is_some_and(|mo| mo.answer_by.is_some()),
+                None => false,
+            },
+        };
+        assert_eq!(*prior, alone);
+    }
+    let found = priors
+        .iter()
+        .map(|prior| (prior.key, prior.home.is_some(), prior.language, prior.slot.is_some(), prior.is_handed_over));
+    let english = Some(Language::En);
+    assert_eq!(
+        found.collect::<Vec<_>>(),
+        [
+            (Some((reference(1), true, false)), false, english, true, false),
+            (Some((reference(1), false, false)), false, english, false, true),
+            (None, true, None, false, false),
+            (None, false, None, false, false),
+            (None, false, english, true, true),
+        ]
+    );
+    assert_eq!(store.priors(&[]).await.unwrap(), []);
 }

@@ -8,7 +8,8 @@ use crate::{
     passenger::Language,
     store::{
         Balance, ChargeFilter, InDoubtSummary, IncomingSms, JournalEntry, KeptMo, KeyGuard, MessageState, Owner,
-        ParkedReceipt, QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket, TicketFilter, Verbatim,
+        ParkedReceipt, Prior, PriorQuestion, QueuedSms, Slot, Spent, StoreError, StoredBreak, StoredTicket,
+        TicketFilter, Verbatim,
     },
     transit::VehicleCode,
 };
@@ -44,6 +45,24 @@ impl Memory {
         let state = self.state();
         let known = state.keys.get(&(guard.caller.clone(), guard.key.clone()));
         Ok(known.map(|known| (known.reference, known.body_sha256 == guard.body_sha256, known.repeat)))
+    }
+
+    pub(in crate::store) async fn priors(&self, questions: &[PriorQuestion]) -> Result<Vec<Prior>, StoreError> {
+        let mut priors = Vec::with_capacity(questions.len());
+        for PriorQuestion { msisdn, vehicle, guard, mo } in questions {
+            let handed_over = match mo {
+                Some(mo) => self.mo(*mo).await?.is_some_and(|mo| mo.answer_by.is_some()),
+                None => false,
+            };
+            priors.push(Prior {
+                key: self.key(guard).await?,
+                home: self.home(*msisdn).await?,
+                language: self.language(*msisdn).await?,
+                slot: self.slot(*msisdn, vehicle).await?,
+                is_handed_over: handed_over,
+            });
+        }
+        Ok(priors)
     }
 
     pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {

@@ -11,6 +11,7 @@ mod judge;
 mod known;
 mod outstanding;
 mod places;
+mod prior;
 mod reads;
 mod set;
 mod statements;

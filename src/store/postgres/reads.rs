@@ -88,7 +88,7 @@ impl Postgres {
             .bind(&guard.caller)
             .bind(guard.key.as_bytes())
             .bind(guard.body_sha256.as_slice());
-        one(query.maybe(&self.readers).await?, decode::known_key)
+        one(query.maybe(&self.readers).await?, |row| decode::known_key(row, 0))
     }
 
     pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {

@@ -18,7 +18,8 @@ use crate::{
         StoreError,
         sql::{
             guards::{
-                AnswerGuard, BoundGuard, ClaimGuard, IdQuestion, KeyQuestion, MoGuard, PartGuard, SettlementGuard,
+                AnswerGuard, BoundGuard, ClaimGuard, IdQuestion, KeyQuestion, MoGuard, PartGuard, PriorRow,
+                SettlementGuard,
             },
             tables::{
                 AnyText, AttemptRow, BreakRow, CarrierIdRow, ChangedRow, EvidenceRow, FactRow, FailedRow,
@@ -151,6 +152,7 @@ macro_rules! set_rows {
 }
 
 set_rows! {
+    PriorRow<'_> { i, msisdn, vehicle, caller, key, body_sha256, mo };
     SettlementGuard<'_> { i, reference, from_version, evidence };
     KeyQuestion<'_> { i, caller, key };
     BoundGuard { i, msisdn, since, doubt_since, minor_max, purchases_max };

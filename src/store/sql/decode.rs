@@ -14,9 +14,9 @@ use crate::{
     passenger::MoPart,
     store::{
         Balance, EventPlace, FailedDelivery, InDoubtSummary, IncomingSms, KeptMo, ListedRefund, MessageState,
-        OutgoingSms, Outstanding, OutstandingSum, Owner, ParkedReceipt, QueuedSms, Replay, Sales, Seller, SettledEntry,
-        Slot, Spent, StoreError, StoredBreak, StoredFact, StoredTicket, UnownedReceipt, Verbatim, WebhookEnd,
-        WebhookStanding,
+        OutgoingSms, Outstanding, OutstandingSum, Owner, ParkedReceipt, Prior, QueuedSms, Replay, Sales, Seller,
+        SettledEntry, Slot, Spent, StoreError, StoredBreak, StoredFact, StoredTicket, UnownedReceipt, Verbatim,
+        WebhookEnd, WebhookStanding,
     },
     transit::VehicleCode,
 };
@@ -274,19 +274,54 @@ pub(in crate::store) fn fact(row: &impl SqlRow) -> Result<StoredFact, StoreError
     })
 }
 
-pub(in crate::store) fn home(row: &impl SqlRow) -> Result<Home, StoreError> {
+pub(in crate::store) fn home(row: &impl SqlRow, from: usize) -> Result<Home, StoreError> {
     let carrier = |column| match row.maybe_text(column)? {
         Some(name) => name.parse().map(Some).map_err(|error| corrupt("homes", name, error)),
         None => Ok(None),
     };
-    let source = row.text(3)?;
+    let source = row.text(from + 3)?;
     Ok(Home {
-        msisdn: msisdn(row, 0, "homes")?,
-        carrier: carrier(1)?,
-        refused_by: carrier(2)?,
+        msisdn: msisdn(row, from, "homes")?,
+        carrier: carrier(from + 1)?,
+        refused_by: carrier(from + 2)?,
         source: HomeSource::from_code(source).ok_or_else(|| corrupt("homes", source, "no source of homes"))?,
-        observed_at: moment(row, 4)?,
+        observed_at: moment(row, from + 4)?,
     })
+}
+
+/// The place of the question; the columns of [`known_key`], of [`home`], the language, the columns of [`slot`], and whether the message was
+/// handed over. What is not there is NULL.
+pub(in crate::store) fn prior(row: &impl SqlRow) -> Result<(usize, Prior), StoreError> {
+    let key = row.maybe_bytes(1)?.is_some();
+    let home = row.maybe_int(4)?.is_some();
+    let language = row.maybe_text(9)?.is_some();
+    let slot_there = row.maybe_bytes(10)?.is_some();
+    let prior = Prior {
+        key: key.then(|| known_key(row, 1)).transpose()?,
+        home: home.then(|| self::home(row, 4)).transpose()?,
+        language: language.then(|| word(row, 9, "languages")).transpose()?,
+        slot: slot_there.then(|| slot(row, 10)).transpose()?,
+        is_handed_over: row.flag(13)?,
+    };
+    Ok((small(row, 0, "the questions")?, prior))
+}
+
+/// The answers in the order of the questions.
+///
+/// Errors: a question has no answer, or there is none of that number.
+pub(in crate::store) fn priors(rows: &[impl SqlRow], questions: usize) -> Result<Vec<Prior>, StoreError> {
+    let mut answers: Vec<Option<Prior>> = vec![None; questions];
+    for row in rows {
+        let (place, prior) = prior(row)?;
+        let answer = answers.get_mut(place).ok_or_else(|| unasked(place))?;
+        *answer = Some(prior);
+    }
+    let whole = answers.into_iter().enumerate().map(|(place, answer)| answer.ok_or_else(|| unasked(place)));
+    whole.collect()
+}
+
+fn unasked(place: usize) -> StoreError {
+    StoreError::Refused(format!("the database did not answer question {place} as it was asked"))
 }
 
 /// The text of a vehicle code, as it stands in JSON.
@@ -298,8 +333,8 @@ pub(in crate::store) fn vehicle_text(vehicle: &VehicleCode) -> String {
 }
 
 /// reference, whether the body was the same, repeat.
-pub(in crate::store) fn known_key(row: &impl SqlRow) -> Result<(Reference, bool, bool), StoreError> {
-    Ok((reference(row, 0)?, row.flag(1)?, row.flag(2)?))
+pub(in crate::store) fn known_key(row: &impl SqlRow, from: usize) -> Result<(Reference, bool, bool), StoreError> {
+    Ok((reference(row, from)?, row.flag(from + 1)?, row.flag(from + 2)?))
 }
 
 /// count, in_doubt_since of the oldest, amount_minor in all.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::tables::{AnyText, Hex};
 use crate::{
     charge::{CarrierName, Reference},
-    store::{IncomingSms, KeyGuard, Opening, Settlement, Write},
+    store::{IncomingSms, KeyGuard, Opening, PriorQuestion, Settlement, Write},
     transit::VehicleCode,
 };
 
@@ -81,6 +81,34 @@ pub(in crate::store) struct IdQuestion<'a> {
 pub(in crate::store) struct AnswerGuard {
     pub(in crate::store) i: usize,
     pub(in crate::store) mo: Reference,
+}
+
+/// What is asked before a purchase.
+#[derive(Serialize)]
+pub(in crate::store) struct PriorRow<'a> {
+    pub(in crate::store) i: usize,
+    pub(in crate::store) msisdn: u64,
+    pub(in crate::store) vehicle: &'a VehicleCode,
+    pub(in crate::store) caller: &'a str,
+    pub(in crate::store) key: AnyText<'a>,
+    pub(in crate::store) body_sha256: Hex<'a>,
+    pub(in crate::store) mo: Option<Reference>,
+}
+
+impl<'a> PriorRow<'a> {
+    /// A row for each question, by its place.
+    pub(in crate::store) fn all(questions: &'a [PriorQuestion]) -> Vec<PriorRow<'a>> {
+        let row = |(i, question): (usize, &'a PriorQuestion)| PriorRow {
+            i,
+            msisdn: question.msisdn.e164(),
+            vehicle: &question.vehicle,
+            caller: &question.guard.caller,
+            key: AnyText(&question.guard.key),
+            body_sha256: Hex(&question.guard.body_sha256),
+            mo: question.mo,
+        };
+        questions.iter().enumerate().map(row).collect()
+    }
 }
 
 impl<'a> Guards<'a> {

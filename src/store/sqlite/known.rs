@@ -63,7 +63,7 @@ impl Sqlite {
     pub(in crate::store) async fn home(&self, msisdn: Msisdn) -> Result<Option<Home>, StoreError> {
         let query = sqlx::query("SELECT msisdn, carrier, refused_by, source, observed_at FROM homes WHERE msisdn = ?1");
         let query = query.bind(i64::try_from(msisdn.e164()).unwrap_or(i64::MAX));
-        query.fetch_optional(&self.readers).await?.as_ref().map(decode::home).transpose()
+        query.fetch_optional(&self.readers).await?.as_ref().map(|row| decode::home(row, 0)).transpose()
     }
 
     pub(in crate::store) async fn known_counts(&self) -> Result<KnownCounts, StoreError> {

@@ -6,6 +6,7 @@ mod judge;
 mod known;
 pub(super) mod moved;
 mod outstanding;
+mod prior;
 mod reads;
 mod statements;
 mod webhooks;

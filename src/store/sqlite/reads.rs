@@ -89,7 +89,7 @@ impl Sqlite {
             .bind(&guard.caller)
             .bind(&guard.key)
             .bind(guard.body_sha256.as_slice());
-        one(query.fetch_optional(&self.readers).await?, decode::known_key)
+        one(query.fetch_optional(&self.readers).await?, |row| decode::known_key(row, 0))
     }
 
     pub(in crate::store) async fn due_charges(&self, now: Timestamp, limit: u32) -> Result<Vec<Charge>, StoreError> {

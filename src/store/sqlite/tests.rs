@@ -306,7 +306,7 @@ async fn no_statement_of_a_commit_walks_through_a_table() {
     // For an insert into a parent table SQLite also plans a look at its children, and skips it while nothing is violated.
     sqlx::query("PRAGMA foreign_keys = OFF").execute(&mut raw).await.unwrap();
     let statements = super::statements::ALL.iter().chain(super::judge::ALL);
-    for sql in statements.chain(super::outstanding::ALL).chain(super::webhooks::ALL) {
+    for sql in statements.chain(super::prior::ALL).chain(super::outstanding::ALL).chain(super::webhooks::ALL) {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&mut raw).await.unwrap();
         for step in plan.iter().map(|row| row.get::<&str, _>(3)) {
             let table_scan = step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE");
