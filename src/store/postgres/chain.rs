@@ -35,13 +35,15 @@ pub(super) struct ChainPlace {
     pub(super) writer: Writer,
     /// Whether there are other writers.
     pub(super) is_shared: bool,
+    /// Where it ended when the transaction began.
+    pub(super) head: Head,
     /// All days before it have their roots, as far as this writer knows.
     closed_before: Option<Date>,
 }
 
 impl ChainPlace {
     pub(super) fn new(writer: Writer) -> ChainPlace {
-        ChainPlace { writer, is_shared: false, closed_before: None }
+        ChainPlace { writer, is_shared: false, head: Head::NONE, closed_before: None }
     }
 
     /// What was remembered in a transaction that was rolled back may not be so.
@@ -56,9 +58,7 @@ impl Chain for WritersChain<'_> {
     }
 
     async fn head(&mut self) -> Result<Head, StoreError> {
-        let query = sqlx::query("SELECT number, at, hash FROM chain WHERE writer = $1 ORDER BY number DESC LIMIT 1");
-        let last = query.bind(i64::from(self.place.writer.0)).fetch_optional(&mut *self.db).await?;
-        last.as_ref().map_or(Ok(Head::NONE), decode::head)
+        Ok(self.place.head)
     }
 
     async fn open_since(&mut self) -> Result<Timestamp, StoreError> {

@@ -54,8 +54,23 @@ const READERS_MAX: u32 = 8;
 /// How long a read waits for one of them.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 
-/// A writer that stands still in a transaction holds up the others' commits. It is cut off sooner than they give up.
-const IDLE_MAX: (&str, &str) = ("idle_in_transaction_session_timeout", "3s");
+/// How the connection that writes differs from the others.
+///
+/// One that stands still in a transaction holds up the others' commits, and is cut off sooner than they give up.
+///
+/// Each of its statements has one right plan: a row by its key, for each row of the set. A plan of its own for each batch finds the same, and
+/// takes longer to be found than a small batch takes to be written. So a plan is made once. What would go wrong with it, a
+/// walk through a table that was small when the plan was made, is what these settings rule out.
+const OF_WRITERS: [(&str, &str); 7] = [
+    ("idle_in_transaction_session_timeout", "3s"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    // A step that there is no other plan for counts as very dear, and would be compiled each time.
+    ("jit", "off"),
+];
 
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -130,7 +145,7 @@ impl Opener {
     /// Errors: [`StoreError::Closed`] if another daemon has got our place meanwhile; then this one was taken for one that is gone.
     async fn again(&self) -> Result<PgConnection, StoreError> {
         let Membership { instance, writer, epoch } = self.membership;
-        let mut connection = open(&self.options.clone().options([IDLE_MAX])).await?;
+        let mut connection = open(&self.options.clone().options(OF_WRITERS)).await?;
         let introduce = sqlx::query(
             "SELECT epoch, set_config('smsbusd.instance', $2, false), set_config('smsbusd.writer', $3, false)
              FROM writers WHERE id = $1",

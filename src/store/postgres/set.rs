@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 use sqlx::{
-    Arguments, AssertSqlSafe, Encode, Postgres, Type,
+    Arguments, AssertSqlSafe, Encode, Postgres, Row, Type,
     postgres::{PgArguments, PgConnection, PgRow},
 };
 use uuid::Uuid;
@@ -83,15 +83,79 @@ impl SetStatement {
 
     /// The statement as it is sent. It is always used with rows of one type.
     fn text<R: SetRow>(&'static self) -> &'static str {
-        self.text.get_or_init(|| {
-            let columns = R::columns();
-            let arrays: Vec<String> = columns.iter().zip(1..).map(|((_, sql), n)| format!("${n}::{sql}[]")).collect();
-            let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-            let rows =
-                format!("unnest({}) WITH ORDINALITY AS new ({}, ordinality)", arrays.join(", "), names.join(", "));
-            let body = format!("convert_from(substr(${}, body_at::int, body_bytes::int), 'UTF8')", columns.len() + 1);
-            self.template.replace("{rows}", &rows).replace("{body}", &body)
-        })
+        self.text.get_or_init(|| self.numbered::<R>(1))
+    }
+
+    /// The statement, with its parameters counted from `first`.
+    fn numbered<R: SetRow>(&self, first: usize) -> String {
+        let columns = R::columns();
+        let arrays: Vec<String> = columns.iter().zip(first..).map(|((_, sql), n)| format!("${n}::{sql}[]")).collect();
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let rows = format!("unnest({}) WITH ORDINALITY AS new ({}, ordinality)", arrays.join(", "), names.join(", "));
+        let body = format!("convert_from(substr(${}, body_at::int, body_bytes::int), 'UTF8')", first + columns.len());
+        self.template.replace("{rows}", &rows).replace("{body}", &body)
+    }
+}
+
+/// Set statements that are sent as one, because each way to the server and back costs more than what most of them do. They touch
+/// different rows: none sees what the others did.
+#[derive(Default)]
+pub(super) struct Together {
+    statements: Vec<String>,
+    /// Which of them must change how many rows.
+    expected: Vec<(usize, usize)>,
+    arguments: PgArguments,
+}
+
+impl Together {
+    /// Adds a statement, if there are rows for it.
+    pub(super) fn write<R: SetRow>(&mut self, statement: &SetStatement, rows: &[R]) -> Result<(), StoreError> {
+        if !rows.is_empty() {
+            self.statements.push(statement.numbered::<R>(self.arguments.len() + 1));
+            R::add(rows, &mut self.arguments)?;
+        }
+        Ok(())
+    }
+
+    /// The same with the bodies of the rows.
+    pub(super) fn write_bodies<R: SetRow>(
+        &mut self,
+        statement: &SetStatement,
+        WithBodies { rows, bodies }: &WithBodies<R>,
+    ) -> Result<(), StoreError> {
+        self.write(statement, rows)?;
+        if rows.is_empty() { Ok(()) } else { add(&mut self.arguments, bodies) }
+    }
+
+    /// The statement that was added last for these rows must change as many as they are.
+    pub(super) fn expect_all<R>(&mut self, rows: &[R]) {
+        if let Some(last) = self.statements.len().checked_sub(1)
+            && !rows.is_empty()
+        {
+            self.expected.push((last, rows.len()));
+        }
+    }
+
+    /// Runs them all. Whether each changed as many rows as it must.
+    pub(super) async fn run(self, db: &mut PgConnection) -> Result<bool, StoreError> {
+        if self.statements.is_empty() {
+            return Ok(true);
+        }
+        let counted = |place| self.expected.iter().any(|(of, _)| *of == place);
+        let parts = self.statements.iter().enumerate().map(|(place, statement)| {
+            let returning = if counted(place) { " RETURNING 1" } else { "" };
+            format!("done_{place} AS ({statement}{returning})")
+        });
+        let counts = self.expected.iter().map(|(place, _)| format!("(SELECT count(*) FROM done_{place})"));
+        let text = format!(
+            "WITH {} SELECT ARRAY[{}]::bigint[]",
+            parts.collect::<Vec<_>>().join(",\n"),
+            counts.collect::<Vec<_>>().join(", ")
+        );
+        let row = sqlx::query_with(AssertSqlSafe(text), self.arguments).fetch_one(db).await?;
+        let changed: Vec<i64> = row.try_get(0)?;
+        let mut each = self.expected.iter().zip(changed);
+        Ok(each.all(|((_, expected), changed)| i64::try_from(*expected) == Ok(changed)))
     }
 }
 

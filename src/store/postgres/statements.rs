@@ -7,62 +7,77 @@ use sqlx::postgres::PgConnection;
 
 use super::{
     chain::{ChainPlace, WritersChain},
-    set::SetStatement,
+    set::{SetStatement, Together},
     webhooks::move_webhooks,
 };
 use crate::{
     clock::Timestamp,
     store::{
         FORGOTTEN_MAX, Forgetting, StoreError,
-        sql::{chain, rows::Rows, tables::SalesRow},
+        sql::{
+            chain,
+            rows::Rows,
+            tables::{SalesRow, SlotRow},
+        },
     },
 };
 
 /// Writes everything inside the transaction that is open. Returns `false` where something is not as it was judged any more; then
 /// nothing may be committed.
 pub(super) async fn write(rows: Rows<'_>, db: &mut PgConnection, place: &mut ChainPlace) -> Result<bool, StoreError> {
-    let all = |expected: usize, written: u64| u64::try_from(expected) == Ok(written);
-    OPEN_CHARGES.write_bodies(db, &rows.opened).await?;
-    if !all(rows.changed.rows.len(), CHANGE_CHARGES.write_bodies(db, &rows.changed).await?)
-        || !all(rows.keys.len(), KEEP_KEYS.write(db, &rows.keys).await?)
-        || !all(rows.slots.len(), CLAIM_SLOTS.write(db, &rows.slots).await?)
-    {
-        return Ok(false);
-    }
-    HOLD_SLOTS.write(db, &rows.held).await?;
-    RELEASE_SLOTS.write(db, &rows.released).await?;
-    KEEP_ATTEMPTS.write(db, &rows.attempts).await?;
-    COUNT_EVIDENCE.write(db, &rows.evidence).await?;
-    LEARN_CARRIER_IDS.write(db, &rows.carrier_ids).await?;
-    KEEP_REFUNDS.write(db, &rows.refunds).await?;
-    APPEND_LEDGER.write(db, &rows.ledger).await?;
-    KEEP_TICKETS.write(db, &rows.tickets).await?;
-    REVOKE_TICKETS.write(db, &rows.revoked).await?;
-    if !all(rows.answered.len(), ANSWER_MOS.write(db, &rows.answered).await?) {
+    // What it forgets may be kept anew.
+    ASK_AGAIN.write(db, &rows.asked_again).await?;
+    if !what_most_have(&rows)?.run(db).await? {
         return Ok(false);
     }
     HAND_OVER_MOS.write(db, &rows.handed_over).await?;
-    ASK_AGAIN.write(db, &rows.asked_again).await?;
-    QUEUE_MESSAGES.write(db, &rows.messages).await?;
-    MOVE_MESSAGES.write(db, &rows.moved).await?;
-    KEEP_MOS.write(db, &rows.mos).await?;
-    KEEP_FINGERPRINTS.write(db, &rows.fingerprints).await?;
+    KEEP_REFUNDS.write(db, &rows.refunds).await?;
+    REVOKE_TICKETS.write(db, &rows.revoked).await?;
     WATCH_MOS.write(db, &rows.watched).await?;
     PARK.write_bodies(db, &rows.parked).await?;
     REPORT_UNOWNED.write(db, &rows.unowned).await?;
     UNPARK.write(db, &rows.unparked).await?;
     KEEP_BREAKS.write(db, &rows.breaks).await?;
     SET_LANGUAGES.write(db, &rows.languages).await?;
-    ADD_SALES.write(db, &SalesRow::all(&rows.sales)).await?;
     KEEP_FACTS.write(db, &rows.facts).await?;
     KEEP_HOMES.write(db, &rows.homes).await?;
     for forgetting in &rows.forgotten {
         forget(db, forgetting).await?;
     }
     move_webhooks(db, &rows.webhooks).await?;
-    APPEND_JOURNAL.write_bodies(db, &rows.journal).await?;
     chain::append(&mut WritersChain { db, place }, rows.digest).await?;
     Ok(true)
+}
+
+/// The rows of a charge that is opened or settled, and those of messages.
+fn what_most_have(rows: &Rows<'_>) -> Result<Together, StoreError> {
+    let mut all = Together::default();
+    all.write_bodies(&OPEN_CHARGES, &rows.opened)?;
+    all.write_bodies(&CHANGE_CHARGES, &rows.changed)?;
+    all.expect_all(&rows.changed.rows);
+    all.write(&KEEP_KEYS, &rows.keys)?;
+    all.expect_all(&rows.keys);
+    let (taken, free): (Vec<SlotRow<'_>>, Vec<SlotRow<'_>>) =
+        rows.slots.iter().copied().partition(|slot| slot.found_holder.is_some());
+    all.write(&CLAIM_FREE_SLOTS, &free)?;
+    all.write(&CLAIM_TAKEN_SLOTS, &taken)?;
+    all.expect_all(&taken);
+    all.write(&HOLD_SLOTS, &rows.held)?;
+    all.write(&RELEASE_SLOTS, &rows.released)?;
+    all.write(&KEEP_ATTEMPTS, &rows.attempts)?;
+    all.write(&COUNT_EVIDENCE, &rows.evidence)?;
+    all.write(&LEARN_CARRIER_IDS, &rows.carrier_ids)?;
+    all.write_bodies(&APPEND_JOURNAL, &rows.journal)?;
+    all.write(&APPEND_LEDGER, &rows.ledger)?;
+    all.write(&KEEP_TICKETS, &rows.tickets)?;
+    all.write(&ADD_SALES, &SalesRow::all(&rows.sales))?;
+    all.write(&ANSWER_MOS, &rows.answered)?;
+    all.expect_all(&rows.answered);
+    all.write(&QUEUE_MESSAGES, &rows.messages)?;
+    all.write(&MOVE_MESSAGES, &rows.moved)?;
+    all.write(&KEEP_MOS, &rows.mos)?;
+    all.write(&KEEP_FINGERPRINTS, &rows.fingerprints)?;
+    Ok(all)
 }
 
 /// The oldest go first, and never so many that others wait long for the writer.
@@ -106,22 +121,18 @@ static KEEP_KEYS: SetStatement = SetStatement::new(
      WHERE NOT repeat OR EXISTS (SELECT 1 FROM charges WHERE charges.reference = new.reference)",
 );
 
-/// A slot that was found free, or held by another or until another moment, is as it was found.
-static CLAIM_SLOTS: SetStatement = SetStatement::new(
-    "WITH new AS (SELECT * FROM {rows}),
-     free AS (
-         INSERT INTO slots (msisdn, vehicle, reference, passengers, held_until)
-         SELECT msisdn, vehicle, reference, passengers, held_until FROM new WHERE found_holder IS NULL
-         RETURNING 1
-     ),
-     taken AS (
-         UPDATE slots SET reference = new.reference, passengers = new.passengers, held_until = new.held_until
-         FROM new
-         WHERE slots.msisdn = new.msisdn AND slots.vehicle = new.vehicle
-           AND slots.reference = new.found_holder AND slots.held_until = new.found_until
-         RETURNING 1
-     )
-     SELECT 1 FROM free UNION ALL SELECT 1 FROM taken",
+/// Somebody else's claim of the same slot violates its key: then all is judged anew.
+static CLAIM_FREE_SLOTS: SetStatement = SetStatement::new(
+    "INSERT INTO slots (msisdn, vehicle, reference, passengers, held_until)
+     SELECT msisdn, vehicle, reference, passengers, held_until FROM {rows}",
+);
+
+/// A slot that was found held by another or until another moment is as it was found.
+static CLAIM_TAKEN_SLOTS: SetStatement = SetStatement::new(
+    "UPDATE slots SET reference = new.reference, passengers = new.passengers, held_until = new.held_until
+     FROM {rows}
+     WHERE slots.msisdn = new.msisdn AND slots.vehicle = new.vehicle
+       AND slots.reference = new.found_holder AND slots.held_until = new.found_until",
 );
 
 static HOLD_SLOTS: SetStatement = SetStatement::new(

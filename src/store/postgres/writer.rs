@@ -17,9 +17,12 @@ use super::{
     judge, statements, turns,
     waiting::{ANSWER_MAX, in_time},
 };
-use crate::store::{
-    Outcome, StoreError, Write,
-    sql::{jobs::Job, rows::Rows},
+use crate::{
+    ledger::Head,
+    store::{
+        Outcome, StoreError, Write,
+        sql::{decode, jobs::Job, rows::Rows},
+    },
 };
 
 /// So often a batch is judged, where another transaction is faster. Each time somebody else has got something done.
@@ -192,6 +195,15 @@ impl WriterTask {
     }
 }
 
+/// Counts the commit, and tells where the writer's chain ends. Nobody else appends to it.
+const COUNT: &str = "
+WITH counted AS (
+    UPDATE writers SET commits = commits + 1 WHERE id = $1 AND epoch = $2 RETURNING commits, fenced, shared
+)
+SELECT head.number, head.at, head.hash, commits, fenced, shared
+FROM counted LEFT JOIN LATERAL
+     (SELECT number, at, hash FROM chain WHERE writer = $1 ORDER BY number DESC LIMIT 1) AS head ON true";
+
 /// Judges the batch and writes what passed, up to the commit. `None` where something is not as it was judged any more: it must be rolled
 /// back, and judged again.
 ///
@@ -207,12 +219,11 @@ async fn write(
     sqlx::raw_sql("BEGIN").execute(&mut *db).await?;
     // Counted in the transaction itself: so the count tells afterwards whether the transaction was committed. Who puts up the fence
     // changes the same row, so it stands before this commit or behind it.
-    let count =
-        "UPDATE writers SET commits = commits + 1 WHERE id = $1 AND epoch = $2 RETURNING commits, fenced, shared";
-    let counted = sqlx::query(count).bind(i64::from(writer.0)).bind(epoch).fetch_optional(&mut *db).await?;
+    let counted = sqlx::query(COUNT).bind(i64::from(writer.0)).bind(epoch).fetch_optional(&mut *db).await?;
     let counted = counted.ok_or(StoreError::Closed)?;
     let (number, is_fenced, is_shared): (i64, bool, bool) =
-        (counted.try_get(0)?, counted.try_get(1)?, counted.try_get(2)?);
+        (counted.try_get(3)?, counted.try_get(4)?, counted.try_get(5)?);
+    chain.head = if counted.try_get::<Option<i64>, _>(0)?.is_some() { decode::head(&counted)? } else { Head::NONE };
     if is_fenced && batch.iter().any(Write::begins_something) {
         return Err(StoreError::Fenced);
     }

@@ -160,7 +160,7 @@ impl<'a> KeyRow<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 pub(in crate::store) struct SlotRow<'a> {
     pub(in crate::store) msisdn: u64,
     pub(in crate::store) vehicle: &'a VehicleCode,

@@ -1,9 +1,10 @@
 //! The chain, and how a journal of before gets its own.
 
 use jiff::tz::TimeZone;
-use sqlx::{Row, sqlite::SqliteConnection};
+use sqlx::sqlite::SqliteConnection;
 use tracing::info;
 
+use super::judge::HEAD;
 use crate::{
     clock::Timestamp,
     ledger::{Block, BlockDigest, DailyRoot, Head, Writer},
@@ -20,15 +21,19 @@ use crate::{
 /// Entries of one block, where a journal of before gets its chain.
 const ADOPTED_ENTRIES: u32 = 1_000;
 
-impl Chain for SqliteConnection {
+/// The chain of the file, in the transaction that is open, and its end.
+pub(super) struct FileChain<'a> {
+    pub(super) db: &'a mut SqliteConnection,
+    pub(super) head: Head,
+}
+
+impl Chain for FileChain<'_> {
     fn writer(&self) -> Writer {
         FIRST_WRITER
     }
 
     async fn head(&mut self) -> Result<Head, StoreError> {
-        let query = sqlx::query("SELECT number, at, hash FROM chain WHERE writer = ?1 ORDER BY number DESC LIMIT 1");
-        let last = query.bind(FIRST_WRITER.0).fetch_optional(self).await?;
-        last.as_ref().map_or(Ok(Head::NONE), decode::head)
+        Ok(self.head)
     }
 
     /// A day is closed by the block after it, and no block is earlier than the one before it.
@@ -37,8 +42,7 @@ impl Chain for SqliteConnection {
     }
 
     async fn keep(&mut self, block: &Block) -> Result<(), StoreError> {
-        let last_seq = sqlx::query("SELECT max(seq) FROM journal").fetch_one(&mut *self).await?.try_get(0)?;
-        keep_up_to(self, block, last_seq).await
+        keep_up_to(self.db, block, None).await
     }
 
     /// There is one writer, so a day is over with its first block of another.
@@ -48,14 +52,23 @@ impl Chain for SqliteConnection {
         }
         let closed = DailyRoot::over(head.at.date_in(&TimeZone::UTC), &[(FIRST_WRITER, *head)]);
         let query = sqlx::query("INSERT INTO roots (day, root) VALUES (?1, ?2)");
-        query.bind(closed.day.to_string()).bind(closed.root.as_slice()).execute(self).await?;
+        query.bind(closed.day.to_string()).bind(closed.root.as_slice()).execute(&mut *self.db).await?;
         Ok(vec![closed])
     }
 }
 
-async fn keep_up_to(db: &mut SqliteConnection, block: &Block, last_seq: i64) -> Result<(), StoreError> {
+/// The end of the chain.
+pub(in crate::store) async fn head(db: &mut SqliteConnection) -> Result<Head, StoreError> {
+    let last = sqlx::query(HEAD).fetch_optional(db).await?;
+    last.as_ref().map_or(Ok(Head::NONE), decode::head)
+}
+
+/// Up to the entry of this place, or to the last that there is.
+async fn keep_up_to(db: &mut SqliteConnection, block: &Block, last_seq: Option<i64>) -> Result<(), StoreError> {
     let number = i64::try_from(block.number).expect("blocks are counted one by one");
-    sqlx::query("INSERT INTO chain (writer, number, at, entries, lines, last_seq, digest, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+    let query = "INSERT INTO chain (writer, number, at, entries, lines, last_seq, digest, hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, (SELECT max(seq) FROM journal)), ?7, ?8)";
+    sqlx::query(query)
         .bind(block.writer.0)
         .bind(number)
         .bind(block.at.unix_ms())
@@ -92,8 +105,8 @@ async fn adopt_all(db: &mut SqliteConnection) -> Result<(), StoreError> {
             digest.entry(row.reference, row.at, row.body.as_bytes());
             digest.lines(&row.lines);
         }
-        let block = digest.seal(FIRST_WRITER, &db.head().await?);
-        keep_up_to(db, &block, after).await?;
+        let block = digest.seal(FIRST_WRITER, &head(db).await?);
+        keep_up_to(db, &block, Some(after)).await?;
     }
     sqlx::query("DELETE FROM chain_wanted").execute(&mut *db).await?;
     info!(entries_to = after, "what was written before there was a chain has its blocks now");

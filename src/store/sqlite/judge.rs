@@ -3,32 +3,53 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::writer::select_set;
-use crate::store::{
-    Outcome, StoreError, Write,
-    sql::{
-        decode::{small, vehicle_text},
-        guards::Guards,
-        verdicts::Verdicts,
+use super::script::{Parameters, Script};
+use crate::{
+    ledger::Head,
+    store::{
+        Outcome, StoreError, Write,
+        sql::{
+            decode::{self, small, vehicle_text},
+            guards::Guards,
+            verdicts::Verdicts,
+        },
     },
 };
 
-/// Asks for each kind of guard once, whatever the number of writes. Only leases are written here already, each by a
-/// statement of its own: they are rare.
-pub(super) async fn judge(db: &mut SqliteConnection, batch: &[Write]) -> Result<Verdicts, StoreError> {
+/// Begins a transaction, and asks for each kind of guard once, whatever the number of writes. Gives back the end of the chain, too.
+/// Only leases are written here already, each by a statement of its own: they are rare.
+pub(super) async fn begin_and_judge(
+    db: &mut SqliteConnection,
+    batch: &[Write],
+) -> Result<(Verdicts, Head), StoreError> {
     let guards = Guards::of(batch);
+    let parameters = Parameters::default()
+        .rows(&guards.settlements)
+        .rows(&guards.keys)
+        .rows(&guards.answers)
+        .rows(&guards.bounds)
+        .rows(&guards.claims)
+        .rows(&guards.parts)
+        .rows(&guards.mos)
+        .rows(&guards.receipts)
+        .rows(&guards.learned);
+    let mut answers = JUDGE.run(db, parameters).await?.into_iter().map(|done| done.rows);
+    let mut next = || answers.next().unwrap_or_default();
     let mut verdicts = Verdicts::unless_something_objects(batch);
-    verdicts.judge_settlements(select_set(db, OBJECTIONS, &guards.settlements).await?)?;
-    verdicts.judge_keys(select_set(db, KNOWN_KEYS, &guards.keys).await?, batch)?;
-    verdicts.collect_needless(select_set(db, NEEDLESS_ANSWERS, &guards.answers).await?, batch)?;
-    verdicts.judge_bounds(select_set(db, OVER_BOUNDS, &guards.bounds).await?)?;
-    verdicts.judge_claims(select_set(db, HELD_SLOTS, &guards.claims).await?, batch)?;
-    verdicts.judge_parts(select_set(db, PARTS_BESIDE, &guards.parts).await?, batch)?;
-    verdicts.judge_mos(select_set(db, KNOWN_MOS, &guards.mos).await?)?;
-    verdicts.judge_receipts(select_set(db, OWNERS, &guards.receipts).await?)?;
-    verdicts.collect_parked(select_set(db, PARKED, &guards.learned).await?)?;
+    // The transaction itself.
+    next();
+    verdicts.judge_settlements(next())?;
+    verdicts.judge_keys(next(), batch)?;
+    verdicts.collect_needless(next(), batch)?;
+    verdicts.judge_bounds(next())?;
+    verdicts.judge_claims(next(), batch)?;
+    verdicts.judge_parts(next(), batch)?;
+    verdicts.judge_mos(next())?;
+    verdicts.judge_receipts(next())?;
+    verdicts.collect_parked(next())?;
+    let head = next().first().map_or(Ok(Head::NONE), decode::head)?;
     lease(db, batch, &mut verdicts).await?;
-    Ok(verdicts)
+    Ok((verdicts, head))
 }
 
 async fn lease(db: &mut SqliteConnection, batch: &[Write], verdicts: &mut Verdicts) -> Result<(), StoreError> {
@@ -40,6 +61,21 @@ async fn lease(db: &mut SqliteConnection, batch: &[Write], verdicts: &mut Verdic
     }
     Ok(())
 }
+
+/// In the order in which their answers are weighed. IMMEDIATE takes the write lock at once: what is judged stays true until the commit.
+static JUDGE: Script = Script::new(&[
+    "BEGIN IMMEDIATE",
+    OBJECTIONS,
+    KNOWN_KEYS,
+    NEEDLESS_ANSWERS,
+    OVER_BOUNDS,
+    HELD_SLOTS,
+    PARTS_BESIDE,
+    KNOWN_MOS,
+    OWNERS,
+    PARKED,
+    HEAD,
+]);
 
 const OBJECTIONS: &str = "
 SELECT asked.value->>'i', known.id IS NOT NULL
@@ -103,6 +139,9 @@ FROM jsonb_each(?1) AS asked
 LEFT JOIN mos ON mos.id = unhex(asked.value->>'mo', '-')
 WHERE mos.id IS NULL OR mos.answered_at IS NOT NULL";
 
+/// The end of the chain.
+pub(super) const HEAD: &str = "SELECT number, at, hash FROM chain WHERE writer = 1 ORDER BY number DESC LIMIT 1";
+
 const LEASE: &str = "
 INSERT INTO serials (vehicle, day, next) VALUES (?1, ?2, ?3)
 ON CONFLICT (vehicle, day) DO UPDATE SET next = next + excluded.next
@@ -110,4 +149,4 @@ RETURNING next - ?3";
 
 #[cfg(test)]
 pub(super) const ALL: &[&str] =
-    &[OBJECTIONS, KNOWN_KEYS, HELD_SLOTS, KNOWN_MOS, PARTS_BESIDE, OWNERS, PARKED, NEEDLESS_ANSWERS];
+    &[OBJECTIONS, KNOWN_KEYS, HELD_SLOTS, KNOWN_MOS, PARTS_BESIDE, OWNERS, PARKED, NEEDLESS_ANSWERS, HEAD];

@@ -1,13 +1,14 @@
 //! SQLite: the embedded store. One file in WAL mode, one connection that writes, a pool of connections that read.
 
 pub(super) mod books;
-mod chain;
+pub(super) mod chain;
 mod judge;
 mod known;
 pub(super) mod moved;
 mod outstanding;
 mod prior;
 mod reads;
+mod script;
 mod statements;
 mod webhooks;
 mod writer;

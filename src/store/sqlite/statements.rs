@@ -1,15 +1,20 @@
 //! The set statements that write a batch. Each reads its rows from one JSON array; references travel as UUID text and
 //! other bytes as hex. Bodies stand in a blob of their own.
 
+use std::mem::take;
+
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
+    chain::FileChain,
     outstanding::{KEEP_REFUNDS, MARK_REPORTED, REPORT_UNOWNED},
+    script::{Parameters, Script},
     webhooks::move_webhooks,
     writer::{write_bodies, write_set},
 };
 use crate::{
     clock::Timestamp,
+    ledger::Head,
     store::{
         FORGOTTEN_MAX, Forgetting, StoreError,
         sql::{chain, rows::Rows, tables::SalesRow},
@@ -17,35 +22,55 @@ use crate::{
 };
 
 impl Rows<'_> {
-    /// Writes everything inside the transaction that is open. Charges come first, because others refer to them.
-    pub(super) async fn write(self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        write_bodies(db, OPEN_CHARGES, self.opened).await?;
+    /// Writes everything inside the transaction that is open, at the end of the chain. Charges come first, because others refer to
+    /// them.
+    pub(super) async fn write(self, db: &mut SqliteConnection, head: Head) -> Result<(), StoreError> {
+        self.write_charges(db).await?.write_rest(db, head).await
+    }
+
+    /// What nearly every commit has.
+    async fn write_charges(mut self, db: &mut SqliteConnection) -> Result<Self, StoreError> {
         let expected = self.changed.rows.len();
-        let changed = write_bodies(db, CHANGE_CHARGES, self.changed).await?;
-        if usize::try_from(changed) != Ok(expected) {
-            let why = format!("{expected} charges were judged to be in the right version, {changed} were");
-            return Err(StoreError::Refused(why));
+        let sales = SalesRow::all(&self.sales);
+        let parameters = Parameters::default()
+            .bodies(take(&mut self.opened))
+            .bodies(take(&mut self.changed))
+            .rows(&self.keys)
+            .rows(&self.slots)
+            .rows(&self.held)
+            .rows(&self.released)
+            .rows(&self.attempts)
+            .rows(&self.evidence)
+            .rows(&self.carrier_ids)
+            .bodies(take(&mut self.journal))
+            .rows(&self.ledger)
+            .rows(&self.tickets)
+            .rows(&self.messages)
+            .rows(&sales);
+        if parameters.are_rows() {
+            let done = WRITE_CHARGES.run(db, parameters).await?;
+            let changed = done.get(CHANGED).map_or(0, |done| done.changed);
+            if usize::try_from(changed) != Ok(expected) {
+                let why = format!("{expected} charges were judged to be in the right version, {changed} were");
+                return Err(StoreError::Refused(why));
+            }
         }
-        write_set(db, KEEP_KEYS, &self.keys).await?;
-        write_set(db, CLAIM_SLOTS, &self.slots).await?;
-        write_set(db, HOLD_SLOTS, &self.held).await?;
-        write_set(db, RELEASE_SLOTS, &self.released).await?;
-        write_set(db, KEEP_ATTEMPTS, &self.attempts).await?;
-        write_set(db, COUNT_EVIDENCE, &self.evidence).await?;
-        write_set(db, LEARN_CARRIER_IDS, &self.carrier_ids).await?;
-        write_bodies(db, APPEND_JOURNAL, self.journal).await?;
+        Ok(self)
+    }
+
+    async fn write_rest(self, db: &mut SqliteConnection, head: Head) -> Result<(), StoreError> {
+        let texts = Parameters::default()
+            .rows(&self.answered)
+            .rows(&self.handed_over)
+            .rows(&self.asked_again)
+            .rows(&self.moved)
+            .rows(&self.mos)
+            .rows(&self.fingerprints);
+        if texts.are_rows() {
+            WRITE_TEXTS.run(db, texts).await?;
+        }
         write_set(db, KEEP_REFUNDS, &self.refunds).await?;
-        write_set(db, APPEND_LEDGER, &self.ledger).await?;
-        chain::append(db, self.digest).await?;
-        write_set(db, KEEP_TICKETS, &self.tickets).await?;
         write_set(db, REVOKE_TICKETS, &self.revoked).await?;
-        write_set(db, ANSWER_MOS, &self.answered).await?;
-        write_set(db, HAND_OVER_MOS, &self.handed_over).await?;
-        write_set(db, ASK_AGAIN, &self.asked_again).await?;
-        write_set(db, QUEUE_MESSAGES, &self.messages).await?;
-        write_set(db, MOVE_MESSAGES, &self.moved).await?;
-        write_set(db, KEEP_MOS, &self.mos).await?;
-        write_set(db, KEEP_FINGERPRINTS, &self.fingerprints).await?;
         write_set(db, WATCH_MOS, &self.watched).await?;
         write_bodies(db, PARK, self.parked).await?;
         write_set(db, REPORT_UNOWNED, &self.unowned).await?;
@@ -53,15 +78,37 @@ impl Rows<'_> {
         write_set(db, UNPARK, &self.unparked).await?;
         write_set(db, KEEP_BREAKS, &self.breaks).await?;
         write_set(db, SET_LANGUAGES, &self.languages).await?;
-        write_set(db, ADD_SALES, &SalesRow::all(&self.sales)).await?;
         write_set(db, KEEP_FACTS, &self.facts).await?;
         write_set(db, KEEP_HOMES, &self.homes).await?;
         for forgetting in &self.forgotten {
             forget(db, forgetting).await?;
         }
-        move_webhooks(db, &self.webhooks).await
+        move_webhooks(db, &self.webhooks).await?;
+        chain::append(&mut FileChain { db, head }, self.digest).await
     }
 }
+
+static WRITE_CHARGES: Script = Script::new(&[
+    OPEN_CHARGES,
+    CHANGE_CHARGES,
+    KEEP_KEYS,
+    CLAIM_SLOTS,
+    HOLD_SLOTS,
+    RELEASE_SLOTS,
+    KEEP_ATTEMPTS,
+    COUNT_EVIDENCE,
+    LEARN_CARRIER_IDS,
+    APPEND_JOURNAL,
+    APPEND_LEDGER,
+    KEEP_TICKETS,
+    QUEUE_MESSAGES,
+    ADD_SALES,
+]);
+/// The place of `CHANGE_CHARGES` in it.
+const CHANGED: usize = 1;
+
+static WRITE_TEXTS: Script =
+    Script::new(&[ANSWER_MOS, HAND_OVER_MOS, ASK_AGAIN, MOVE_MESSAGES, KEEP_MOS, KEEP_FINGERPRINTS]);
 
 /// The oldest go first, and never so many that others wait long for the writer.
 async fn forget(db: &mut SqliteConnection, forgetting: &Forgetting) -> Result<(), StoreError> {

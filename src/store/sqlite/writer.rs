@@ -43,8 +43,6 @@ pub(super) async fn run(mut connection: SqliteConnection, mut jobs: mpsc::Receiv
 
 /// One transaction for the whole batch: judge each write against what is kept, then write what passed in set statements.
 async fn commit(connection: &mut SqliteConnection, batch: &[Write]) -> Result<Vec<Outcome>, StoreError> {
-    // IMMEDIATE takes the write lock at once: what is judged stays true until the commit.
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let result = match judge_and_write(connection, batch).await {
         Ok(outcomes) => sqlx::query("COMMIT").execute(&mut *connection).await.map(|_| outcomes).map_err(Into::into),
         Err(error) => Err(error),
@@ -57,8 +55,8 @@ async fn commit(connection: &mut SqliteConnection, batch: &[Write]) -> Result<Ve
 }
 
 async fn judge_and_write(connection: &mut SqliteConnection, batch: &[Write]) -> Result<Vec<Outcome>, StoreError> {
-    let verdicts = judge::judge(connection, batch).await?;
-    Rows::collect(batch, &verdicts).write(connection).await?;
+    let (verdicts, head) = judge::begin_and_judge(connection, batch).await?;
+    Rows::collect(batch, &verdicts).write(connection, head).await?;
     Ok(verdicts.outcomes)
 }
 
@@ -105,6 +103,6 @@ pub(super) async fn write_bodies<T: Serialize>(
     Ok(sqlx::query(sql).bind(json(&rows)).bind(bodies).execute(connection).await?.rows_affected())
 }
 
-fn json<T: Serialize>(rows: &[T]) -> String {
+pub(super) fn json<T: Serialize>(rows: &[T]) -> String {
     serde_json::to_string(rows).expect("rows have text keys and finite numbers")
 }
