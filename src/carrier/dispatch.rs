@@ -197,10 +197,15 @@ impl Carrier {
             let source = EvidenceSource::Link;
             return Evidence { id, attempt: attempt.number, source, finding: Finding::NotSent };
         }
+        // The exchanges over HTTP are several times as large as that over SMPP, and have places of their own.
         match (self, slot) {
             (Carrier::Smpp(carrier), SendSlot::Smpp(slot)) => carrier.charge(slot, charge, attempt, text, now).await,
-            (Carrier::Camara(carrier), SendSlot::Web(slot)) => carrier.charging.charge(slot, charge, attempt).await,
-            (Carrier::Http(carrier), SendSlot::Web(slot)) => carrier.charging.charge(slot, charge, attempt).await,
+            (Carrier::Camara(carrier), SendSlot::Web(slot)) => {
+                Box::pin(carrier.charging.charge(slot, charge, attempt)).await
+            }
+            (Carrier::Http(carrier), SendSlot::Web(slot)) => {
+                Box::pin(carrier.charging.charge(slot, charge, attempt)).await
+            }
             // A slot of another carrier: nothing was sent.
             _ => {
                 let id = format!("link:{}:foreign_slot", attempt.number);

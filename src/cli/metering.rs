@@ -35,6 +35,7 @@ use MetricKind::{Counter, Gauge, Histogram};
 pub const METRICS: &[Metric] = &[
     // What is in doubt comes first (M16).
     ("instances", Gauge, "Daemons that serve the same database, this one included, as this one sees it"),
+    ("instances_clock_ahead_seconds", Gauge, "By how much at least our clock is ahead of the database's; negative if it is behind. Over a second nothing counts as absent that a carrier does not find"),
     ("instances_errands_total", Counter, "Charges and requests handed to another daemon that has the carrier's bind, by outcome: taken, not_taken, lost"),
     ("in_doubt_charges", Gauge, "Charges in doubt, by carrier and currency: the request may have reached the carrier and nothing says what came of it"),
     ("in_doubt_oldest_seconds", Gauge, "Age of the oldest charge in doubt, by carrier and currency"),

@@ -147,7 +147,8 @@ impl Inner {
         let mut pause = Duration::from_millis(50);
         let mut known = known;
         loop {
-            match self.apply(reference, known.take(), happening.clone()).await {
+            // In a place of its own: most of its life a flight waits for the carrier, and would carry the room for this along.
+            match Box::pin(self.apply(reference, known.take(), happening.clone())).await {
                 Ok(applied) => return Some(applied),
                 Err(error) if error.is_passing() => {
                     warn!(charge = %reference, %error, "cannot apply an event yet; it is kept and tried again");

@@ -131,7 +131,7 @@ impl Inner {
                 contract: self.contract(carrier, self.now()),
                 carrier_time: carrier.time(),
             };
-            match self.apply(reference, known.take(), event).await {
+            match Box::pin(self.apply(reference, known.take(), event)).await {
                 Ok(applied) => return Some((applied.charge, slot)),
                 Err(error) if error.is_passing() => {
                     warn!(%error, "cannot make an attempt durable yet, so nothing is sent");

@@ -163,7 +163,9 @@ impl Gateway {
         check_webhook(parts.mo_webhook.as_ref(), &carriers)?;
         let watched: BTreeMap<_, _> = parts.store.mos_watched().await.map_err(ApplyError::from)?.into_iter().collect();
         let backlog = |name| Mutex::new(Backlog::new(parts.config.backlog(), watched.get(name).copied()));
-        let sales = parts.store.sales(SalesBook::since(parts.clock.now())).await.map_err(ApplyError::from)?;
+        let since = SalesBook::since(parts.clock.now());
+        let sales = parts.store.sales(since).await.map_err(ApplyError::from)?;
+        let sales_of_others = parts.store.sales_of_others(since).await.map_err(ApplyError::from)?;
         let mut webhooks = Followings::new();
         for webhook in parts.webhooks {
             let following = Following::take_up(webhook, &parts.store, &parts.writer).await.map_err(ApplyError::from)?;
@@ -185,7 +187,7 @@ impl Gateway {
             books: ArcSwap::from_pointee(parts.books),
             vat: parts.vat,
             subscribers: parts.subscribers,
-            sales: Arc::new(SalesBook::new(sales)),
+            sales: Arc::new(SalesBook::new(sales, sales_of_others)),
             config: parts.config,
             clock: WatchedClock::new(parts.clock),
             reader: GroupRead::start(parts.store.clone()),

@@ -3,17 +3,21 @@
 //! A purchase claims its amount before it is judged and gives it back if nothing comes of it, so that many purchases at
 //! once cannot pass a limit together. What is in doubt past its deadline and the carrier's lag counts no more; that is
 //! looked up now and then, and until then it counts, which errs on the careful side.
+//!
+//! What other daemons sell is read every second. So a limit can be passed by what they sell within a second, and by no more: to
+//! hold it exactly, they would have to commit one after another.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
     charge::{Charge, State},
     clock::Timestamp,
     money::{Currency, Money},
+    process,
     store::{Sales, Seller},
 };
 
@@ -22,6 +26,9 @@ const DAYS_KEPT: Duration = Duration::from_secs(2 * 86_400);
 
 /// What is overdue counts for this much longer.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
+
+/// What others sold is known for so long.
+const OTHERS_KNOWN_FOR: Duration = Duration::from_secs(1);
 
 /// What was sold in each quarter of an hour, in minor units.
 type Quarters = BTreeMap<(Timestamp, Currency), i64>;
@@ -33,6 +40,9 @@ pub(super) struct SalesBook(Mutex<Held>);
 #[derive(Debug, Default)]
 struct Held {
     sold: HashMap<Seller, Quarters>,
+    /// What was sold through other daemons, and when that was read, by the clock that nobody sets.
+    others: HashMap<Seller, Quarters>,
+    others_read_at: Option<Instant>,
     /// When it was last looked up what is overdue.
     looked_up_at: Option<Timestamp>,
     /// Of that, what is in doubt for so long that it counts no more.
@@ -56,13 +66,30 @@ impl SalesBook {
         Sales::quarter_of(now.minus(DAYS_KEPT))
     }
 
-    /// With what the store has.
-    pub(super) fn new(sales: Vec<Sales>) -> SalesBook {
+    /// With what the store has of us, and of the others.
+    pub(super) fn new(sales: Vec<Sales>, of_others: Vec<Sales>) -> SalesBook {
         let book = SalesBook::default();
         for Sales { seller, quarter, amount } in sales {
             book.lock().add(&seller, quarter, amount.currency, amount.minor);
         }
+        book.set_others(of_others);
         book
+    }
+
+    /// Whether it is time to read what others sold.
+    pub(super) fn others_are_due(&self) -> bool {
+        self.lock().others_read_at.is_none_or(|at| process::now().duration_since(at) >= OTHERS_KNOWN_FOR)
+    }
+
+    /// Puts what others sold in place of what was known of it.
+    pub(super) fn set_others(&self, sales: Vec<Sales>) {
+        let mut others: HashMap<Seller, Quarters> = HashMap::new();
+        for Sales { seller, quarter, amount } in sales {
+            others.entry(seller).or_default().insert((quarter, amount.currency), amount.minor);
+        }
+        let mut held = self.lock();
+        held.others = others;
+        held.others_read_at = Some(process::now());
     }
 
     /// Counts `charge` as sold and says what its sellers sold between `day_start` and then, in the charge's currency.
@@ -142,7 +169,8 @@ impl Held {
             let today = quarters.filter(|((quarter, of), _)| *quarter >= day_start && *of == currency);
             today.fold(0_i64, |sum, (_, minor)| sum.saturating_add(*minor))
         };
-        Money::new(sum(&self.sold).saturating_sub(sum(&self.overdue)), currency)
+        let sold = sum(&self.sold).saturating_add(sum(&self.others));
+        Money::new(sold.saturating_sub(sum(&self.overdue)), currency)
     }
 }
 
@@ -230,6 +258,23 @@ mod tests {
         assert_eq!(sold(&book, Seller::Agency("green".into())), amount.minor);
         book.moved(State::InDoubt, &charge(State::Charged, "green"));
         assert_eq!(sold(&book, Seller::Agency("green".into())), 2 * amount.minor);
+    }
+
+    #[test]
+    fn m14_what_others_sold_counts_beside_our_own_and_is_replaced_by_what_is_read_next() {
+        let one = charge(State::Processing, "green");
+        let (quarter, fare) = (Sales::quarter_of(one.order.received_at), one.order.amount);
+        let green = Seller::Agency("green".into());
+        let of = |minor| vec![Sales { seller: green.clone(), quarter, amount: Money::new(minor, fare.currency) }];
+        let book = Arc::new(SalesBook::new(of(100), of(10)));
+        assert_eq!(sold(&book, green.clone()), 110);
+        assert!(!book.others_are_due());
+        let claim = book.claim(&one, DAY_START);
+        assert_eq!(claim.agency(), Some(("green", Money::new(110, fare.currency))));
+        // They gave money back for what we had sold.
+        book.set_others(of(-5));
+        assert_eq!(sold(&book, green), 95 + fare.minor);
+        drop(claim);
     }
 
     #[test]

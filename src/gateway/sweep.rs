@@ -45,6 +45,7 @@ impl Inner {
         self.join_waiting_parts().await?;
         self.answer_waiting_mos().await?;
         self.carry_waiting_mos().await?;
+        self.look_up_sales_of_others().await?;
         self.look_up_overdue_sales().await?;
         self.look_after_unowned().await?;
         self.measure().await

@@ -164,6 +164,14 @@ impl Inner {
         [day, month, limits.velocity.as_ref().map(|velocity| now.minus(velocity.window()))]
     }
 
+    /// Reads what other daemons sold (M14).
+    pub(super) async fn look_up_sales_of_others(&self) -> Result<(), StoreError> {
+        if self.attendance.is_some() && self.sales.others_are_due() {
+            self.sales.set_others(self.store.sales_of_others(SalesBook::since(self.now())).await?);
+        }
+        Ok(())
+    }
+
     /// Looks up which doubts are so old that they count as sold no more (M14).
     pub(super) async fn look_up_overdue_sales(&self) -> Result<(), StoreError> {
         let now = self.now();

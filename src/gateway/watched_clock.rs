@@ -113,6 +113,13 @@ impl WatchedClock {
         }
     }
 
+    /// It is apart from the clocks of those with whom we share the books: what lies between a moment of theirs and one of ours cannot be
+    /// told, as after a step.
+    pub(super) fn is_apart(&self) {
+        let mut seen = self.lock();
+        seen.steady_since = Reading::of(&self.clock);
+    }
+
     /// What both clocks show, and for how long they are known to have run alike. Two steps that undo each other are not seen when
     /// nobody looks between them; nor does anybody keep a time between them then.
     fn look(&self) -> (Reading, Duration) {
@@ -204,6 +211,16 @@ mod tests {
             assert_eq!(clock.look().1, MINUTE, "{ms} ms");
         }
         wall.jump(249);
+        assert_eq!(clock.look().1, MINUTE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m05_a_clock_apart_from_the_others_tells_no_time() {
+        let (clock, _wall) = watched();
+        tokio::time::advance(MINUTE).await;
+        clock.is_apart();
+        assert_eq!(clock.look().1, Duration::ZERO);
+        tokio::time::advance(MINUTE).await;
         assert_eq!(clock.look().1, MINUTE);
     }
 

@@ -172,9 +172,18 @@ impl Store {
         each!(self, backend => backend.spent(msisdn, since, doubt_since).await)
     }
 
-    /// What was sold in each quarter of an hour that began at or after `since`, by everybody who sold anything.
+    /// What was sold in each quarter of an hour that began at or after `since`, by everybody who sold anything through this daemon, or
+    /// one whose place it took.
     pub async fn sales(&self, since: Timestamp) -> Result<Vec<Sales>, StoreError> {
         each!(self, backend => backend.sales(since).await)
+    }
+
+    /// The same of what was sold through the other daemons of the database.
+    pub async fn sales_of_others(&self, since: Timestamp) -> Result<Vec<Sales>, StoreError> {
+        match self {
+            Store::Postgres(backend) => backend.sales_of_others(since).await,
+            Store::Sqlite(_) | Store::Memory(_) => Ok(Vec::new()),
+        }
     }
 
     /// Of what was sold since `since`, what is in doubt at this carrier with a ticket deadline before `doubt_since`: it counts

@@ -1,6 +1,11 @@
 //! Several daemons serve one database: who is there, what each has leased, and what the others know of it.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use crate::clock::Timestamp;
 
 /// One daemon among those that serve a database. It is a fencing token: none is given twice, and a later one is higher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,10 +84,60 @@ pub struct Lease {
 /// What the database says at a sign of life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Census {
+    /// What the database's clock showed; `None` to one that is fenced.
+    pub clock: Option<DatabaseClock>,
     /// Whether the others have taken us for dead: nothing may be charged any more, and the process had better end.
     pub is_fenced: bool,
     /// The others, oldest first.
     pub peers: Vec<Peer>,
     /// Everything that is leased.
     pub leases: Vec<Lease>,
+}
+
+/// A reading of the database's clock, by which all its daemons can compare theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseClock {
+    /// What it showed at some moment of the question.
+    pub at: Timestamp,
+    /// When the answer was here, by the clock that nobody sets.
+    pub heard_at: Instant,
+    /// How long the question took.
+    pub took: Duration,
+}
+
+impl DatabaseClock {
+    /// By how many milliseconds at least a clock that shows `ours` at the moment `now` is ahead of the database's; negative if it is behind. 0 as
+    /// far as the way of the question can explain it.
+    pub fn apart_ms(&self, ours: Timestamp, now: Instant) -> i64 {
+        let earliest = self.at.plus(now.saturating_duration_since(self.heard_at));
+        let latest = earliest.plus(self.took);
+        let (ours, earliest, latest) = (ours.unix_ms(), earliest.unix_ms(), latest.unix_ms());
+        if ours > latest {
+            ours.saturating_sub(latest)
+        } else if ours < earliest {
+            ours.saturating_sub(earliest)
+        } else {
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_apart_by_what_the_way_of_the_question_cannot_explain() {
+        let (at, heard_at) = (Timestamp::from_unix_seconds(1_800_000_000), Instant::now());
+        let clock = DatabaseClock { at, heard_at, took: Duration::from_millis(40) };
+        let second = Duration::from_secs(1);
+        let apart_ms =
+            |ours_ms: i64, later| clock.apart_ms(Timestamp::from_unix_ms(at.unix_ms() + ours_ms), heard_at + later);
+        for within in [0, 20, 40] {
+            assert_eq!(apart_ms(within, Duration::ZERO), 0);
+            assert_eq!(apart_ms(1_000 + within, second), 0, "both went on");
+        }
+        assert_eq!((apart_ms(41, Duration::ZERO), apart_ms(-1, Duration::ZERO)), (1, -1));
+        assert_eq!((apart_ms(3_040, second), apart_ms(-2_000, second)), (2_000, -3_000));
+    }
 }

@@ -5,7 +5,8 @@
 //! slots) are unique constraints: whatever the callers believe, the second of two is refused by the database.
 //!
 //! [`GroupCommit`] is the way in for everybody: it drains a bounded queue into batches and answers each caller after the
-//! commit. Reads go to [`Store`] directly and see what is committed.
+//! commit. [`GroupRead`] does the same for what every purchase asks first. Other reads go to [`Store`] directly. All see what is
+//! committed.
 
 mod address;
 mod backends;
@@ -42,7 +43,7 @@ pub use error::StoreError;
 pub use group_commit::{GroupCommit, GroupCommitConfig};
 pub use group_read::GroupRead;
 pub use hold::Hold;
-pub use instance::{Census, InstanceId, InstanceStanding, Joining, Lease, Peer};
+pub use instance::{Census, DatabaseClock, InstanceId, InstanceStanding, Joining, Lease, Peer};
 pub use kept::{
     IncomingSms, JournalEntry, KeptMo, MessageState, MoKind, OutgoingSms, Owner, ParkedReceipt, QueuedSms, Slot,
     StoredBreak, StoredTicket,

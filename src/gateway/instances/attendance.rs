@@ -20,11 +20,14 @@ use crate::{
     charge::CarrierName,
     gateway::{ApplyError, Gateway, Inner},
     process,
-    store::{Census, InstanceId, InstanceStanding, Instances, Peer, StoreError},
+    store::{Census, DatabaseClock, InstanceId, InstanceStanding, Instances, Peer, StoreError},
 };
 
 /// Signs of life within one lease.
 const BEATS_PER_LEASE: u32 = 5;
+
+/// Clocks that are further apart make what is reckoned by them useless: what lies between an answer that one daemon had and one of another.
+const APART_MAX_MS: u64 = 1_000;
 
 /// One that is fenced may be there still, and keep messages that nobody answers: what is left of it is looked at now and then.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -270,6 +273,9 @@ impl Inner {
                 Err(error) => warn!(instance = %silent, %error, "it cannot be taken over yet"),
             }
         }
+        if let Some(clock) = &census.clock {
+            self.compare(clock, attendance.has_company());
+        }
         let live = census.peers.iter().filter(|peer| peer.standing == InstanceStanding::Live).count();
         gauge!("instances").set(f64::from(u32::try_from(live + 1).unwrap_or(u32::MAX)));
         // What nobody looks after, for whatever reason, is somebody's within a minute.
@@ -277,6 +283,20 @@ impl Inner {
             self.take_over_apart(attendance, gone);
         }
         self.divide(attendance, &census).await
+    }
+
+    /// Holds our clock against the database's, as the others do with theirs.
+    fn compare(&self, clock: &DatabaseClock, has_company: bool) {
+        let apart_ms = clock.apart_ms(self.now(), process::now());
+        let ahead = Duration::from_millis(apart_ms.unsigned_abs()).as_secs_f64();
+        gauge!("instances_clock_ahead_seconds").set(ahead.copysign(if apart_ms < 0 { -1.0 } else { 1.0 }));
+        if has_company && apart_ms.unsigned_abs() > APART_MAX_MS {
+            warn!(
+                apart_ms,
+                "our clock is apart from the database's: nothing that is not found counts as absent until it is set right"
+            );
+            self.clock.is_apart();
+        }
     }
 
     /// Comes to our part of what is divided. What is to be left is first used no more, and given back after that.

@@ -69,6 +69,7 @@ mod tests {
             standing: InstanceStanding::Live,
         };
         Census {
+            clock: None,
             is_fenced: false,
             peers: live.iter().filter(|id| **id != me).map(peer).collect(),
             leases: leases.iter().map(|(name, id)| Lease { name: name.clone(), holder: InstanceId(*id) }).collect(),

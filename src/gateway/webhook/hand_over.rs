@@ -186,6 +186,12 @@ impl Inner {
     }
 }
 
+/// The message that a key may be the id of. Only ids of version 7 are ours; callers whose keys are of another kind need no look into the
+/// store.
+pub(in crate::gateway) fn message_named(key: &str) -> Option<Reference> {
+    key.parse().ok().filter(|id: &Reference| id.uuid().get_version_num() == 7)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,10 +207,4 @@ mod tests {
         let taken = (1..=10_000).filter(|n| hand_overs.take(id(*n))).count();
         assert_eq!(taken, CARRIED_MAX - 1);
     }
-}
-
-/// The message that a key may be the id of. Only ids of version 7 are ours; callers whose keys are of another kind need no look into the
-/// store.
-pub(in crate::gateway) fn message_named(key: &str) -> Option<Reference> {
-    key.parse().ok().filter(|id: &Reference| id.uuid().get_version_num() == 7)
 }

@@ -23,9 +23,10 @@ use crate::{
     charge::{CarrierName, Charge},
     clock::Timestamp,
     ledger::Writer,
+    process,
     store::{
-        Census, InstanceId, InstanceStanding, Joining, Lease, Peer, StoreError,
-        sql::decode::{body, small},
+        Census, DatabaseClock, InstanceId, InstanceStanding, Joining, Lease, Peer, StoreError,
+        sql::decode::{self, body, small},
     },
 };
 
@@ -185,10 +186,17 @@ impl Instances {
         let (mut keeper, mut db) = self.connected().await?;
         let beat = sqlx::query(
             "UPDATE instances SET beats = beats + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
-             WHERE id = $1 AND standing = 'live'",
+             WHERE id = $1 AND standing = 'live'
+             RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
         );
         let beat = beat.bind(self.me.0).bind(keeper.joining.lease.as_secs_f64());
-        let is_fenced = in_time(beat.execute(&mut db)).await?.rows_affected() == 0;
+        let asked_at = process::now();
+        let beaten = in_time(beat.fetch_optional(&mut db)).await?;
+        let heard_at = process::now();
+        let clock = |row: &PgRow| -> Result<DatabaseClock, StoreError> {
+            Ok(DatabaseClock { at: decode::moment(row, 0)?, heard_at, took: heard_at.duration_since(asked_at) })
+        };
+        let clock = beaten.as_ref().map(clock).transpose()?;
         let peers = sqlx::query(
             "SELECT id, name, address, divides, beats, lease_until < clock_timestamp(), standing
              FROM instances WHERE id <> $1 ORDER BY id",
@@ -200,7 +208,12 @@ impl Instances {
             in_time(write_alone(&mut db, self.me)).await?;
         }
         keeper.connection = Some(db);
-        Ok(Census { is_fenced, peers, leases: leases.iter().map(lease).collect::<Result<_, _>>()? })
+        Ok(Census {
+            is_fenced: clock.is_none(),
+            clock,
+            peers,
+            leases: leases.iter().map(lease).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Takes what is free of this. Returns what was got.

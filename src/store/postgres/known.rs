@@ -24,11 +24,22 @@ ORDER BY 3, 1, 2, 5";
 
 impl Postgres {
     pub(in crate::store) async fn sales(&self, since: Timestamp) -> Result<Vec<Sales>, StoreError> {
+        self.sales_by(since, true).await
+    }
+
+    pub(in crate::store) async fn sales_of_others(&self, since: Timestamp) -> Result<Vec<Sales>, StoreError> {
+        self.sales_by(since, false).await
+    }
+
+    /// By this writer, or by all others.
+    async fn sales_by(&self, since: Timestamp, ours: bool) -> Result<Vec<Sales>, StoreError> {
         let query = sqlx::query(
-            "SELECT kind, name, quarter, sum(minor)::bigint, currency FROM sales WHERE quarter >= $1
+            "SELECT kind, name, quarter, sum(minor)::bigint, currency FROM sales
+             WHERE quarter >= $1 AND (writer = $2) = $3
              GROUP BY quarter, kind, name, currency HAVING sum(minor) <> 0 ORDER BY quarter, kind, name, currency",
         );
-        query.bind(since.unix_ms()).all(&self.readers).await?.iter().map(decode::sales).collect()
+        let query = query.bind(since.unix_ms()).bind(i64::from(self.writer_id.0)).bind(ours);
+        query.all(&self.readers).await?.iter().map(decode::sales).collect()
     }
 
     pub(in crate::store) async fn overdue_sales(

@@ -44,6 +44,7 @@ use super::{
     InstanceId, Joining, StoreError, Write,
     sql::jobs::{self, Answer, Jobs},
 };
+use crate::ledger::Writer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -76,6 +77,8 @@ const OF_WRITERS: [(&str, &str); 7] = [
 #[derive(Clone, Debug)]
 pub struct Postgres {
     writer: Jobs,
+    /// Whose commits ours are.
+    writer_id: Writer,
     readers: PgPool,
     instances: Instances,
 }
@@ -105,7 +108,7 @@ impl Postgres {
         let opener = Opener { options, readers: readers.clone(), membership };
         let connection = in_time(opener.again()).await?;
         tokio::spawn(WriterTask::new(opener, connection).run(jobs));
-        Ok(Postgres { writer, readers, instances })
+        Ok(Postgres { writer, writer_id: membership.writer, readers, instances })
     }
 
     /// Our place among the daemons.

@@ -111,3 +111,48 @@ impl Parameters {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, Row};
+
+    use super::*;
+
+    static THREE: Script = Script::new(&[
+        "CREATE TABLE kept AS SELECT value->>'n' AS n, CAST(substr(?2, value->>'body_at', value->>'body_bytes') AS TEXT) AS body FROM jsonb_each(?1)",
+        "SELECT 'no parameter, and no row' WHERE false",
+        "SELECT kept.n, kept.body FROM jsonb_each(?1) AS asked CROSS JOIN kept ON kept.n = asked.value ORDER BY kept.n DESC",
+        "UPDATE kept SET n = n + 1 WHERE n IN (SELECT value FROM jsonb_each(?1))",
+    ]);
+
+    #[derive(Serialize)]
+    struct Kept {
+        n: u8,
+        body_at: usize,
+        body_bytes: usize,
+    }
+
+    #[tokio::test]
+    async fn each_statement_of_a_script_has_its_own_parameters_and_its_own_answer() {
+        let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let kept = [(1, 1, 2), (2, 3, 1), (3, 4, 3)].map(|(n, body_at, body_bytes)| Kept { n, body_at, body_bytes });
+        let parameters = || {
+            let rows = kept.iter().map(|Kept { n, body_at, body_bytes }| Kept {
+                n: *n,
+                body_at: *body_at,
+                body_bytes: *body_bytes,
+            });
+            let kept = WithBodies { rows: rows.collect(), bodies: b"aabccc".to_vec() };
+            Parameters::default().bodies(kept).rows(&[3, 1]).rows(&[2])
+        };
+        assert!(parameters().are_rows() && !Parameters::default().rows::<u8>(&[]).are_rows());
+        let done = THREE.run(&mut db, parameters()).await.unwrap();
+        let found = |row: &SqliteRow| (row.get::<u8, _>(0), row.get::<String, _>(1));
+        assert_eq!(done.len(), 4);
+        assert!(done[1].rows.is_empty());
+        assert_eq!(done[2].rows.iter().map(found).collect::<Vec<_>>(), [(3, "ccc".to_owned()), (1, "aa".to_owned())]);
+        assert_eq!(done[3].changed, 1);
+        let error = THREE.run(&mut db, parameters()).await.map(|done| done.len()).unwrap_err();
+        assert!(error.to_string().contains("kept"), "the first statement fails, and what it says is heard: {error}");
+    }
+}

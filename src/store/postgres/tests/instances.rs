@@ -1,11 +1,14 @@
 //! Several daemons on one database.
 
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
 use super::*;
 use crate::{
     charge::{Event, Reference},
+    clock::Timestamp,
     store::{
-        Census, IncomingSms, InstanceId, InstanceStanding, Instances, Opening, SpendingBound,
-        contract::fixture::{FARE, advance, charge_of, mo, msisdn},
+        Census, IncomingSms, InstanceId, InstanceStanding, Instances, Opening, Sales, Seller, SpendingBound,
+        contract::fixture::{FARE, advance, charge_of, mo, msisdn, turned_down},
     },
 };
 
@@ -230,4 +233,48 @@ async fn m14_purchases_at_two_daemons_at_once_do_not_pass_a_limit_together() {
         let opened = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Opened { .. }));
         assert_eq!(opened.count(), 1, "subscriber {subscriber}: {outcomes:?}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn m14_each_daemon_reads_what_the_others_sold() {
+    let url = new_schema("sold").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    let first = charge_of(1, 1, 1, 0);
+    assert_eq!(
+        one.commit(&[Write::Open(Box::new(opening(&first)))]).await.unwrap(),
+        [Outcome::Opened { superseded: None }]
+    );
+    let second = charge_of(2, 2, 2, 0);
+    assert_eq!(
+        other.commit(&[Write::Open(Box::new(opening(&second)))]).await.unwrap(),
+        [Outcome::Opened { superseded: None }]
+    );
+    let sum = |sales: Vec<Sales>| -> i64 {
+        let of_agency = sales.iter().filter(|sales| matches!(sales.seller, Seller::Agency(_)));
+        of_agency.map(|sales| sales.amount.minor).sum()
+    };
+    let since = Sales::quarter_of(at(0));
+    for store in [&one, &other] {
+        assert_eq!(sum(store.sales(since).await.unwrap()), FARE.minor);
+        assert_eq!(sum(store.sales_of_others(since).await.unwrap()), FARE.minor);
+    }
+    // Who settles it may be another than who opened it.
+    advance(&other, first, [(1, open_attempt()), (2, turned_down("e1"))]).await;
+    assert_eq!(sum(one.sales(since).await.unwrap()), FARE.minor);
+    assert_eq!(sum(one.sales_of_others(since).await.unwrap()), 0);
+    assert_eq!(sum(other.sales(since).await.unwrap()), 0);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn a_sign_of_life_tells_what_the_database_s_clock_shows() {
+    let store = named_store(&new_schema("clock").await, "one").await;
+    let clock = instances(&store).beat().await.unwrap().clock.expect("it is not fenced");
+    let now = Timestamp::from_unix_ms(
+        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap(),
+    );
+    assert_eq!(clock.apart_ms(now, Instant::now()).abs() / 100, 0, "it is this machine's");
+    let ahead = now.plus(Duration::from_secs(3_600));
+    assert!((3_599_000..=3_600_100).contains(&clock.apart_ms(ahead, Instant::now())));
 }
