@@ -10,7 +10,9 @@
 mod address;
 mod backends;
 mod check;
+mod custody;
 mod error;
+mod generation;
 mod group_commit;
 mod hold;
 mod instance;
@@ -22,6 +24,7 @@ mod overlap;
 mod parts;
 mod postgres;
 mod question;
+mod reread;
 mod sales;
 mod slot;
 mod sql;
@@ -29,6 +32,7 @@ mod sqlite;
 mod told;
 mod transfer;
 mod verbatim;
+mod watermark;
 mod webhook;
 mod write;
 
@@ -36,7 +40,9 @@ mod write;
 pub(crate) mod contract;
 
 pub use backends::Store;
+pub use custody::{Custody, RefusedBooks};
 pub use error::StoreError;
+pub use generation::{BooksStanding, FIRST_GENERATION, Generation, Reread, Restore};
 pub use group_commit::{GroupCommit, GroupCommitConfig};
 pub use hold::Hold;
 pub use instance::{Census, InstanceId, InstanceStanding, Joining, Lease, Peer};
@@ -52,11 +58,13 @@ pub use outstanding::{ListedRefund, Outstanding, OutstandingSum, RefundFilter, R
 pub use parts::OPEN_PARTS_MAX;
 pub use postgres::{Instances, Postgres};
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
+pub use reread::BackedUp;
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};
 pub use transfer::{ComparedTable, Progress, TransferError, Transferred, transfer};
 pub use verbatim::Verbatim;
+pub use watermark::{Watermark, WatermarkError, WatermarkFile};
 pub use webhook::{
     EventPlace, EventPlaceError, FailedCounts, FailedDelivery, FailedFilter, Replay, WebhookEnd, WebhookProgress,
     WebhookStanding,

@@ -51,14 +51,10 @@ impl ChainPlace {
 }
 
 impl Chain for WritersChain<'_> {
-    fn writer(&self) -> Writer {
-        self.place.writer
-    }
-
-    async fn head(&mut self) -> Result<Head, StoreError> {
+    async fn head(&mut self) -> Result<(Writer, Head), StoreError> {
         let query = sqlx::query("SELECT number, at, hash FROM chain WHERE writer = $1 ORDER BY number DESC LIMIT 1");
         let last = query.bind(i64::from(self.place.writer.0)).fetch_optional(&mut *self.db).await?;
-        last.as_ref().map_or(Ok(Head::NONE), decode::head)
+        Ok((self.place.writer, last.as_ref().map_or(Ok(Head::NONE), decode::head)?))
     }
 
     async fn open_since(&mut self) -> Result<Timestamp, StoreError> {

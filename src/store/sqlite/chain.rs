@@ -13,6 +13,8 @@ use crate::{
             audit::journal_rows,
             chain::{Chain, FIRST_WRITER, is_new_day},
             decode,
+            generation::{Generations, writers_head},
+            row::SqlRow,
         },
     },
 };
@@ -20,15 +22,21 @@ use crate::{
 /// Entries of one block, where a journal of before gets its chain.
 const ADOPTED_ENTRIES: u32 = 1_000;
 
-impl Chain for SqliteConnection {
-    fn writer(&self) -> Writer {
-        FIRST_WRITER
-    }
+const HEAD: &str = "
+SELECT now.writer, number, at, hash
+FROM (SELECT coalesce((SELECT writers_after + 1 FROM generations WHERE number = (SELECT max(number) FROM generations)), 1) AS writer) AS now
+LEFT JOIN chain ON chain.writer = now.writer
+ORDER BY number DESC LIMIT 1";
 
-    async fn head(&mut self) -> Result<Head, StoreError> {
-        let query = sqlx::query("SELECT number, at, hash FROM chain WHERE writer = ?1 ORDER BY number DESC LIMIT 1");
-        let last = query.bind(FIRST_WRITER.0).fetch_optional(self).await?;
-        last.as_ref().map_or(Ok(Head::NONE), decode::head)
+impl Chain for SqliteConnection {
+    /// The writer of the generation.
+    async fn head(&mut self) -> Result<(Writer, Head), StoreError> {
+        let row = sqlx::query(HEAD).fetch_one(self).await?;
+        let head = match row.maybe_int(1)? {
+            Some(_) => writers_head(&row)?.1,
+            None => Head::NONE,
+        };
+        Ok((Writer(decode::small(&row, 0, "generations")?), head))
     }
 
     /// A day is closed by the block after it, and no block is earlier than the one before it.
@@ -41,12 +49,27 @@ impl Chain for SqliteConnection {
         keep_up_to(self, block, last_seq).await
     }
 
-    /// There is one writer, so a day is over with its first block of another.
+    /// One writes at a time, so a day is over with its first block of another. The chains of generations before have ended, and are in
+    /// every root since.
     async fn close_days(&mut self, head: &Head, now: Timestamp) -> Result<Vec<DailyRoot>, StoreError> {
-        if !is_new_day(head, now) {
+        let is_first = *head == Head::NONE;
+        if !is_first && !is_new_day(head, now) {
             return Ok(Vec::new());
         }
-        let closed = DailyRoot::over(head.at.date_in(&TimeZone::UTC), &[(FIRST_WRITER, *head)]);
+        // The block that goes on in another day is kept already: it is none of the day that is over.
+        let before = |(_, of): &(Writer, Head)| of.at.date_in(&TimeZone::UTC) < now.date_in(&TimeZone::UTC);
+        let (writer, _) = self.head().await?;
+        let mut heads = self.heads().await?;
+        heads.retain(|(of, _)| *of != writer);
+        heads.extend((!is_first).then_some((writer, *head)));
+        heads.retain(before);
+        let Some(last) = heads.iter().map(|(_, head)| head).max_by_key(|head| head.at) else { return Ok(Vec::new()) };
+        let day = last.at.date_in(&TimeZone::UTC);
+        let is_closed = sqlx::query("SELECT 1 FROM roots WHERE day = ?1").bind(day.to_string());
+        if is_closed.fetch_optional(&mut *self).await?.is_some() {
+            return Ok(Vec::new());
+        }
+        let closed = DailyRoot::over(day, &heads);
         let query = sqlx::query("INSERT INTO roots (day, root) VALUES (?1, ?2)");
         query.bind(closed.day.to_string()).bind(closed.root.as_slice()).execute(self).await?;
         Ok(vec![closed])
@@ -92,7 +115,8 @@ async fn adopt_all(db: &mut SqliteConnection) -> Result<(), StoreError> {
             digest.entry(row.reference, row.at, row.body.as_bytes());
             digest.lines(&row.lines);
         }
-        let block = digest.seal(FIRST_WRITER, &db.head().await?);
+        let (_, head) = db.head().await?;
+        let block = digest.seal(FIRST_WRITER, &head);
         keep_up_to(db, &block, after).await?;
     }
     sqlx::query("DELETE FROM chain_wanted").execute(&mut *db).await?;

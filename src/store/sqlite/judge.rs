@@ -103,9 +103,11 @@ FROM jsonb_each(?1) AS asked
 LEFT JOIN mos ON mos.id = unhex(asked.value->>'mo', '-')
 WHERE mos.id IS NULL OR mos.answered_at IS NOT NULL";
 
+/// What a generation leaves out is [`SERIALS_LEFT_OUT`](crate::store::generation::SERIALS_LEFT_OUT).
 const LEASE: &str = "
-INSERT INTO serials (vehicle, day, next) VALUES (?1, ?2, ?3)
-ON CONFLICT (vehicle, day) DO UPDATE SET next = next + excluded.next
+INSERT INTO serials (vehicle, day, next)
+VALUES (?1, ?2, ?3 + (SELECT 4096 * count(*) FROM generations WHERE serials_through >= ?2))
+ON CONFLICT (vehicle, day) DO UPDATE SET next = next + ?3
 RETURNING next - ?3";
 
 #[cfg(test)]
