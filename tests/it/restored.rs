@@ -61,12 +61,18 @@ async fn an_older_store_is_refused_until_it_is_said_that_it_was_put_back() {
     let deployment = Deployment::with_smsc(simulator.smpp_address());
     let daemon = Daemon::start(&deployment);
     daemon.wait_for("bound");
-    answered(&daemon, &buy("+77010000001", "first"));
+    answered(&daemon, &buy("+77010000101", "first"));
     let made = back_up(&deployment, "copy.db");
     assert!(made.contains(" bytes, with every commit up to 20"), "{made}");
-    answered(&daemon, &buy("+77010000002", "lost"));
-    // The note is written once a second.
-    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    let noted = || fs::read_to_string(deployment.path("smsbusd.db.watermark")).expect("the note");
+    let before = noted();
+    answered(&daemon, &buy("+77010000102", "lost"));
+    // It is written once a second.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while noted() == before {
+        assert!(std::time::Instant::now() < deadline, "the note is not written");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     killed(daemon);
     put_back(&deployment, "copy.db");
 
@@ -90,9 +96,9 @@ async fn an_older_store_is_refused_until_it_is_said_that_it_was_put_back() {
 
     let daemon = Daemon::start(&deployment);
     daemon.wait_for("bound");
-    let known = answered(&daemon, &buy("+77010000001", "first"));
+    let known = answered(&daemon, &buy("+77010000101", "first"));
     assert_eq!(known["state"], "charged", "what is in the back-up is replayed");
-    let refused = crate::daemon::ask(&daemon, &buy("+77010000002", "lost"));
+    let refused = crate::daemon::ask(&daemon, &buy("+77010000102", "lost"));
     assert!(stderr(&refused).contains("books_restored"), "{}", stderr(&refused));
     assert_eq!(simulator.ledger().entries().len(), 2, "nobody is charged twice");
     stopped(daemon);
@@ -157,7 +163,7 @@ async fn a_daemon_that_is_killed_starts_again() {
     for key in ["one", "two"] {
         let daemon = Daemon::start(&deployment);
         daemon.wait_for("bound");
-        answered(&daemon, &buy("+77010000001", key));
+        answered(&daemon, &buy("+77010000101", key));
         killed(daemon);
     }
     stopped(Daemon::start(&deployment));
