@@ -12,12 +12,20 @@ impl Inner {
     /// have the key. An SMS is another matter: what waited at the carrier is answered "not charged".
     pub(super) fn refuse_lost_key(&self, purchase: &Purchase) -> Result<(), PurchaseError> {
         let Channel::Api { .. } = purchase.channel else { return Ok(()) };
-        let Some(generation) = self.remembers_lost_keys(self.now()) else { return Ok(()) };
-        if made_at(&purchase.guard.key).is_some_and(|made_at| made_at > generation.began_at) {
-            return Ok(());
+        match self.lost_until(&purchase.guard.key) {
+            Some(until) => Err(PurchaseError::Restored { until }),
+            None => Ok(()),
+        }
+    }
+
+    /// Until when keys are lost of which this may be one: nobody knows it here.
+    pub(super) fn lost_until(&self, key: &str) -> Option<Timestamp> {
+        let generation = self.remembers_lost_keys(self.now())?;
+        if made_at(key).is_some_and(|made_at| made_at > generation.began_at) {
+            return None;
         }
         counter!("lost_keys_refused_total").increment(1);
-        Err(PurchaseError::Restored { from: generation.restored_to, until: generation.lost_until })
+        Some(generation.lost_until)
     }
 }
 

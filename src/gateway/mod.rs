@@ -6,7 +6,8 @@
 //! that is committed with it; `outbox` sends what passengers are told. `inbox`, `receipts` and `callbacks` take what carriers say
 //! without being asked, and `unowned` looks after what finds no owner; `parts` puts long messages together, and `backlog` knows
 //! which of them waited at the carrier. `sweep` looks after deadlines and queries, `recovery` after what a killed process left
-//! behind, and `measure` tells what is outstanding. All read the time from the `watched_clock`, which sees it step.
+//! behind, `restoring`, `reread` and `lost_keys` after what a restore has lost, and `measure` tells what is outstanding. All read
+//! the time from the `watched_clock`, which sees it step.
 //!
 //! Nothing here is written in a request handler's own future: whoever hangs up cancels nothing.
 

@@ -100,9 +100,7 @@ pub enum PurchaseError {
          a key that tells that it was made since (a UUID of version 7), if nothing was bought under this one"
     )]
     Restored {
-        /// Since when, if anything is known at all.
-        from: Option<Timestamp>,
-        /// Until when.
+        /// Until when what was bought is lost.
         until: Timestamp,
     },
     /// Too many charges are under way.

@@ -17,6 +17,8 @@ use crate::{
 /// A list is read for so long a time at once; for less, where it has too many pages.
 const WINDOW: Duration = Duration::from_secs(300);
 const WINDOW_MIN: Duration = Duration::from_secs(1);
+/// A carrier that could not be read for so long after a restore is read no more: its statements have told since.
+const REREAD_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// Between two tries, where the carrier does not answer.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -40,7 +42,8 @@ impl Inner {
     /// Reads what carriers can tell of the time that generations have lost, in tasks of their own.
     pub(super) fn reread_carriers(self: &Arc<Self>) {
         for carrier in self.carriers.values().filter(|carrier| carrier.can_list()) {
-            for generation in self.generations.clone() {
+            let is_recent = |generation: &&Generation| self.now().since(generation.began_at) < REREAD_FOR;
+            for generation in self.generations.iter().filter(is_recent).cloned() {
                 let (inner, carrier) = (self.clone(), carrier.clone());
                 self.spawn(async move { inner.reread_until_done(&carrier, &generation).await });
             }

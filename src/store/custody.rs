@@ -241,3 +241,6 @@ impl Custody {
 fn nothing_to_restore() -> StoreError {
     StoreError::Address { url: "memory:".into(), why: "what is in memory cannot be put back" }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,10 @@ JOIN chain ON chain.writer = known.writer
           AND number = (SELECT max(number) FROM chain AS newer WHERE newer.writer = known.writer)
 ORDER BY 1";
 
+const LEAVE_PLACES_OUT: &str = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'journal'";
+/// Nothing was counted yet.
+const COUNT_PLACES_FROM: &str = "INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', ?1)";
+
 /// A connection that writes, to a file that no daemon serves. Its schema is brought up to date.
 ///
 /// Errors: as [`Sqlite::open`].
@@ -149,6 +153,10 @@ async fn begin(db: &mut SqliteConnection, restore: &Restore) -> Result<Generatio
         .bind(&last_day)
         .execute(&mut *db)
         .await?;
+    // Where SQLite itself counts from.
+    if sqlx::query(LEAVE_PLACES_OUT).bind(at.places_from - 1).execute(&mut *db).await?.rows_affected() == 0 {
+        sqlx::query(COUNT_PLACES_FROM).bind(at.places_from - 1).execute(&mut *db).await?;
+    }
     let serials = sqlx::query(LEAVE_SERIALS_OUT).bind(SERIALS_LEFT_OUT).bind(&last_day).bind(&first_day);
     serials.execute(&mut *db).await?;
     sqlx::query(CLOSE_MOS).bind(restore.at.unix_ms()).execute(&mut *db).await?;

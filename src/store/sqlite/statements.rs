@@ -142,14 +142,9 @@ WHERE true
 ON CONFLICT (carrier, id)
 DO UPDATE SET reference = excluded.reference, attempt = excluded.attempt, refund = excluded.refund";
 
-/// Places are counted up. The first of a generation lies beyond all that the lost time may have given out.
 const APPEND_JOURNAL: &str = "
-INSERT INTO journal (seq, reference, at, body)
-SELECT CASE key WHEN 0 THEN (
-           SELECT places_from FROM generations
-           WHERE number = (SELECT max(number) FROM generations) AND places_from > coalesce((SELECT max(seq) FROM journal), 0)
-       ) END,
-       unhex(value->>'reference', '-'), value->>'at', CAST(substr(?2, value->>'body_at', value->>'body_bytes') AS TEXT) FROM jsonb_each(?1) ORDER BY key";
+INSERT INTO journal (reference, at, body)
+SELECT unhex(value->>'reference', '-'), value->>'at', CAST(substr(?2, value->>'body_at', value->>'body_bytes') AS TEXT) FROM jsonb_each(?1) ORDER BY key";
 
 const APPEND_LEDGER: &str = "
 INSERT INTO ledger (reference, version, account, minor, currency, posted_at)
