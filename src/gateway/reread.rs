@@ -43,8 +43,8 @@ impl Inner {
     pub(super) fn reread_carriers(self: &Arc<Self>) {
         for carrier in self.carriers.values().filter(|carrier| carrier.can_list()) {
             let is_recent = |generation: &&Generation| self.now().since(generation.began_at) < REREAD_FOR;
-            for generation in self.generations.iter().filter(is_recent).cloned() {
-                let (inner, carrier) = (self.clone(), carrier.clone());
+            for generation in self.generations.iter().filter(is_recent) {
+                let (inner, carrier, generation) = (self.clone(), carrier.clone(), generation.clone());
                 self.spawn(async move { inner.reread_until_done(&carrier, &generation).await });
             }
         }
