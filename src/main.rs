@@ -6,12 +6,14 @@ use clap::{Parser, Subcommand};
 use smsbusd::{
     cli::{
         self, ConfigArgs, Exit, Failure, MigrateArgs, Outcome, SimulateArgs,
+        backup::{BackupArgs, backup},
         carrier::{CarrierArgs, carrier},
         charge::{ChargeArgs, charge},
         check_config::check_config,
         events::{EventsArgs, events},
         keys::{KeysArgs, keys},
         ledger::{LedgerArgs, ledger},
+        restored::{RestoredArgs, restored},
         serve::serve,
         smpp::{SmppArgs, smpp},
         ticket::{TicketArgs, ticket},
@@ -57,6 +59,15 @@ enum Command {
     /// With --from and --to, the books of the embedded store go to a PostgreSQL database, and every row is compared there before
     /// it counts. No daemon may serve either meanwhile.
     Migrate(MigrateArgs),
+    /// Copy the embedded store to a file, beside a daemon that goes on serving it
+    ///
+    /// The copy is consistent, and on the disk when the command ends. A PostgreSQL server is backed up with its own tools: docs/backup.md.
+    Backup(BackupArgs),
+    /// Say that the store was put back from a back-up, so that it can be served again
+    ///
+    /// The books go on as another generation: what was under way when they end is in doubt, its carriers are asked, and no serial, cursor or
+    /// number is given out twice. No daemon may serve the store meanwhile.
+    Restored(RestoredArgs),
     /// Read the configuration and everything that it refers to, and tell every problem with its file and key
     CheckConfig(ConfigArgs),
     /// Make, list and publish the keys that sign tickets
@@ -116,6 +127,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Demo { json } => cli::run(demonstrate(json)),
         Command::Simulate(args) => cli::run(cli::simulate(&args)),
         Command::Migrate(args) => cli::run(cli::migrate(&args)),
+        Command::Backup(args) => cli::run(backup(&args)),
+        Command::Restored(args) => cli::run(restored(&args)),
         Command::CheckConfig(args) => check_config(&args),
         Command::Keys(args) => keys(&args),
         Command::Ticket(args) => ticket(&args),

@@ -15,11 +15,11 @@ KILL_POINT = re.compile(r'fail_point!\(\s*"([^"]+)"')
 
 
 def kill_points(sources):
-    """The names of all kill points that the daemon passes, from the source text. Those of a move are another command's."""
+    """The names of all kill points that the daemon passes, from the source text. Those of a move or a restore are another command's."""
     found = set()
     for file in sources.rglob("*.rs"):
         found.update(KILL_POINT.findall(file.read_text()))
-    return sorted(name for name in found if not name.startswith("transfer-"))
+    return sorted(name for name in found if not name.startswith(("transfer-", "restore-")))
 
 
 class Daemon:

@@ -127,6 +127,7 @@ pub(super) async fn refund_charge(
 impl From<RefundError> for Problem {
     fn from(error: RefundError) -> Problem {
         match error {
+            RefundError::Restored(_) => Problem::new(Code::BooksRestored, error.to_string()),
             RefundError::KeyConflict(_) => Problem::new(Code::IdempotencyKeyConflict, error.to_string()),
             RefundError::Apply(error) => error.into(),
         }

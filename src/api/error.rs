@@ -34,6 +34,10 @@ pub(super) enum Code {
     IdempotencyKeyConflict,
     /// The key is the id of an SMS that has its answer.
     MoAnswered,
+    /// The key may have been used in a time that is lost to the books.
+    BooksRestored,
+    /// The cursor is of a time that is lost to the books.
+    CursorLost,
     PayloadTooLarge,
     UnsupportedMediaType,
     /// Nobody can make this purchase.
@@ -108,6 +112,8 @@ impl Code {
             Code::Conflict => "conflict",
             Code::IdempotencyKeyConflict => "idempotency_key_conflict",
             Code::MoAnswered => "mo_answered",
+            Code::BooksRestored => "books_restored",
+            Code::CursorLost => "cursor_lost",
             Code::PayloadTooLarge => "payload_too_large",
             Code::UnsupportedMediaType => "unsupported_media_type",
             Code::Impossible(reason) => reason.code(),
@@ -127,7 +133,10 @@ impl Code {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Code::Conflict | Code::IdempotencyKeyConflict | Code::MoAnswered => StatusCode::CONFLICT,
+            Code::Conflict | Code::IdempotencyKeyConflict | Code::MoAnswered | Code::BooksRestored => {
+                StatusCode::CONFLICT
+            }
+            Code::CursorLost => StatusCode::GONE,
             Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::Impossible(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -152,6 +161,8 @@ impl Code {
             Code::Conflict => "the state does not allow it",
             Code::IdempotencyKeyConflict => "the key was used with another body",
             Code::MoAnswered => "the passenger has had an answer to this SMS",
+            Code::BooksRestored => "the key may have been used in a time that is lost to the books",
+            Code::CursorLost => "the cursor is of a time that is lost to the books",
             Code::PayloadTooLarge => "the body is too large",
             Code::UnsupportedMediaType => "the body is not of a type that is accepted",
             Code::Impossible(Reason::UnknownVehicle) => "no vehicle has this code",
@@ -285,6 +296,7 @@ impl From<PurchaseError> for Problem {
             PurchaseError::Passengers { .. } => Problem::field("/passengers", error.to_string()),
             PurchaseError::KeyConflict(_) => Problem::new(Code::IdempotencyKeyConflict, error.to_string()),
             PurchaseError::MoAnswered => Problem::new(Code::MoAnswered, error.to_string()),
+            PurchaseError::Restored { .. } => Problem::new(Code::BooksRestored, error.to_string()),
             PurchaseError::AnotherNumber => Problem::field("/msisdn", error.to_string()),
             PurchaseError::Overloaded | PurchaseError::Stopping => {
                 Problem::later(Code::Overloaded).logging(error.to_string())

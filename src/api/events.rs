@@ -31,7 +31,7 @@ use super::{
 use crate::{
     gateway::{
         Gateway,
-        events::{Event, EventFilter, EventPage},
+        events::{CursorError, Event, EventFilter, EventPage},
     },
     store::EventPlace,
 };
@@ -138,6 +138,7 @@ pub(super) struct EventsAnswer {
     ),
     responses(
         (status = 200, description = "A page of events, or a stream of them.", content((EventsAnswer = "application/json"), (String = "text/event-stream"))),
+        (status = 410, description = "`cursor_lost`: a back-up was put back, and the cursor is of the time that is lost. The detail names the cursor to go on from.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 406, description = "`not_acceptable`: events come as a page of JSON or as a stream.", body = ProblemDocument, content_type = "application/problem+json"),
     ),
 )]
@@ -159,7 +160,7 @@ pub(super) async fn read_events(
         After::Latest => gateway.events_end().await?,
         After::Place(place) => {
             let checked = gateway.check_cursor(place).await?;
-            checked.map_err(|future| Problem::parameter("after", future.to_string()))?;
+            checked.map_err(cursor_problem)?;
             place
         }
     };
@@ -182,6 +183,14 @@ pub(super) async fn read_events(
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     Ok((headers, Body::from_stream(ReaderStream::new(theirs))).into_response())
+}
+
+/// A cursor that cannot be gone on from.
+pub(super) fn cursor_problem(error: CursorError) -> Problem {
+    match error {
+        CursorError::Lost(lost) => Problem::new(Code::CursorLost, lost.to_string()),
+        CursorError::Future(future) => Problem::parameter("after", future.to_string()),
+    }
 }
 
 /// Where a stream broke off. An empty one says nothing: browsers may send it.

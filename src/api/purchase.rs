@@ -143,7 +143,7 @@ impl NewCharge {
             headers(("Location" = String, description = "The charge."))),
         (status = 202, description = "The outcome is still to come: `processing`, `awaiting_otp` or `in_doubt`. Not an error, and not final.", body = ChargeAnswer,
             headers(("Location" = String, description = "The charge."))),
-        (status = 409, description = "`idempotency_key_conflict`: the key was used for another request. `mo_answered`: the key is the id of an SMS that was handed over, and the passenger has been told that nothing was charged.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`idempotency_key_conflict`: the key was used for another request. `mo_answered`: the key is the id of an SMS that was handed over, and the passenger has been told that nothing was charged. `books_restored`: the books were put back from a back-up, and the key may have been used in the time that they lost.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "`too_many_requests`: more charges a second, or more requests at once, than were agreed with this caller. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "After so many seconds it is worth asking again."))),
         (status = 422, description = "Nobody can make this purchase: `unknown_vehicle`, `fare_not_found`, `zone_missing`, `zone_unexpected`, `unknown_zone` or `no_route`. The key was not used up.", body = ProblemDocument, content_type = "application/problem+json"),

@@ -112,7 +112,9 @@ impl CarrierReceipt {
     /// there: phone and address alone are the same for every purchase of a passenger.
     pub(super) fn fits(&self, message: &SubmittedMessage<'_>, zone: &TimeZone) -> bool {
         let same_way = message.msisdn == self.msisdn && message.source == self.source;
-        let number = self.user_message_reference.map(|number| message.wire_reference == number.to_string());
+        // What a message bore that was sent in a time that is lost to the books is not known.
+        let number = self.user_message_reference.filter(|_| !message.wire_reference.is_empty());
+        let number = number.map(|number| message.wire_reference == number.to_string());
         let date = self.submitted_at.map(|civil| is_near(civil, zone, message.opened_at));
         same_way && (number.is_some() || date.is_some()) && number.unwrap_or(true) && date.unwrap_or(true)
     }

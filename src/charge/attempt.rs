@@ -201,6 +201,11 @@ impl Attempt {
         }
     }
 
+    /// Whether the books were put back since it was under way: then it may be that not this one, but one that followed it, took the money.
+    pub const fn was_lost_sight_of(&self) -> bool {
+        matches!(self.state, AttemptState::InDoubt { cause: Doubt::Restored })
+    }
+
     /// Whether the amount is held first, and taken by a second request.
     pub const fn has_two_steps(&self) -> bool {
         self.contract.reservation_ms.is_some()

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CarrierName, Contract, Evidence, EvidenceSource, Finding, Reason, Reference};
+use super::{CarrierName, Contract, Evidence, EvidenceSource, Finding, PerhapsSent, Reason, Reference};
 use crate::{clock::Timestamp, money::Money, msisdn::Msisdn};
 
 /// What can happen to a charge.
@@ -36,6 +36,14 @@ pub enum Event {
     Tick,
     /// The same, where what was sent may be older than it seems: nothing is sent again.
     TickWithoutRepetition,
+    /// The books were put back to an older moment, at which this was under way: what has become of it since is not known.
+    Restored {
+        /// The generation that the books are in from then on.
+        generation: u32,
+        /// The attempt that it may have had since, if it waited for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        perhaps: Option<Box<PerhapsSent>>,
+    },
     /// A newer purchase took the place of this one, which was past its deadline and still undecided (M12).
     Supersede {
         /// The newer purchase.

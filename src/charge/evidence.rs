@@ -21,6 +21,8 @@ pub enum Doubt {
     Duplicate,
     /// This process ended while the attempt was open.
     Restart,
+    /// The books were put back to a moment at which the attempt was under way, or could have followed.
+    Restored,
 }
 
 impl Doubt {
@@ -33,6 +35,7 @@ impl Doubt {
             Doubt::UnclearAnswer => "unclear_answer",
             Doubt::Duplicate => "duplicate",
             Doubt::Restart => "restart",
+            Doubt::Restored => "restored",
         }
     }
 }

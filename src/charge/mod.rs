@@ -18,6 +18,7 @@ mod reason;
 mod refund;
 mod refunding;
 mod reserving;
+mod restoring;
 mod step;
 mod time;
 
@@ -36,6 +37,7 @@ pub use illegal::Illegal;
 pub use order::{CarrierName, CarrierNameError, Channel, Extends, LateSuccess, Order, Reference, Terms, Trip};
 pub use reason::Reason;
 pub use refund::{OwedBecause, REFUND_TRIES_MAX, Refund, RefundState};
+pub use restoring::PerhapsSent;
 pub use step::{Step, step};
 
 use serde::{Deserialize, Serialize};
@@ -131,6 +133,9 @@ pub struct Charge {
     pub in_doubt_since: Option<Timestamp>,
     /// When the money was known to be taken.
     pub charged_at: Option<Timestamp>,
+    /// The generation of the books in which it was last declared in doubt, because they had been put back to an older moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_in: Option<u32>,
     /// The latest moment that [`step`] has seen. A clock that jumps back is held here.
     pub updated_at: Timestamp,
 }
@@ -150,6 +155,7 @@ impl Charge {
             superseded_by: None,
             in_doubt_since: None,
             charged_at: None,
+            restored_in: None,
             updated_at,
         }
     }

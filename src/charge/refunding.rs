@@ -45,7 +45,7 @@ impl Change {
         state
     }
 
-    fn refund_contract(&self, attempt: Option<u16>) -> Option<Contract> {
+    pub(super) fn refund_contract(&self, attempt: Option<u16>) -> Option<Contract> {
         let attempt = attempt.map_or(self.charge.last_attempt(), |number| self.charge.attempt(number));
         attempt.map(|attempt| attempt.contract)
     }

@@ -40,6 +40,7 @@ pub fn step(charge: &Charge, event: Event, now: Timestamp) -> Result<Step, Illeg
             change.can_repeat = false;
             change.tick();
         }
+        Event::Restored { generation, perhaps } => change.restored(generation, perhaps.map(|perhaps| *perhaps)),
         Event::Supersede { by } => change.supersede(by)?,
         Event::RequestRefund { refund, amount, .. } => change.request_refund(refund, amount)?,
         Event::RefundEvidence { refund, source, finding, .. } => change.weigh_refund(refund, &source, finding)?,
@@ -187,6 +188,8 @@ impl Change {
 
     pub(super) fn rejected(&mut self, index: usize, rejection: Rejection) {
         match self.charge.attempts[index].state {
+            // After a no that invites another try, others may have been sent in the time that is lost: what came of them is not known by it.
+            AttemptState::InDoubt { cause: Doubt::Restored } if rejection.retry != Retry::Never => {}
             AttemptState::Open | AttemptState::Accepted | AttemptState::InDoubt { .. } => {
                 let (reason, retry) = (rejection.reason, rejection.retry);
                 let attempt = &mut self.charge.attempts[index];

@@ -10,6 +10,7 @@ mod refund_evidence;
 mod refund_messages;
 mod refunding;
 mod reserving;
+mod restoring;
 mod second_step;
 mod values;
 mod waiting;

@@ -68,7 +68,7 @@ impl Change {
         let attempt = &self.charge.attempts[index];
         self.can_repeat
             && attempt.contract.replays_keys
-            && matches!(attempt.state, AttemptState::InDoubt { .. })
+            && matches!(attempt.state, AttemptState::InDoubt { cause } if cause != Doubt::Restored)
             && attempt.asked == Asked::Take
             && !self.must_not_go_through()
             && (attempt.queries > 0 || attempt.contract.queries.is_none() || !attempt.can_be_asked_about())

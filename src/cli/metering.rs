@@ -129,6 +129,10 @@ pub const METRICS: &[Metric] = &[
     ("store_commit_seconds", Histogram, "Length of a commit"),
     ("store_batch_rows", Histogram, "Writes in one commit"),
     ("store_read_rows", Histogram, "Purchases to come that were asked about together"),
+    ("books_generation", Gauge, "How often the books were put back from a back-up, plus 1"),
+    ("reread_payments_total", Counter, "Payments of a time lost to the books that a carrier has, by carrier and whether the books know their charge"),
+    ("lost_keys_refused_total", Counter, "Purchases refused because their key may have been used in a time lost to the books"),
+    ("watermark_failures_total", Counter, "Times that it could not be noted outside of the store how far that has come"),
     ("store_queue_depth", Gauge, "Writes that wait for their commit"),
     // The API.
     ("http_requests_total", Counter, "Requests by route, method and status"),

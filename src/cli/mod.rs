@@ -5,6 +5,7 @@
 //! told) and `reload`. `charge`, `carrier`, `events` and `webhook` ask a running daemon over its API. `keys` and `ticket` need
 //! neither a daemon nor a network; `ledger` reads the store. `smpp` talks to an SMSC, or shows what a running daemon says to one.
 
+pub mod backup;
 pub mod carrier;
 mod carrier_try;
 pub mod charge;
@@ -19,12 +20,14 @@ mod metering;
 mod migrate;
 mod output;
 mod reload;
+pub mod restored;
 pub mod serve;
 mod simulate;
 pub mod smpp;
 mod sources;
 mod systemd;
 pub mod ticket;
+mod watermark;
 pub mod webhook;
 
 pub use client::ApiArgs;

@@ -9,10 +9,14 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{
-    ConfigArgs, Exit, Failure, Outcome, logging, metering, migrate::store_failure, reload::reload, sources, systemd,
+    ConfigArgs, Exit, Failure, Outcome, logging, metering,
+    migrate::store_failure,
+    reload::reload,
+    sources, systemd,
+    watermark::{BooksLost, Watch, admit},
 };
 use crate::{
     api,
@@ -42,7 +46,7 @@ pub async fn serve(args: &ConfigArgs) -> Outcome {
     let configuration = settings::load(&sources, Clock::System.now())?;
     let log = logging::install(&configuration.settings.log)?;
     let metrics = metering::install()?;
-    let daemon = Box::pin(Daemon::start(configuration, metrics))
+    let daemon = Box::pin(Daemon::start(configuration, metrics, args))
         .await
         .inspect_err(|failure| error!("cannot start: {failure}"))?;
     // Without its store there is nothing to drain into: what was on its way is recovered at the next start.
@@ -89,6 +93,7 @@ struct Daemon {
     _hold: Hold,
     store: Store,
     writer: GroupCommit,
+    watch: Option<Watch>,
     gateway: Gateway,
     api: Listener,
     callbacks: Option<Listener>,
@@ -112,7 +117,11 @@ struct Listener {
 
 impl Daemon {
     /// Opens everything, takes up what an earlier process left open, and listens. Carriers may still be coming up.
-    async fn start(configuration: Configuration, metrics: PrometheusHandle) -> Result<Daemon, Failure> {
+    async fn start(
+        configuration: Configuration,
+        metrics: PrometheusHandle,
+        args: &ConfigArgs,
+    ) -> Result<Daemon, Failure> {
         let Configuration { settings, materials } = configuration;
         // An address that is taken is found out before anything else is touched.
         let api_listener = listen("api.listen", settings.api.listen).await?;
@@ -125,8 +134,11 @@ impl Daemon {
             None => None,
         };
         let hold = Hold::take(&settings.store.url).map_err(store_failure)?;
+        // Books of an older moment are not served: who paid since would be charged again.
+        let generation = admit(&settings, args).await?;
         let store = Store::open_as(&settings.store.url, joining(&settings)).await.map_err(store_failure)?;
         let writer = GroupCommit::start(store.clone(), settings.store.group_commit());
+        let watch = Watch::new(&settings, store.clone(), generation);
         let gateway = Box::pin(start_gateway(&settings, materials, store.clone(), writer.clone())).await?;
         tokio::spawn(systemd::feed_watchdog(store.clone()));
         tokio::spawn(keep_up(metrics.clone()));
@@ -146,7 +158,7 @@ impl Daemon {
                 api::serve_instances(listener, gateway.clone(), stop)
             })
         });
-        Ok(Daemon { settings, _hold: hold, store, writer, gateway, api, callbacks, instances, operations })
+        Ok(Daemon { settings, _hold: hold, store, writer, watch, gateway, api, callbacks, instances, operations })
     }
 
     /// Works until a signal ends it, or the loss of something that it cannot do without.
@@ -156,6 +168,7 @@ impl Daemon {
         info!(version = env!("CARGO_PKG_VERSION"), carriers, "ready");
         systemd::ready(&status);
         let mut store_lost = std::pin::pin!(self.store_lost());
+        let mut books_lost = std::pin::pin!(watch(self.watch.as_ref()));
         loop {
             tokio::select! {
                 _ = signals.terminate.recv() => return Ok(End::Asked),
@@ -169,6 +182,7 @@ impl Daemon {
                 () = &mut store_lost => {
                     return Err(Failure::new("the store's writer has ended, so nothing can be sold any more; the log says why"));
                 }
+                lost = &mut books_lost => return Err(lost.failure()),
                 () = self.api.ended() => return Err(Failure::new("the API has stopped listening; the log says why")),
                 () = ended(self.callbacks.as_ref()) => {
                     return Err(Failure::new("the callbacks listener has stopped; the log says why"));
@@ -198,6 +212,11 @@ impl Daemon {
             callbacks.close(Duration::from_secs(1)).await;
         }
         self.operations.close(Duration::from_secs(1)).await;
+        if let Some(watch) = &self.watch
+            && let Err(error) = watch.note().await
+        {
+            warn!(%error, "how far the books have come could not be looked at once more");
+        }
         if tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await.is_err() {
             error!("the store did not close in time");
         }
@@ -264,6 +283,14 @@ impl Listener {
     }
 }
 
+/// Returns if the books have lost what was seen of them; never where nothing is noted.
+async fn watch(watch: Option<&Watch>) -> BooksLost {
+    match watch {
+        Some(watch) => watch.keep().await,
+        None => pending().await,
+    }
+}
+
 /// Returns when a listener has ended; never if there is none.
 async fn ended(listener: Option<&Listener>) {
     match listener {
@@ -280,6 +307,7 @@ fn joining(settings: &Settings) -> Joining {
         address: settings.instances.reached_at(),
         divides: divided(&settings.carriers, settings.webhooks.keys()).into_iter().map(|kind| kind.name).collect(),
         lease: Duration::from_secs(*lease_seconds),
+        restores: false,
     }
 }
 
@@ -326,7 +354,7 @@ async fn start_gateway(
 
 type Events = Vec<(CarrierName, tokio::sync::mpsc::Receiver<CarrierEvent>)>;
 
-fn open_carriers(
+pub(super) fn open_carriers(
     at_start: AtStart,
     configs: &BTreeMap<CarrierName, CarrierConfig>,
     secrets: &BTreeMap<CarrierName, CarrierSecrets>,

@@ -7,6 +7,7 @@ use super::{Applied, ApplyError, Gateway};
 use crate::{
     carrier::Urgency,
     charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Illegal, Reason, Reference, Refund, Retry},
+    clock::Timestamp,
     money::Money,
     store::StoreError,
 };
@@ -50,6 +51,11 @@ pub enum RefundError {
     /// The same key stands for another amount (M15).
     #[error("the idempotency key was used for a refund of {0}")]
     KeyConflict(Money),
+    /// The books were put back from a back-up not long ago, and the key may have been used in the time that is lost.
+    #[error(
+        "what was given back until {0} is not known here any more, because a back-up was put back; the key may be of that time"
+    )]
+    Restored(Timestamp),
     /// The charge cannot be refunded, or the store failed.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -100,7 +106,7 @@ impl Gateway {
     ) -> Result<(Charge, Refund), RefundError> {
         let name = reference.derive(&format!("refund:{caller}:{key}"), 0);
         let inner = self.0.clone();
-        let caller = caller.to_owned();
+        let (caller, key) = (caller.to_owned(), key.to_owned());
         let work = self.0.spawn(async move {
             let charge = inner.store.charge(reference).await.map_err(ApplyError::from)?;
             let charge = charge.ok_or(ApplyError::UnknownCharge(reference))?;
@@ -112,6 +118,10 @@ impl Gateway {
                 };
                 let known = known.clone();
                 return if same { Ok((charge, known)) } else { Err(RefundError::KeyConflict(known.amount)) };
+            }
+            // A message that gives money back would give it back twice.
+            if let Some(until) = inner.lost_until(&key) {
+                return Err(RefundError::Restored(until));
             }
             let left = charge.order.amount.checked_sub(charge.refunded_amount());
             let left = left.map_err(|error| ApplyError::Illegal(Illegal::Money(error)))?;

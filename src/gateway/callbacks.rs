@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::{ApplyError, Gateway, Inner, apply::Happening};
 use crate::{
     carrier::{About, CallbackAnswer, CallbackRequest, Notice},
-    charge::{CarrierName, Charge, Event, Finding, Reference, Refund, RefundState},
+    charge::{Attempt, CarrierName, Charge, Event, Finding, Reference, Refund, RefundState},
     money::Money,
     store::{Outcome, Owner, ParkedReceipt, StoreError, Write},
 };
@@ -85,7 +85,15 @@ impl Inner {
         if self.weigh_notice(&notice).await? {
             return Ok(());
         }
-        let About::CarrierId(carrier_id) = &notice.about else {
+        let carrier_id = match &notice.about {
+            About::CarrierId(carrier_id) => Some(carrier_id.clone()),
+            // Its charge may be of a time that is lost to the books: then somebody has to hear of it.
+            About::Attempt { reference, attempt } if !self.generations.is_empty() => {
+                Some(format!("{reference}-{attempt}"))
+            }
+            About::Attempt { .. } | About::Refund { .. } => None,
+        };
+        let Some(carrier_id) = carrier_id else {
             // It repeats a reference of ours that no charge has: nothing to wait for.
             warn!(carrier = %notice.carrier, about = ?notice.about, "a callback names a charge that is not there");
             counter!("callbacks_unowned_total", "carrier" => notice.carrier.to_string()).increment(1);
@@ -99,7 +107,7 @@ impl Inner {
         let parked = ParkedReceipt {
             id: notice.parked_id(),
             carrier: notice.carrier.clone(),
-            carrier_id: Some(carrier_id.clone()),
+            carrier_id: Some(carrier_id),
             msisdn: None,
             body: serde_json::to_value(&notice).map_err(|error| unreadable(&notice.parked_id(), &error))?,
             received_at: self.now(),
@@ -162,10 +170,14 @@ impl Inner {
             },
             About::Refund { .. } => return Ok(None),
         };
-        let charge = self.store.charge(reference).await?;
-        let is_theirs =
-            |charge: &Charge| charge.attempt(number).is_some_and(|attempt| attempt.carrier == notice.carrier);
-        Ok(charge.filter(is_theirs).map(|charge| (charge, number)))
+        let Some(charge) = self.store.charge(reference).await? else { return Ok(None) };
+        let is_theirs = |attempt: &&Attempt| attempt.carrier == notice.carrier;
+        let named = charge.attempt(number).filter(is_theirs).map(|attempt| attempt.number);
+        // One that followed in a time that is lost to the books: whatever is said of it is a reason to ask about the one that is known.
+        let lost =
+            || charge.undecided_attempt().filter(|attempt| attempt.was_lost_sight_of() && attempt.number < number);
+        let number = named.or_else(|| lost().filter(is_theirs).map(|attempt| attempt.number));
+        Ok(number.map(|number| (charge, number)))
     }
 
     /// Gives the callbacks that are parked for an id of a carrier to the attempt that has it.

@@ -42,6 +42,11 @@ pub struct GatewayConfig {
     pub parked_break_seconds: u64,
     /// After this time it is given up.
     pub parked_keep_seconds: u64,
+    /// For so long after the books were put back from a back-up, a key that they do not know is refused unless it tells that it is newer:
+    /// it may have been used in the time that is lost.
+    pub lost_keys_seconds: u64,
+    /// Payments of the lost time are read from so long before it to so long after it.
+    pub reread_margin_seconds: u64,
     /// The pause before a definite but passing no is tried again; it doubles with each try.
     pub retry_pause_ms: u64,
     /// How often deadlines, queries and waiting messages are looked at.
@@ -80,6 +85,8 @@ impl Default for GatewayConfig {
             parked_max: 100_000,
             parked_break_seconds: 3_600,
             parked_keep_seconds: 30 * 86_400,
+            lost_keys_seconds: 900,
+            reread_margin_seconds: 600,
             retry_pause_ms: 250,
             sweep_interval_ms: 500,
         }
@@ -107,6 +114,8 @@ impl GatewayConfig {
         within("parked_max", self.parked_max, 1..=10_000_000);
         within("parked_break_seconds", self.parked_break_seconds, 1..=30 * 86_400);
         within("parked_keep_seconds", self.parked_keep_seconds, self.parked_break_seconds.max(1)..=366 * 86_400);
+        within("lost_keys_seconds", self.lost_keys_seconds, 0..=30 * 86_400);
+        within("reread_margin_seconds", self.reread_margin_seconds, 0..=86_400);
         within("retry_pause_ms", self.retry_pause_ms, 1..=60_000);
         within("sweep_interval_ms", self.sweep_interval_ms, 10..=60_000);
         problems

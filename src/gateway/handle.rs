@@ -37,7 +37,7 @@ use crate::{
     ledger::VatConfig,
     passenger::Texts,
     process,
-    store::{GroupCommit, GroupRead, Store, StoreError},
+    store::{Generation, GroupCommit, GroupRead, Store, StoreError},
     subscriber::Subscribers,
     ticket::Keyring,
     transit::Catalogue,
@@ -121,6 +121,8 @@ pub(super) struct Inner {
     /// One step of a charge at a time in this process; across processes the version guards.
     pub(super) charge_locks: Striped,
     pub(super) watchers: Watchers,
+    /// The restores that the books have seen, in their order.
+    pub(super) generations: Vec<Generation>,
     /// How far the look at parked receipts has come.
     pub(super) unowned: Walk,
     pub(super) counted: Counted,
@@ -177,6 +179,7 @@ impl Gateway {
         let attendance = parts.store.instances().map(|instances| Arc::new(Attendance::new(instances.clone(), divided)));
         let inner = Arc::new(Inner {
             attendance,
+            generations: parts.store.generations().await.map_err(ApplyError::from)?,
             exchange: parts.exchange,
             routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
             flights: Arc::new(Semaphore::new(parts.config.flights_max)),
@@ -215,6 +218,7 @@ impl Gateway {
             }
         }
         inner.spawn(inner.clone().sweep());
+        inner.reread_carriers();
         for following in inner.webhooks.values() {
             inner.spawn(inner.clone().follow_events(following.clone()));
         }

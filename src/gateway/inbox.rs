@@ -257,7 +257,12 @@ impl Inner {
             Err(PurchaseError::MoAnswered) => Ok(()),
             Err(PurchaseError::Store(error)) => Err(error),
             // It stays unanswered, and is taken up again or told that it came too late.
-            Err(PurchaseError::Overloaded | PurchaseError::Stopping | PurchaseError::Unknown) => Ok(()),
+            Err(
+                PurchaseError::Overloaded
+                | PurchaseError::Stopping
+                | PurchaseError::Unknown
+                | PurchaseError::Restored { .. },
+            ) => Ok(()),
         }
     }
 }

@@ -6,7 +6,8 @@
 //! that is committed with it; `outbox` sends what passengers are told. `inbox`, `receipts` and `callbacks` take what carriers say
 //! without being asked, and `unowned` looks after what finds no owner; `parts` puts long messages together, and `backlog` knows
 //! which of them waited at the carrier. `sweep` looks after deadlines and queries, `recovery` after what a killed process left
-//! behind, and `measure` tells what is outstanding. All read the time from the `watched_clock`, which sees it step.
+//! behind, `restoring`, `reread` and `lost_keys` after what a restore has lost, and `measure` tells what is outstanding. All read
+//! the time from the `watched_clock`, which sees it step.
 //!
 //! Nothing here is written in a request handler's own future: whoever hangs up cancels nothing.
 
@@ -22,6 +23,7 @@ mod follow;
 mod handle;
 mod inbox;
 mod instances;
+mod lost_keys;
 mod measure;
 mod opening;
 mod outbox;
@@ -30,6 +32,8 @@ mod purchase;
 mod receipts;
 mod recovery;
 mod replies;
+mod reread;
+mod restoring;
 mod routing;
 mod sales;
 mod striped;
@@ -49,6 +53,7 @@ pub use config::{GatewayConfig, RefundTexts};
 pub use handle::{Books, Gateway, Parts, StartError, divided, missing_tariffs};
 pub use instances::{Errand, ErrandAnswer, Exchange, Wanted};
 pub use purchase::{Purchase, PurchaseError, Purchased};
+pub use restoring::{Declared, RestoreError, declare_in_doubt};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};
 pub use verdict::{Eligibility, Enquiry};
 pub use watch::Awaited;

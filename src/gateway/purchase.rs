@@ -107,6 +107,15 @@ pub enum PurchaseError {
     /// The key is the id of a message that was handed over, and the message came from another number.
     #[error("the SMS with this id came from another number")]
     AnotherNumber,
+    /// The books were put back from a back-up not long ago, and the key may have been used in the time that is lost.
+    #[error(
+        "what was bought until {until} is not known here any more, because a back-up was put back; the key may be of that time: buy under \
+         a key that tells that it was made since (a UUID of version 7), if nothing was bought under this one"
+    )]
+    Restored {
+        /// Until when what was bought is lost.
+        until: Timestamp,
+    },
     /// Too many charges are under way.
     #[error("too many charges are under way")]
     Overloaded,
@@ -187,6 +196,7 @@ impl Inner {
         {
             return self.replay(reference, same_body, repeat).await;
         }
+        self.refuse_lost_key(&purchase)?;
         let purchase = if prior.is_handed_over { self.purchase_for_sms(purchase).await? } else { purchase };
         if self.stopping.is_cancelled() {
             return Err(PurchaseError::Stopping);

@@ -276,6 +276,9 @@ fn resolve_paths(draft: &mut Draft) {
     };
     resolve("keys.directory".into(), &mut settings.keys.directory);
     resolve("transit.directory".into(), &mut settings.transit.directory);
+    if let Some(file) = &mut settings.store.watermark {
+        resolve("store.watermark".into(), file);
+    }
     if let Some(file) = &mut settings.texts.file {
         resolve("texts.file".into(), file);
     }

@@ -11,7 +11,7 @@ use crate::{
     eligibility::Rules,
     gateway::{GatewayConfig, MoWebhookConfig, TicketingConfig, WebhookConfig},
     ledger::VatConfig,
-    store::GroupCommitConfig,
+    store::{GroupCommitConfig, WatermarkFile},
     subscriber::{FactsSettings, NumberListsSettings},
 };
 
@@ -67,6 +67,9 @@ pub struct Settings {
 pub struct StoreSettings {
     /// `sqlite://PATH`, `postgres://USER@HOST/DATABASE`, or `memory:` for one that is gone with the process.
     pub url: String,
+    /// Where it is noted how far the books were seen, so that books of an older moment are not served for them. Left out, it lies beside the
+    /// file; for a server, nothing is noted then.
+    pub watermark: Option<PathBuf>,
     /// Writes that may wait; further callers wait for room.
     pub queue: usize,
     /// Writes in one transaction.
@@ -178,6 +181,20 @@ pub struct TextsSettings {
 }
 
 impl StoreSettings {
+    /// Where it is noted how far the books were seen, if it is.
+    pub fn watermark_file(&self) -> Option<WatermarkFile> {
+        if !self.is_durable() {
+            return None;
+        }
+        let beside = || self.url.strip_prefix("sqlite://").map(|path| PathBuf::from(format!("{path}.watermark")));
+        self.watermark.clone().or_else(beside).map(WatermarkFile::at)
+    }
+
+    /// Whether what is written outlives the process.
+    pub fn is_durable(&self) -> bool {
+        self.url != "memory:"
+    }
+
     /// The bounds of the group commit.
     pub fn group_commit(&self) -> GroupCommitConfig {
         GroupCommitConfig { queue_max: self.queue, batch_max: self.batch }
@@ -187,7 +204,12 @@ impl StoreSettings {
 impl Default for StoreSettings {
     fn default() -> StoreSettings {
         let GroupCommitConfig { queue_max, batch_max } = GroupCommitConfig::default();
-        StoreSettings { url: "sqlite:///var/lib/smsbusd/smsbusd.db".into(), queue: queue_max, batch: batch_max }
+        StoreSettings {
+            url: "sqlite:///var/lib/smsbusd/smsbusd.db".into(),
+            watermark: None,
+            queue: queue_max,
+            batch: batch_max,
+        }
     }
 }
 

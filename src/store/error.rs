@@ -88,6 +88,20 @@ pub enum StoreError {
     /// begun it may still write.
     #[error("the other instances have taken over: nothing is begun any more")]
     Fenced,
+    /// No back-up could be made.
+    #[error("cannot back up to {path}: {why}")]
+    BackUp {
+        /// The copy.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Books that were put back are not ready to be served.
+    #[error("generation {number} of the books was begun and is not finished: run `smsbusd restored` again")]
+    Unfinished {
+        /// The generation.
+        number: u32,
+    },
     /// A row does not say what it must.
     #[error("{table}, row {row}: {why}")]
     Corrupt {

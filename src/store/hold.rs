@@ -21,6 +21,11 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// Of nothing: for who looks beside those who are served.
+    pub(super) const fn none() -> Hold {
+        Hold { _file: None }
+    }
+
     /// Takes the store that `url` names. Whoever reads only needs no hold.
     ///
     /// Errors: [`StoreError::InUse`] if a process holds it; the text names no store, or the file beside it cannot be opened.

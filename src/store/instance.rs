@@ -33,12 +33,20 @@ pub struct Joining {
     pub divides: Vec<String>,
     /// For so long without a sign of life the others leave to it what it has.
     pub lease: Duration,
+    /// Whether it finishes a generation that was begun: until that is done, nobody else is served.
+    pub restores: bool,
 }
 
 impl Default for Joining {
     /// Of a daemon that is meant to be alone.
     fn default() -> Joining {
-        Joining { name: "smsbusd".into(), address: None, divides: Vec::new(), lease: Duration::from_secs(15) }
+        Joining {
+            name: "smsbusd".into(),
+            address: None,
+            divides: Vec::new(),
+            lease: Duration::from_secs(15),
+            restores: false,
+        }
     }
 }
 

@@ -11,7 +11,9 @@
 mod address;
 mod backends;
 mod check;
+mod custody;
 mod error;
+mod generation;
 mod group_commit;
 mod group_read;
 mod hold;
@@ -25,6 +27,7 @@ mod parts;
 mod postgres;
 mod prior;
 mod question;
+mod reread;
 mod sales;
 mod slot;
 mod sql;
@@ -32,6 +35,7 @@ mod sqlite;
 mod told;
 mod transfer;
 mod verbatim;
+mod watermark;
 mod webhook;
 mod write;
 
@@ -39,7 +43,9 @@ mod write;
 pub(crate) mod contract;
 
 pub use backends::Store;
+pub use custody::{Custody, RefusedBooks};
 pub use error::StoreError;
+pub use generation::{BooksStanding, FIRST_GENERATION, Generation, Reread, Restore};
 pub use group_commit::{GroupCommit, GroupCommitConfig};
 pub use group_read::GroupRead;
 pub use hold::Hold;
@@ -57,11 +63,13 @@ pub use parts::OPEN_PARTS_MAX;
 pub use postgres::{Instances, Postgres};
 pub use prior::{Prior, PriorQuestion};
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
+pub use reread::BackedUp;
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};
 pub use transfer::{ComparedTable, Progress, TransferError, Transferred, transfer};
 pub use verbatim::Verbatim;
+pub use watermark::{Watermark, WatermarkError, WatermarkFile};
 pub use webhook::{
     EventPlace, EventPlaceError, FailedCounts, FailedDelivery, FailedFilter, Replay, WebhookEnd, WebhookProgress,
     WebhookStanding,

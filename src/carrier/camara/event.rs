@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::meaning::{ID_CHARS_MAX, Meanings, bounded};
 use crate::{
     carrier::{About, Callback, CallbackAnswer, CallbackRequest, Notice, Refusal, transcript},
-    charge::{CarrierName, Reference},
+    charge::{ATTEMPTS_MAX, Attempt, CarrierName, Reference},
     clock::Timestamp,
 };
 
@@ -188,6 +188,32 @@ pub(super) fn parse_wire_reference(text: &str) -> Option<(Reference, u16)> {
     let (reference, number) = text.rsplit_once('-')?;
     let (reference, number): (Reference, u16) = (reference.parse().ok()?, number.parse().ok()?);
     (wire_reference(reference, number) == text).then_some((reference, number))
+}
+
+/// Whether a payment with this reference can be of the attempt: it is its own; or, where the books were put back since, that of an attempt
+/// of the same charge that followed it.
+pub(super) fn may_be_of(attempt: &Attempt, reference: &str) -> bool {
+    if reference == attempt.wire_reference {
+        return true;
+    }
+    let (Some((charge, number)), Some((theirs, later))) =
+        (parse_wire_reference(&attempt.wire_reference), parse_wire_reference(reference))
+    else {
+        return false;
+    };
+    attempt.was_lost_sight_of() && charge == theirs && later > number
+}
+
+/// What the payment of an attempt may bear: see [`may_be_of`].
+pub(super) fn references_of(attempt: &Attempt) -> Vec<String> {
+    let mut references = vec![attempt.wire_reference.clone()];
+    if attempt.was_lost_sight_of()
+        && let Some((charge, number)) = parse_wire_reference(&attempt.wire_reference)
+    {
+        let last = u16::try_from(ATTEMPTS_MAX).unwrap_or(u16::MAX);
+        references.extend((number..last).map(|before| wire_reference(charge, before + 1)));
+    }
+    references
 }
 
 fn refusal(status: u16, code: &str, kind: &'static str, why: &str) -> Refusal {

@@ -11,6 +11,7 @@ use std::{
 use url::Url;
 
 use super::{
+    event,
     message::{Payment, below},
     profile::CamaraProfile,
 };
@@ -30,6 +31,8 @@ pub(super) struct Window {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     wire_reference: String,
+    /// Each that its payment may bear; the first is its own.
+    references: Vec<String>,
     window: Window,
 }
 
@@ -77,7 +80,11 @@ struct Sought {
 
 impl Wanted {
     pub(super) fn new(profile: &CamaraProfile, attempt: &Attempt) -> Wanted {
-        Wanted { wire_reference: attempt.wire_reference.clone(), window: Window::around(attempt, profile) }
+        Wanted {
+            wire_reference: attempt.wire_reference.clone(),
+            references: event::references_of(attempt),
+            window: Window::around(attempt, profile),
+        }
     }
 
     /// What the carrier was given to tell it by.
@@ -124,7 +131,9 @@ impl Listing {
         let from = wanted.iter().map(|one| one.window.from).min().unwrap_or(Timestamp::MAX);
         let mut by_reference: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, one) in wanted.iter().enumerate() {
-            by_reference.entry(one.wire_reference.clone()).or_default().push(index);
+            for reference in &one.references {
+                by_reference.entry(reference.clone()).or_default().push(index);
+            }
         }
         Listing {
             wanted: wanted.into_iter().map(|one| Some(Sought { window: one.window, pages: 0 })).collect(),

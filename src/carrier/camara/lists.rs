@@ -237,7 +237,7 @@ impl Drop for Reader {
 }
 
 /// Whether the carrier says that there is no such page, in CAMARA's own words.
-fn is_past_the_end(answer: &Answer) -> bool {
+pub(super) fn is_past_the_end(answer: &Answer) -> bool {
     let code = ErrorInfo::read(&answer.body).map(|info| info.code);
     matches!((answer.status, code.as_deref()), (400, Some("OUT_OF_RANGE")) | (404, Some("NOT_FOUND")))
 }

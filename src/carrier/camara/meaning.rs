@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    event,
     message::{ErrorInfo, Payment, RefundMade, RefundTransaction, ValidationInfo, is_total},
     profile::CamaraProfile,
 };
@@ -214,7 +215,7 @@ fn differs(payment: &Payment, charge: &Charge, attempt: &Attempt) -> Result<(), 
     }
     let Some(transaction) = &payment.amount_transaction else { return Ok(()) };
     check_references(transaction.reference_code.as_deref(), transaction.client_correlator.as_deref(), |known| {
-        known == attempt.wire_reference
+        event::may_be_of(attempt, known)
     })?;
     if transaction.phone_number.as_ref().is_some_and(|number| number.parse::<Msisdn>() != Ok(charge.order.msisdn)) {
         return Err("phoneNumber is another subscriber's".into());

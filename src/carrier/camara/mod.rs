@@ -18,6 +18,7 @@ mod message;
 mod profile;
 mod recovery;
 mod refunds;
+mod reread;
 mod second_step;
 mod secrets;
 #[cfg(test)]

@@ -230,7 +230,13 @@ impl HttpCarrier {
     /// Asks for the status of an attempt. `None` where the carrier cannot be asked: the profile has no `status`, or asks by an id that
     /// is not known. An error of the query itself is [`Finding::Nothing`] (M8).
     pub async fn query(&self, charge: &Charge, attempt: &Attempt) -> Option<Finding> {
-        self.ask(Operation::Status, &self.context(charge, attempt)).await
+        match self.ask(Operation::Status, &self.context(charge, attempt)).await? {
+            // One attempt is asked about, and another may have followed it in the time that is lost.
+            Finding::NotFound { asked_at, .. } if attempt.was_lost_sight_of() => {
+                Some(Finding::NotFound { complete: false, asked_at })
+            }
+            finding => Some(finding),
+        }
     }
 
     /// Has the carrier give money back. [`Finding::Charged`] means that it went back; a definite no is also said of what cannot be

@@ -34,6 +34,15 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => (10..14_u8, 1..9_000_i64).prop_map(|(n, minor)| Event::RequestRefund { refund: reference(n), amount: Money::kzt(minor), by: None }),
         1 => (10..14_u8, any_finding()).prop_map(|(n, finding)| Event::RefundEvidence { refund: reference(n), id: String::new(), source: EvidenceSource::Response, finding }),
         1 => Just(Event::Decline { reason: Reason::CreditDebt }),
+        1 => (2..5_u32, any::<bool>()).prop_map(|(generation, waited)| Event::Restored {
+            generation,
+            perhaps: waited.then(|| Box::new(PerhapsSent {
+                carrier: carrier(),
+                wire_reference: "8".into(),
+                contract: contract(),
+                carrier_ahead_ms: None,
+            })),
+        }),
         1 => any_finding().prop_map(|finding| match evidence(1, finding) {
             Event::Evidence(evidence) => Event::EvidenceWithoutTicket(evidence),
             other => other,

@@ -173,6 +173,15 @@ fn of_event(event: &Event) -> String {
         }
         Event::Tick => "time has passed".into(),
         Event::TickWithoutRepetition => "time has passed, more than the clock shows: nothing is sent again".into(),
+        Event::Restored { generation, perhaps: None } => {
+            format!(
+                "the books were put back to this moment (generation {generation}): what has become of it since is not known"
+            )
+        }
+        Event::Restored { generation, perhaps: Some(perhaps) } => format!(
+            "the books were put back to this moment (generation {generation}): {} may have been asked for the money since",
+            perhaps.carrier
+        ),
         Event::Supersede { by } => format!("purchase {by} takes its place, because this one came too late"),
         Event::RequestRefund { refund, amount, by } => {
             let asker = by.as_ref().map_or(String::new(), |by| format!("{by} asks: "));

@@ -18,4 +18,4 @@ pub use derive::events_of;
 pub use event::{Event, EventAmount, EventBreak, EventCharge, EventData, EventRefund, EventTicket};
 pub use fiscal::{Fiscal, FiscalItem, FiscalOperation, FiscalSeller, FiscalVat};
 pub use kind::{EventFilter, EventFilterError, EventType};
-pub use reading::{EventPage, FutureCursor};
+pub use reading::{CursorError, EventPage, FutureCursor, LostCursor};

@@ -36,6 +36,30 @@ pub struct FutureCursor {
     pub end: EventPlace,
 }
 
+/// A cursor that was handed out in a time that is lost to the books: a back-up was put back since. What happened between is told by nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the cursor {cursor} is of a time that is lost to the books, because a back-up was put back: the events behind {resume} that were read \
+     then did not happen as far as the books know; go on from the cursor {resume}"
+)]
+pub struct LostCursor {
+    /// The cursor.
+    pub cursor: EventPlace,
+    /// The last place before that time.
+    pub resume: EventPlace,
+}
+
+/// Why a cursor is not one of these books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CursorError {
+    /// It is of a time that is lost.
+    #[error(transparent)]
+    Lost(#[from] LostCursor),
+    /// It lies behind everything.
+    #[error(transparent)]
+    Future(#[from] FutureCursor),
+}
+
 impl EventPage {
     /// The events after `after` that `filter` wants, at most `events_max` (at least 1).
     pub(in crate::gateway) async fn read(
@@ -117,9 +141,14 @@ impl Gateway {
         self.0.stopping.cancelled().await;
     }
 
-    /// Refuses a cursor that lies behind the last event. Returns where the events end.
-    pub async fn check_cursor(&self, cursor: EventPlace) -> Result<Result<EventPlace, FutureCursor>, StoreError> {
+    /// Refuses a cursor that lies behind the last event, or in a time that is lost to the books. Returns where the events end.
+    pub async fn check_cursor(&self, cursor: EventPlace) -> Result<Result<EventPlace, CursorError>, StoreError> {
+        let lost = self.0.generations.iter().find(|generation| generation.has_lost(cursor.entry));
+        if let Some(generation) = lost {
+            let resume = EventPlace::all_of(generation.books_end);
+            return Ok(Err(LostCursor { cursor, resume }.into()));
+        }
         let end = self.events_end().await?;
-        Ok(if cursor.entry > end.entry { Err(FutureCursor { cursor, end }) } else { Ok(end) })
+        Ok(if cursor.entry > end.entry { Err(FutureCursor { cursor, end }.into()) } else { Ok(end) })
     }
 }

@@ -27,6 +27,7 @@ mod refund_faults;
 mod relay;
 mod reroute;
 mod responses;
+mod restoring;
 mod second_sending;
 mod second_step_faults;
 mod slots;

@@ -403,6 +403,7 @@ impl World {
 mod audit;
 mod callbacks;
 mod over_http;
+mod restored;
 mod started;
 
 pub(crate) use callbacks::{CallbackSent, Credential, Outcome, Told, exchange, raw};

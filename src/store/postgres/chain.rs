@@ -53,12 +53,8 @@ impl ChainPlace {
 }
 
 impl Chain for WritersChain<'_> {
-    fn writer(&self) -> Writer {
-        self.place.writer
-    }
-
-    async fn head(&mut self) -> Result<Head, StoreError> {
-        Ok(self.place.head)
+    async fn head(&mut self) -> Result<(Writer, Head), StoreError> {
+        Ok((self.place.writer, self.place.head))
     }
 
     async fn open_since(&mut self) -> Result<Timestamp, StoreError> {

@@ -132,6 +132,11 @@ async fn take_place(db: &mut PgConnection, joining: &Joining) -> Result<Membersh
     let mut transaction = db.begin().await?;
     let db = &mut *transaction;
     sqlx::raw_sql(LOCK_JOINING).execute(&mut *db).await?;
+    let unfinished =
+        sqlx::query("SELECT number FROM generations WHERE done_at IS NULL").fetch_optional(&mut *db).await?;
+    if let Some(row) = unfinished.filter(|_| !joining.restores) {
+        return Err(StoreError::Unfinished { number: small(&row, 0, "generations")? });
+    }
     // First of all: it compares with the number of this transaction, which must be given out after all that is seen.
     places::raise(db).await?;
     // Who had this name has lost its connection, or we should not have got the lock: it is gone, and its chain can be continued at once.
@@ -150,7 +155,9 @@ async fn take_place(db: &mut PgConnection, joining: &Joining) -> Result<Membersh
     let instance = InstanceId(join.fetch_one(&mut *db).await?.try_get(0)?);
     let begin = sqlx::query(
         "INSERT INTO writers (id, epoch, commits, instance)
-         SELECT coalesce((SELECT min(id) FROM writers WHERE instance IS NULL), (SELECT max(id) + 1 FROM writers), 1), 1, 0, $1
+         SELECT coalesce((SELECT min(id) FROM writers WHERE instance IS NULL AND id > floor),
+                         (SELECT max(id) + 1 FROM writers WHERE id > floor), floor + 1), 1, 0, $1
+         FROM (SELECT coalesce((SELECT max(writers_after) FROM generations), 0) AS floor) AS generation
          ON CONFLICT (id) DO UPDATE SET epoch = writers.epoch + 1, instance = excluded.instance, fenced = false
          RETURNING id, epoch",
     );

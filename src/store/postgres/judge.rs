@@ -105,7 +105,9 @@ static NEEDLESS_ANSWERS: SetStatement = SetStatement::new(
      WHERE mos.id IS NULL OR mos.answered_at IS NOT NULL",
 );
 
+/// What a generation leaves out is [`SERIALS_LEFT_OUT`](crate::store::generation::SERIALS_LEFT_OUT).
 const LEASE: &str = "
-INSERT INTO serials (vehicle, day, next) VALUES ($1, $2, $3)
-ON CONFLICT (vehicle, day) DO UPDATE SET next = serials.next + excluded.next
+INSERT INTO serials (vehicle, day, next)
+VALUES ($1, $2, $3 + (SELECT 4096 * count(*) FROM generations WHERE serials_through >= $2))
+ON CONFLICT (vehicle, day) DO UPDATE SET next = serials.next + $3
 RETURNING next - $3";

@@ -6,6 +6,7 @@
 
 pub(super) mod books;
 mod chain;
+pub(super) mod generation;
 mod instances;
 mod judge;
 mod known;
@@ -167,6 +168,13 @@ pub(super) async fn take(url: &str) -> Result<PgConnection, StoreError> {
     let mut connection = instances::hold_alone(open(&options).await?, &options).await?;
     MIGRATIONS.run(&mut connection).await?;
     Ok(connection)
+}
+
+/// A connection beside daemons that may be served, with the schema up to date.
+///
+/// Errors: as [`Postgres::open`].
+pub(super) async fn visit(url: &str) -> Result<PgConnection, StoreError> {
+    connect_migrated(&options(url)?).await
 }
 
 async fn connect_migrated(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {

@@ -10,7 +10,8 @@ use crate::store::StoreError;
 const FURTHEST: &str = "
 WITH known AS (
     SELECT greatest((SELECT max(seq) FROM journal), (SELECT max(cursor) FROM webhooks),
-                    (SELECT max(replay_until) FROM webhooks), 0) - base AS furthest
+                    (SELECT max(replay_until) FROM webhooks),
+                    (SELECT max(places_from) FROM generations), 0) - base AS furthest
     FROM places
 )
 SELECT furthest - (pg_current_xact_id()::text::bigint << 16),

@@ -56,6 +56,7 @@ pub(in crate::store) trait Books {
 /// Where a block stands: in its chain, and in the journal.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::store) struct BlockPlace {
+    pub(in crate::store) writer: u32,
     pub(in crate::store) number: u64,
     pub(in crate::store) last_seq: i64,
 }
@@ -94,7 +95,7 @@ async fn chain(db: &mut impl Books, audit: &mut Audit) -> Result<BTreeMap<Writer
         }
         for row in &page {
             let (block, last_seq) = decode::block(row)?;
-            after = BlockPlace { number: block.number, last_seq };
+            after = BlockPlace { writer: block.writer.0, number: block.number, last_seq };
             // A block that says too much of itself does not make us hold the whole journal.
             let most = block.entries.saturating_add(1);
             let rows = journal_rows(db, (covered, last_seq), most).await?;

@@ -9,16 +9,13 @@ use crate::{
     store::StoreError,
 };
 
-/// The first writer of a store, and the only one of a file.
+/// The first writer of a store. A file has one in each generation.
 pub(in crate::store) const FIRST_WRITER: Writer = Writer(1);
 
 /// Where the blocks of one writer are kept, in the transaction that is open.
 pub(in crate::store) trait Chain {
-    /// Whose blocks they are.
-    fn writer(&self) -> Writer;
-
-    /// The end of the writer's chain.
-    async fn head(&mut self) -> Result<Head, StoreError>;
+    /// Whose blocks they are, and the end of that writer's chain.
+    async fn head(&mut self) -> Result<(Writer, Head), StoreError>;
 
     /// When the first day begins that has no root yet: nothing is appended to one that has.
     async fn open_since(&mut self) -> Result<Timestamp, StoreError>;
@@ -36,8 +33,8 @@ pub(in crate::store) async fn append(db: &mut impl Chain, digest: BlockDigest) -
     if digest.is_empty() {
         return Ok(());
     }
-    let head = db.head().await?;
-    let block = digest.not_before(db.open_since().await?).seal(db.writer(), &head);
+    let (writer, head) = db.head().await?;
+    let block = digest.not_before(db.open_since().await?).seal(writer, &head);
     db.keep(&block).await?;
     for DailyRoot { day, root } in db.close_days(&head, block.at).await? {
         info!(%day, root = data_encoding::HEXLOWER.encode(&root), "the books of a day are closed");

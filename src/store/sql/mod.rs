@@ -4,6 +4,7 @@
 pub(super) mod audit;
 pub(super) mod chain;
 pub(super) mod decode;
+pub(super) mod generation;
 pub(super) mod guards;
 pub(super) mod jobs;
 pub(super) mod row;

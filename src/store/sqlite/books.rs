@@ -55,16 +55,17 @@ async fn begin(
     }
 }
 
-/// One connection writes, so the blocks are numbered in the order of the journal.
+/// One connection writes, and each generation has a writer with a higher number, so the blocks are numbered in the order of the journal.
 impl Books for SqliteConnection {
     type Row = SqliteRow;
 
     async fn blocks(&mut self, after: BlockPlace, limit: u32) -> Result<Vec<SqliteRow>, StoreError> {
         let query = sqlx::query(
-            "SELECT writer, number, at, entries, lines, last_seq, digest, hash FROM chain WHERE number > ?1
-             ORDER BY number LIMIT ?2",
+            "SELECT writer, number, at, entries, lines, last_seq, digest, hash FROM chain
+             WHERE (writer, number) > (?1, ?2) ORDER BY writer, number LIMIT ?3",
         );
-        Ok(query.bind(i64::try_from(after.number).unwrap_or(i64::MAX)).bind(limit).fetch_all(self).await?)
+        let number = i64::try_from(after.number).unwrap_or(i64::MAX);
+        Ok(query.bind(after.writer).bind(number).bind(limit).fetch_all(self).await?)
     }
 
     async fn journal(&mut self, (after, until): (i64, i64), limit: u32) -> Result<Vec<SqliteRow>, StoreError> {

@@ -1,10 +1,10 @@
 //! The chain, and how a journal of before gets its own.
 
 use jiff::tz::TimeZone;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tracing::info;
 
-use super::judge::HEAD;
+use super::judge::END;
 use crate::{
     clock::Timestamp,
     ledger::{Block, BlockDigest, DailyRoot, Head, Writer},
@@ -14,6 +14,8 @@ use crate::{
             audit::journal_rows,
             chain::{Chain, FIRST_WRITER, is_new_day},
             decode,
+            generation::{Generations, writers_head},
+            row::SqlRow,
         },
     },
 };
@@ -21,19 +23,15 @@ use crate::{
 /// Entries of one block, where a journal of before gets its chain.
 const ADOPTED_ENTRIES: u32 = 1_000;
 
-/// The chain of the file, in the transaction that is open, and its end.
+/// The chain of the file's generation, in the transaction that is open, and its end.
 pub(super) struct FileChain<'a> {
     pub(super) db: &'a mut SqliteConnection,
-    pub(super) head: Head,
+    pub(super) end: (Writer, Head),
 }
 
 impl Chain for FileChain<'_> {
-    fn writer(&self) -> Writer {
-        FIRST_WRITER
-    }
-
-    async fn head(&mut self) -> Result<Head, StoreError> {
-        Ok(self.head)
+    async fn head(&mut self) -> Result<(Writer, Head), StoreError> {
+        Ok(self.end)
     }
 
     /// A day is closed by the block after it, and no block is earlier than the one before it.
@@ -45,22 +43,45 @@ impl Chain for FileChain<'_> {
         keep_up_to(self.db, block, None).await
     }
 
-    /// There is one writer, so a day is over with its first block of another.
+    /// One writes at a time, so a day is over with its first block of another. The chains of generations before have ended, and are in
+    /// every root since.
     async fn close_days(&mut self, head: &Head, now: Timestamp) -> Result<Vec<DailyRoot>, StoreError> {
-        if !is_new_day(head, now) {
+        let is_first = *head == Head::NONE;
+        if !is_first && !is_new_day(head, now) {
             return Ok(Vec::new());
         }
-        let closed = DailyRoot::over(head.at.date_in(&TimeZone::UTC), &[(FIRST_WRITER, *head)]);
+        // The block that goes on in another day is kept already: it is none of the day that is over.
+        let before = |(_, of): &(Writer, Head)| of.at.date_in(&TimeZone::UTC) < now.date_in(&TimeZone::UTC);
+        let (writer, _) = self.head().await?;
+        let mut heads = self.db.heads().await?;
+        heads.retain(|(of, _)| *of != writer);
+        heads.extend((!is_first).then_some((writer, *head)));
+        heads.retain(before);
+        let Some(last) = heads.iter().map(|(_, head)| head).max_by_key(|head| head.at) else { return Ok(Vec::new()) };
+        let day = last.at.date_in(&TimeZone::UTC);
+        let is_closed = sqlx::query("SELECT 1 FROM roots WHERE day = ?1").bind(day.to_string());
+        if is_closed.fetch_optional(&mut *self.db).await?.is_some() {
+            return Ok(Vec::new());
+        }
+        let closed = DailyRoot::over(day, &heads);
         let query = sqlx::query("INSERT INTO roots (day, root) VALUES (?1, ?2)");
         query.bind(closed.day.to_string()).bind(closed.root.as_slice()).execute(&mut *self.db).await?;
         Ok(vec![closed])
     }
 }
 
-/// The end of the chain.
-pub(in crate::store) async fn head(db: &mut SqliteConnection) -> Result<Head, StoreError> {
-    let last = sqlx::query(HEAD).fetch_optional(db).await?;
-    last.as_ref().map_or(Ok(Head::NONE), decode::head)
+/// The writer of the file's generation, and the end of its chain.
+pub(in crate::store) async fn end(db: &mut SqliteConnection) -> Result<(Writer, Head), StoreError> {
+    end_in(&sqlx::query(END).fetch_one(db).await?)
+}
+
+/// The same, as it was read.
+pub(super) fn end_in(row: &SqliteRow) -> Result<(Writer, Head), StoreError> {
+    let head = match row.maybe_int(1)? {
+        Some(_) => writers_head(row)?.1,
+        None => Head::NONE,
+    };
+    Ok((Writer(decode::small(row, 0, "generations")?), head))
 }
 
 /// Up to the entry of this place, or to the last that there is.
@@ -105,7 +126,8 @@ async fn adopt_all(db: &mut SqliteConnection) -> Result<(), StoreError> {
             digest.entry(row.reference, row.at, row.body.as_bytes());
             digest.lines(&row.lines);
         }
-        let block = digest.seal(FIRST_WRITER, &head(db).await?);
+        let (_, head) = end(db).await?;
+        let block = digest.seal(FIRST_WRITER, &head);
         keep_up_to(db, &block, Some(after)).await?;
     }
     sqlx::query("DELETE FROM chain_wanted").execute(&mut *db).await?;

@@ -3,13 +3,16 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::script::{Parameters, Script};
+use super::{
+    chain::end_in,
+    script::{Parameters, Script},
+};
 use crate::{
-    ledger::Head,
+    ledger::{Head, Writer},
     store::{
         Outcome, StoreError, Write,
         sql::{
-            decode::{self, small, vehicle_text},
+            decode::{small, vehicle_text},
             guards::Guards,
             verdicts::Verdicts,
         },
@@ -21,7 +24,7 @@ use crate::{
 pub(super) async fn begin_and_judge(
     db: &mut SqliteConnection,
     batch: &[Write],
-) -> Result<(Verdicts, Head), StoreError> {
+) -> Result<(Verdicts, (Writer, Head)), StoreError> {
     let guards = Guards::of(batch);
     let parameters = Parameters::default()
         .rows(&guards.settlements)
@@ -47,9 +50,13 @@ pub(super) async fn begin_and_judge(
     verdicts.judge_mos(next())?;
     verdicts.judge_receipts(next())?;
     verdicts.collect_parked(next())?;
-    let head = next().first().map_or(Ok(Head::NONE), decode::head)?;
+    let end = next()
+        .first()
+        .map(end_in)
+        .transpose()?
+        .ok_or_else(|| StoreError::Refused("the database does not say where its chain ends".into()))?;
     lease(db, batch, &mut verdicts).await?;
-    Ok((verdicts, head))
+    Ok((verdicts, end))
 }
 
 async fn lease(db: &mut SqliteConnection, batch: &[Write], verdicts: &mut Verdicts) -> Result<(), StoreError> {
@@ -74,7 +81,7 @@ static JUDGE: Script = Script::new(&[
     KNOWN_MOS,
     OWNERS,
     PARKED,
-    HEAD,
+    END,
 ]);
 
 const OBJECTIONS: &str = "
@@ -139,14 +146,20 @@ FROM jsonb_each(?1) AS asked
 LEFT JOIN mos ON mos.id = unhex(asked.value->>'mo', '-')
 WHERE mos.id IS NULL OR mos.answered_at IS NOT NULL";
 
-/// The end of the chain.
-pub(super) const HEAD: &str = "SELECT number, at, hash FROM chain WHERE writer = 1 ORDER BY number DESC LIMIT 1";
+/// The writer of the generation, and the end of its chain.
+pub(super) const END: &str = "
+SELECT now.writer, number, at, hash
+FROM (SELECT coalesce((SELECT writers_after + 1 FROM generations WHERE number = (SELECT max(number) FROM generations)), 1) AS writer) AS now
+LEFT JOIN chain ON chain.writer = now.writer
+ORDER BY number DESC LIMIT 1";
 
+/// What a generation leaves out is [`SERIALS_LEFT_OUT`](crate::store::generation::SERIALS_LEFT_OUT).
 const LEASE: &str = "
-INSERT INTO serials (vehicle, day, next) VALUES (?1, ?2, ?3)
-ON CONFLICT (vehicle, day) DO UPDATE SET next = next + excluded.next
+INSERT INTO serials (vehicle, day, next)
+VALUES (?1, ?2, ?3 + (SELECT 4096 * count(*) FROM generations WHERE serials_through >= ?2))
+ON CONFLICT (vehicle, day) DO UPDATE SET next = next + ?3
 RETURNING next - ?3";
 
 #[cfg(test)]
 pub(super) const ALL: &[&str] =
-    &[OBJECTIONS, KNOWN_KEYS, HELD_SLOTS, KNOWN_MOS, PARTS_BESIDE, OWNERS, PARKED, NEEDLESS_ANSWERS, HEAD];
+    &[OBJECTIONS, KNOWN_KEYS, HELD_SLOTS, KNOWN_MOS, PARTS_BESIDE, OWNERS, PARKED, NEEDLESS_ANSWERS, END];

@@ -1,7 +1,9 @@
 //! SQLite: the embedded store. One file in WAL mode, one connection that writes, a pool of connections that read.
 
+pub(super) mod backup;
 pub(super) mod books;
 pub(super) mod chain;
+pub(super) mod generation;
 mod judge;
 mod known;
 pub(super) mod moved;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    ledger::Head,
+    ledger::{Head, Writer},
     store::{
         FORGOTTEN_MAX, Forgetting, StoreError,
         sql::{chain, rows::Rows, tables::SalesRow},
@@ -24,8 +24,8 @@ use crate::{
 impl Rows<'_> {
     /// Writes everything inside the transaction that is open, at the end of the chain. Charges come first, because others refer to
     /// them.
-    pub(super) async fn write(self, db: &mut SqliteConnection, head: Head) -> Result<(), StoreError> {
-        self.write_charges(db).await?.write_rest(db, head).await
+    pub(super) async fn write(self, db: &mut SqliteConnection, end: (Writer, Head)) -> Result<(), StoreError> {
+        self.write_charges(db).await?.write_rest(db, end).await
     }
 
     /// What nearly every commit has.
@@ -58,7 +58,7 @@ impl Rows<'_> {
         Ok(self)
     }
 
-    async fn write_rest(self, db: &mut SqliteConnection, head: Head) -> Result<(), StoreError> {
+    async fn write_rest(self, db: &mut SqliteConnection, end: (Writer, Head)) -> Result<(), StoreError> {
         let texts = Parameters::default()
             .rows(&self.answered)
             .rows(&self.handed_over)
@@ -84,7 +84,7 @@ impl Rows<'_> {
             forget(db, forgetting).await?;
         }
         move_webhooks(db, &self.webhooks).await?;
-        chain::append(&mut FileChain { db, head }, self.digest).await
+        chain::append(&mut FileChain { db, end }, self.digest).await
     }
 }
 

@@ -59,6 +59,9 @@ WHERE true
 ON CONFLICT (webhook, entry, part) DO UPDATE
 SET failed_at = excluded.failed_at, tries = excluded.tries, due_at = excluded.due_at, why = excluded.why";
 
+/// So many entries are counted one by one.
+const COUNTED_MAX: u32 = 100_000;
+
 impl Sqlite {
     pub(in crate::store) async fn settled_journal(
         &self,
@@ -74,9 +77,11 @@ impl Sqlite {
         decode::small(&row, 0, "journal")
     }
 
-    /// Places are given one by one.
-    pub(in crate::store) async fn settled_after(&self, place: u64) -> Result<u64, StoreError> {
-        Ok(self.settled_end().await?.saturating_sub(place))
+    /// Places are given one by one within a generation only.
+    pub(in crate::store) async fn settled_after(&self, after: u64) -> Result<u64, StoreError> {
+        let counted = sqlx::query("SELECT count(*) FROM (SELECT 1 FROM journal WHERE seq > ?1 LIMIT ?2)");
+        let counted = counted.bind(place(after)).bind(COUNTED_MAX).fetch_one(&self.readers).await?;
+        decode::small(&counted, 0, "journal")
     }
 
     /// No block is older than the one before it.

@@ -55,8 +55,8 @@ async fn commit(connection: &mut SqliteConnection, batch: &[Write]) -> Result<Ve
 }
 
 async fn judge_and_write(connection: &mut SqliteConnection, batch: &[Write]) -> Result<Vec<Outcome>, StoreError> {
-    let (verdicts, head) = judge::begin_and_judge(connection, batch).await?;
-    Rows::collect(batch, &verdicts).write(connection, head).await?;
+    let (verdicts, end) = judge::begin_and_judge(connection, batch).await?;
+    Rows::collect(batch, &verdicts).write(connection, end).await?;
     Ok(verdicts.outcomes)
 }
 

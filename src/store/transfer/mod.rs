@@ -103,7 +103,7 @@ pub async fn transfer(
     let occupied = target::occupied(&mut target, &shared).await?;
     match (mark, occupied) {
         (Some(mark), _) if mark.to != shown => return Err(mark.refusal(&config).into()),
-        (Some(mark), Some(_)) if target::has(&mut target, chain::head(&mut source).await?).await? => {
+        (Some(mark), Some(_)) if target::has(&mut target, chain::end(&mut source).await?).await? => {
             commit(&mut source).await?;
             finish(source).await;
             return Ok(Transferred::Before { at: mark.at });

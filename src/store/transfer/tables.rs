@@ -75,6 +75,11 @@ pub(super) const TABLES: &[Table] = tables! {
     sales { kind, name, quarter, currency, minor }
     chain { writer, number, at, entries, lines, last_seq, digest, hash }
     roots { day, root }
+    generations {
+        number, began_at, restored_to, lost_until, by_whom, because, books_end, places_from, writers_after,
+        serials_through, done_at,
+    }
+    rereads { generation, carrier, done_at, payments, unknown }
     webhooks { name, cursor, failing_since, disabled, disabled_at, replay_cursor, replay_until }
     webhook_failures { webhook, entry, part, event_type, reference, failed_at, tries, due_at, why }
 };

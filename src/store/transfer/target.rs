@@ -10,7 +10,7 @@ use super::{
     tables::{COUNTED, Table},
 };
 use crate::{
-    ledger::Head,
+    ledger::{Head, Writer},
     store::{postgres, sql::chain::FIRST_WRITER},
 };
 
@@ -46,10 +46,10 @@ pub(super) async fn occupied(
 }
 
 /// Whether the end of the source's chain is in the target's: then the books that led there are, too.
-pub(super) async fn has(target: &mut PgConnection, head: Head) -> Result<bool, TransferError> {
+pub(super) async fn has(target: &mut PgConnection, (writer, head): (Writer, Head)) -> Result<bool, TransferError> {
     let query = sqlx::query("SELECT EXISTS (SELECT 1 FROM chain WHERE writer = $1 AND number = $2 AND hash = $3)");
     let number = i64::try_from(head.number).expect("blocks are counted one by one");
-    let query = query.bind(i64::from(FIRST_WRITER.0)).bind(number).bind(head.hash.as_slice());
+    let query = query.bind(i64::from(writer.0)).bind(number).bind(head.hash.as_slice());
     Ok(head != Head::NONE && answered(query.fetch_one(target)).await?.try_get(0)?)
 }
 
@@ -59,7 +59,11 @@ pub(super) async fn take_note(target: &mut PgConnection) -> Result<(), TransferE
     let count = format!(
         "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table} HAVING count(*) > 0"
     );
-    answered(sqlx::raw_sql(AssertSqlSafe(count)).execute(target)).await?;
+    answered(sqlx::raw_sql(AssertSqlSafe(count)).execute(&mut *target)).await?;
+    // Each generation of the file has had a writer, whose chain goes on here.
+    let writers = "INSERT INTO writers (id, epoch, commits) SELECT writers_after + 1, 0, 0 FROM generations
+                   ON CONFLICT (id) DO NOTHING";
+    answered(sqlx::raw_sql(writers).execute(target)).await?;
     Ok(())
 }
 

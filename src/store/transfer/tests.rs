@@ -237,7 +237,7 @@ mod on_postgres {
         );
         let audited = Store::audit(url, &[]).await.unwrap();
         assert_eq!((audited.flaws, audited.blocks), (vec![], blocks + 4));
-        assert_eq!(audited.heads.len(), 1, "one chain, of one writer");
+        assert_eq!(audited.heads.len(), 2, "one chain for each generation, of one writer each");
         store.close().await;
     }
 

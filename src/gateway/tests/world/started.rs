@@ -63,7 +63,7 @@ impl World {
         Gateway::start(parts, events).await.expect("a gateway")
     }
 
-    fn secrets(&self, name: &CarrierName, over: Over, config: &CarrierConfig) -> CarrierSecrets {
+    pub(super) fn secrets(&self, name: &CarrierName, over: Over, config: &CarrierConfig) -> CarrierSecrets {
         let links = LinkSecrets::password(&self.setting.simulator.password);
         match over {
             Over::Smpp => CarrierSecrets { links, ..CarrierSecrets::default() },
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    fn carrier_configs(&self) -> impl Iterator<Item = (CarrierName, Over, CarrierConfig)> {
+    pub(super) fn carrier_configs(&self) -> impl Iterator<Item = (CarrierName, Over, CarrierConfig)> {
         let one = (CARRIER, self.setting.over, &self.simulator, "[705, 706, 771, 776, 777]");
         let other = self.setting.second.zip(self.other.as_ref());
         let other = other.map(|(over, simulator)| (OTHER_CARRIER, over, simulator, "[701, 702, 775, 778]"));

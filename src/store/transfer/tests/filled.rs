@@ -10,8 +10,8 @@ use crate::{
     msisdn::Msisdn,
     passenger::{Language, MoPart},
     store::{
-        EventPlace, FailedDelivery, FailedFilter, IncomingSms, KeyGuard, Opening, OutgoingSms, Replay, Store,
-        StoreError, WebhookEnd, WebhookProgress, WebhookStanding, Write,
+        Custody, EventPlace, FailedDelivery, FailedFilter, IncomingSms, KeyGuard, Opening, OutgoingSms, Replay, Reread,
+        Restore, Store, StoreError, WebhookEnd, WebhookProgress, WebhookStanding, Write,
         contract::{
             fixture::{
                 FARE, accepted, advance, at, carrier, charge_at, commit, doubtful, evidence, key, mo, msisdn, open,
@@ -53,6 +53,9 @@ impl Filled {
         }
         let second = random::leave_something(&store, 60).await;
         assert!(second < DAY);
+        store.close().await;
+        filled.restore(second).await;
+        let store = filled.open().await.unwrap();
         fill(&store, DAY).await;
         run(&store, charge_at(90, filled.second - 9), [(filled.second, open_attempt())]).await;
         // As a version wrote it that did not know when messages were kept.
@@ -60,6 +63,20 @@ impl Filled {
         let answers = answers(&store, filled.second).await;
         store.close().await;
         Filled { answers, ..filled }
+    }
+
+    /// As if it had been put back from a back-up.
+    async fn restore(&self, second: u64) {
+        let mut custody = Custody::take(&self.url()).await.unwrap();
+        let (by, because) = ("aigul".into(), "the disk".into());
+        let restore = Restore { at: at(second), lost_until: at(second), after: 0, by, because };
+        let begun = custody.begin(&restore).await.unwrap();
+        custody.finish(begun.number, at(second)).await.unwrap();
+        custody.close().await.unwrap();
+        let store = self.open().await.unwrap();
+        let reread = Reread { generation: begun.number, at: at(second), payments: 3, unknown: 1 };
+        store.keep_reread(&carrier(), &reread).await.unwrap();
+        store.close().await;
     }
 
     pub(super) fn url(&self) -> String {
