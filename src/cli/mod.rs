@@ -19,6 +19,7 @@ mod metering;
 mod migrate;
 mod output;
 mod reload;
+pub mod retention;
 pub mod serve;
 mod simulate;
 pub mod smpp;

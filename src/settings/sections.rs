@@ -71,6 +71,8 @@ pub struct StoreSettings {
     pub queue: usize,
     /// Writes in one transaction.
     pub batch: usize,
+    /// So many whole months of the journal and the ledger stay, whatever `smsbusd retention` is asked for.
+    pub keep_months_min: u32,
 }
 
 /// `[api]`
@@ -187,7 +189,12 @@ impl StoreSettings {
 impl Default for StoreSettings {
     fn default() -> StoreSettings {
         let GroupCommitConfig { queue_max, batch_max } = GroupCommitConfig::default();
-        StoreSettings { url: "sqlite:///var/lib/smsbusd/smsbusd.db".into(), queue: queue_max, batch: batch_max }
+        StoreSettings {
+            url: "sqlite:///var/lib/smsbusd/smsbusd.db".into(),
+            queue: queue_max,
+            batch: batch_max,
+            keep_months_min: 60,
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! commit. Reads go to [`Store`] directly and see what is committed.
 
 mod address;
+mod archive;
 mod backends;
 mod check;
 mod error;
@@ -22,6 +23,7 @@ mod overlap;
 mod parts;
 mod postgres;
 mod question;
+mod retention;
 mod sales;
 mod slot;
 mod sql;
@@ -35,6 +37,7 @@ mod write;
 #[cfg(test)]
 pub(crate) mod contract;
 
+pub use archive::{ArchiveError, Month};
 pub use backends::Store;
 pub use error::StoreError;
 pub use group_commit::{GroupCommit, GroupCommitConfig};
@@ -52,6 +55,7 @@ pub use outstanding::{ListedRefund, Outstanding, OutstandingSum, RefundFilter, R
 pub use parts::OPEN_PARTS_MAX;
 pub use postgres::{Instances, Postgres};
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
+pub use retention::{MonthOutcome, Retention, RetentionError, RetentionOrder, RetiredMonth};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};

@@ -52,6 +52,14 @@ pub(super) struct Journal {
     entries: Vec<Line>,
     #[serde(default)]
     messages: Vec<Message>,
+    #[serde(default)]
+    retired: Vec<RetiredMonth>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RetiredMonth {
+    month: String,
+    archived: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +84,7 @@ struct Message {
 /// The story, line by line.
 pub(super) fn tell(charge: &Told, journal: &Journal, zone: &TimeZone) -> Vec<String> {
     let mut told = vec![headline(charge), subject(charge)];
+    told.extend(journal.retired.iter().map(elsewhere));
     let mut steps: Vec<(Timestamp, Vec<String>)> = Vec::new();
     for line in &journal.entries {
         let mut said = vec![sentence(line, charge)];
@@ -105,6 +114,16 @@ pub(super) fn tell(charge: &Told, journal: &Journal, zone: &TimeZone) -> Vec<Str
         format!("refund {} of {}: {}", refund.reference, shown(&refund.amount), refund.state.replace('_', " "))
     }));
     told
+}
+
+/// The story is told without that.
+fn elsewhere(RetiredMonth { month, archived }: &RetiredMonth) -> String {
+    match archived {
+        true => format!(
+            "What happened to it in {month} is no longer here: it is in the archive, in journal-{month}.jsonl.gz."
+        ),
+        false => format!("What happened to it in {month} is no longer here, and was not archived."),
+    }
 }
 
 /// A carrier's words must not command the terminal that they are read on.

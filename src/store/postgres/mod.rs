@@ -13,6 +13,7 @@ mod outstanding;
 pub(super) mod partitions;
 mod places;
 mod reads;
+pub(super) mod retention;
 mod set;
 mod statements;
 mod turns;
