@@ -6,5 +6,6 @@ mod daemon;
 mod demo;
 mod deployment;
 mod migrate;
+mod retention;
 mod serve;
 mod smpp;
