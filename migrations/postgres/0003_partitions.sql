@@ -94,6 +94,8 @@ DROP TABLE ledger_before;
 ALTER TABLE journal ADD PRIMARY KEY (seq, at);
 CREATE INDEX journal_by_reference ON journal (reference);
 ALTER TABLE ledger ADD PRIMARY KEY (reference, version, account, posted_at);
+ANALYZE journal;
+ANALYZE ledger;
 CREATE UNIQUE INDEX chain_begins_once ON chain ((last_seq - entries));
 
 CREATE TRIGGER journal_is_never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON journal EXECUTE FUNCTION is_append_only();

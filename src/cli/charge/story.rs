@@ -257,6 +257,22 @@ mod tests {
     }
 
     #[test]
+    fn of_months_that_are_retired_it_is_said_where_the_story_is() {
+        let charge = json!({
+            "reference": "019a2b3c-0000-7000-8000-000000000001", "state": "declined", "reason": "denied_number",
+            "amount": { "minor": 8000, "currency": "KZT" }, "passengers": 1, "vehicle": "1234", "route": "92",
+            "agency": "green-bus", "channel": "sms", "ticket": null,
+        });
+        let retired = json!([{ "month": "2021-03", "archived": true }, { "month": "2021-04", "archived": false }]);
+        let told = told(charge, json!({ "entries": [], "retired": retired }));
+        assert!(
+            told.contains("in 2021-03 is no longer here: it is in the archive, in journal-2021-03.jsonl.gz."),
+            "{told}"
+        );
+        assert!(told.contains("in 2021-04 is no longer here, and was not archived."), "{told}");
+    }
+
+    #[test]
     fn a_doubt_that_ended_well_is_told_from_the_request_to_the_ticket() {
         let reference = "019a2b3c-0000-7000-8000-000000000001";
         let charge = json!({
