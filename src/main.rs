@@ -14,6 +14,7 @@ use smsbusd::{
         keys::{KeysArgs, keys},
         ledger::{LedgerArgs, ledger},
         restored::{RestoredArgs, restored},
+        retention::{RetentionArgs, retention},
         serve::serve,
         smpp::{SmppArgs, smpp},
         ticket::{TicketArgs, ticket},
@@ -78,6 +79,11 @@ enum Command {
     Charge(ChargeArgs),
     /// Check the books: that nothing was changed, that they add up, and that they agree with the charges
     Ledger(LedgerArgs),
+    /// Let go of old months of the journal and the ledger, with an archive
+    ///
+    /// For a PostgreSQL store, beside daemons that serve. A month with a charge that is open, in doubt or has a refund outstanding
+    /// stays. Exit status 1: a month that is old enough had to stay, and its line says why.
+    Retention(RetentionArgs),
     /// List, pause and resume the carriers of a running daemon; try the profile of an HTTP carrier
     Carrier(CarrierArgs),
     /// Print what became of charges, a line of JSON for each event of a running daemon
@@ -134,6 +140,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Ticket(args) => ticket(&args),
         Command::Charge(args) => cli::run(charge(&args)),
         Command::Ledger(args) => cli::run(ledger(&args)),
+        Command::Retention(args) => cli::run(retention(&args)),
         Command::Carrier(args) => cli::run(carrier(&args)),
         Command::Events(args) => cli::run(events(&args)),
         Command::Webhook(args) => cli::run(webhook(&args)),

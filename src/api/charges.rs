@@ -123,6 +123,20 @@ pub(super) struct JournalAnswer {
     entries: Vec<JournalLine>,
     /// What the passenger was told by SMS, the oldest first.
     messages: Vec<MessageLine>,
+    /// Months whose entries are no longer here: they were retired.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<RetiredMonth>,
+}
+
+/// A month whose entries are no longer in the journal.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RetiredMonth)]
+pub(super) struct RetiredMonth {
+    /// The month, in UTC.
+    #[schema(example = "2025-09")]
+    month: String,
+    /// Whether they were archived first.
+    archived: bool,
 }
 
 /// A text to the passenger.
@@ -207,7 +221,9 @@ pub(super) async fn read_journal(
             text: message.text,
             state: state.code(),
         });
-    Ok(Json(JournalAnswer { entries, messages: messages.collect() }))
+    let retired = store.retired_months(reference).await?;
+    let retired = retired.into_iter().map(|(month, archived)| RetiredMonth { month, archived }).collect();
+    Ok(Json(JournalAnswer { entries, messages: messages.collect(), retired }))
 }
 
 /// What a person found out about a charge in doubt.

@@ -1,6 +1,6 @@
 //! `smsbusd ledger`: checks the books in the store, beside a running daemon or without one.
 
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
@@ -46,6 +46,9 @@ struct CheckArgs {
     /// A root that was noted: the books up to the end of that day must lead to it
     #[arg(long = "root", value_name = "DAY=HASH")]
     roots: Vec<NotedRoot>,
+    /// The folder with the archived months: each must be what was archived
+    #[arg(long, value_name = "FOLDER")]
+    archive: Option<PathBuf>,
     /// Say it for machines
     #[arg(long)]
     json: bool,
@@ -88,10 +91,17 @@ pub async fn ledger(args: &LedgerArgs) -> Outcome {
 async fn check(args: &CheckArgs) -> Outcome {
     let store = settings::load_store(&args.config.sources())?;
     let noted: Vec<DailyRoot> = args.roots.iter().map(|noted| noted.0).collect();
-    let audited = Store::audit(&store.url, &noted).await.map_err(store_failure)?;
+    let (audited, archived) = match &args.archive {
+        None => (Store::audit(&store.url, &noted).await.map_err(store_failure)?, None),
+        Some(folder) => {
+            let checked = Box::pin(Store::audit_with_archive(&store.url, &noted, folder)).await;
+            let (audited, sound) = checked.map_err(store_failure)?;
+            (audited, Some(sound))
+        }
+    };
     match args.json {
-        true => print_json(&for_machines(&audited))?,
-        false => for_people(&audited)?,
+        true => print_json(&for_machines(&audited, archived))?,
+        false => for_people(&audited, archived)?,
     }
     match audited.flaws_total {
         0 => Ok(Exit::Done),
@@ -100,11 +110,21 @@ async fn check(args: &CheckArgs) -> Outcome {
     }
 }
 
-fn for_people(audited: &Audited) -> Result<(), Failure> {
+fn for_people(audited: &Audited, archived: Option<u64>) -> Result<(), Failure> {
     print(format!(
         "{} charges, {} journal entries, {} ledger lines in {} blocks",
         audited.charges, audited.entries, audited.lines, audited.blocks
     ))?;
+    let gone = audited.retired;
+    if gone.months > 0 {
+        print(format!(
+            "{} months are retired, with {} journal entries, {} ledger lines and {} of the blocks",
+            gone.months, gone.entries, gone.lines, gone.blocks
+        ))?;
+    }
+    if let Some(sound) = archived {
+        print(format!("{sound} months in the archive are what was archived"))?;
+    }
     for (writer, head) in &audited.heads {
         print(format!(
             "chain of writer {writer}: block {} of {}, {}",
@@ -133,7 +153,7 @@ fn for_people(audited: &Audited) -> Result<(), Failure> {
     Ok(())
 }
 
-fn for_machines(audited: &Audited) -> Value {
+fn for_machines(audited: &Audited, archived: Option<u64>) -> Value {
     let heads = audited.heads.iter().map(|(writer, head)| {
         json!({ "writer": writer.0, "block": head.number, "at": head.at, "hash": HEXLOWER.encode(&head.hash) })
     });
@@ -145,6 +165,13 @@ fn for_machines(audited: &Audited) -> Value {
         "entries": audited.entries,
         "lines": audited.lines,
         "blocks": audited.blocks,
+        "retired": {
+            "months": audited.retired.months,
+            "entries": audited.retired.entries,
+            "lines": audited.retired.lines,
+            "blocks": audited.retired.blocks,
+        },
+        "archived_months_in_order": archived,
         "heads": heads.collect::<Vec<_>>(),
         "balances": balances.collect::<Vec<_>>(),
         "flaws_total": audited.flaws_total,

@@ -21,6 +21,7 @@ mod migrate;
 mod output;
 mod reload;
 pub mod restored;
+pub mod retention;
 pub mod serve;
 mod simulate;
 pub mod smpp;

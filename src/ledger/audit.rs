@@ -126,6 +126,16 @@ pub enum Flaw {
         /// The id of the evidence.
         evidence: String,
     },
+    /// What is known of a month whose entries are no longer here contradicts itself or the chain.
+    Retired {
+        /// The month, and what is wrong.
+        what: String,
+    },
+    /// A file of the archive is not what was archived, or cannot be read.
+    Archive {
+        /// The file, and what is wrong.
+        what: String,
+    },
     /// A row that cannot be read.
     Unreadable {
         /// Where, and why.
@@ -149,7 +159,9 @@ pub struct Audited {
     pub lines: u64,
     /// Charges.
     pub charges: u64,
-    /// The sum of every account.
+    /// What was retired, and is no longer here.
+    pub retired: RetiredTotals,
+    /// The sum of every account, with what was carried forward.
     pub balances: BTreeMap<(Account, Currency), i128>,
     /// The ends of the chains.
     pub heads: BTreeMap<Writer, Head>,
@@ -157,6 +169,19 @@ pub struct Audited {
     pub flaws: Vec<Flaw>,
     /// How much is wrong in all.
     pub flaws_total: u64,
+}
+
+/// What is no longer here of the journal and the ledger, as far as the chain and the books say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetiredTotals {
+    /// Months.
+    pub months: u64,
+    /// Blocks. They are in the chain still, and are counted among [`Audited::blocks`].
+    pub blocks: u64,
+    /// Entries of the journal.
+    pub entries: u64,
+    /// Lines of the ledger.
+    pub lines: u64,
 }
 
 /// A check under way. Feed it everything that is kept, in order; memory does not grow with the books.
@@ -175,15 +200,8 @@ impl Audit {
         if !block.follows(&head) {
             self.flaw(Flaw::Chain { writer, number });
         }
-        let mut digest = BlockDigest::default();
-        for row in rows {
-            digest.entry(row.reference, row.at, row.body.as_bytes());
-            digest.lines(&row.lines);
-            self.covered_lines += row.lines.len() as u64;
-        }
-        // What the block says of itself is judged above; here it is only compared with what is there.
-        let there = digest.seal(writer, &Head::NONE);
-        if (there.digest, there.entries, there.lines) != (block.digest, block.entries, block.lines) {
+        self.covered_lines += rows.iter().map(|row| row.lines.len() as u64).sum::<u64>();
+        if !is_made_of(block, rows) {
             let seqs = rows.first().zip(rows.last()).map(|(first, last)| (first.seq, last.seq));
             self.flaw(Flaw::Changed { writer, number, seqs });
         }
@@ -192,7 +210,35 @@ impl Audit {
         self.found.heads.insert(writer, block.head());
     }
 
-    /// Entries of the journal after the last block.
+    /// The next block of a chain, whose entries are no longer here.
+    pub fn retired_block(&mut self, block: &Block) {
+        let head = self.found.heads.get(&block.writer).copied().unwrap_or(Head::NONE);
+        if !block.follows(&head) {
+            self.flaw(Flaw::Chain { writer: block.writer, number: block.number });
+        }
+        self.found.blocks += 1;
+        self.found.retired.blocks += 1;
+        self.found.retired.entries += u64::from(block.entries);
+        self.found.retired.lines += u64::from(block.lines);
+        self.found.heads.insert(block.writer, block.head());
+    }
+
+    /// How many months are no longer here.
+    pub fn retired_months(&mut self, months: u64) {
+        self.found.retired.months = months;
+    }
+
+    /// What was retired, so far.
+    pub fn retired(&self) -> RetiredTotals {
+        self.found.retired
+    }
+
+    /// Something is wrong that is told in words.
+    pub fn found(&mut self, flaw: Flaw) {
+        self.flaw(flaw);
+    }
+
+    /// Entries of the journal that no block covers: after the last one, or where a block was retired.
     pub fn uncovered(&mut self, rows: &[JournalRow]) {
         let Some(seqs) = rows.first().zip(rows.last()).map(|(first, last)| (first.seq, last.seq)) else { return };
         let count = rows.len() as u64;
@@ -310,6 +356,17 @@ impl Audit {
     }
 }
 
+/// Whether these entries, each with its lines, are what the block was made from. What the block says of itself is not judged.
+pub fn is_made_of(block: &Block, rows: &[JournalRow]) -> bool {
+    let mut digest = BlockDigest::default();
+    for row in rows {
+        digest.entry(row.reference, row.at, row.body.as_bytes());
+        digest.lines(&row.lines);
+    }
+    let there = digest.seal(block.writer, &Head::NONE);
+    (there.digest, there.entries, there.lines) == (block.digest, block.entries, block.lines)
+}
+
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -344,7 +401,7 @@ impl fmt::Display for Flaw {
             Flaw::Words { reference, evidence } => {
                 write!(f, "charge {reference}: the words of evidence {evidence:?} are not what was written")
             }
-            Flaw::Unreadable { what } => f.write_str(what),
+            Flaw::Unreadable { what } | Flaw::Retired { what } | Flaw::Archive { what } => f.write_str(what),
             Flaw::Root { found: DailyRoot { day, root } } => write!(
                 f,
                 "the root of {day} is {}, and not what was noted: the books of that day or before were changed since",

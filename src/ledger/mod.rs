@@ -16,7 +16,7 @@ mod rates;
 mod tests;
 
 pub use account::Account;
-pub use audit::{Audit, Audited, ChargeRecords, Flaw, JournalRow, TicketStanding};
+pub use audit::{Audit, Audited, ChargeRecords, Flaw, JournalRow, RetiredTotals, TicketStanding, is_made_of};
 pub use chain::{Block, BlockDigest, DailyRoot, Head, Writer};
 pub use posting::{Entry, entries, position, sale_returns};
 pub use rates::{DatedFee, DatedVat, VatConfig};

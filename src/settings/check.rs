@@ -93,6 +93,10 @@ fn listeners(draft: &mut Draft) {
 }
 
 pub(super) fn store(draft: &mut Draft) {
+    let keeps = draft.settings.store.keep_months_min;
+    if !(1..=1_200).contains(&keeps) {
+        draft.problem("store.keep_months_min", format!("{keeps} is not between 1 and 1200"));
+    }
     let url = draft.settings.store.url.clone();
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Store::complaint(&url).into_iter().for_each(|what| draft.problem("store.url", what));

@@ -74,6 +74,8 @@ pub struct StoreSettings {
     pub queue: usize,
     /// Writes in one transaction.
     pub batch: usize,
+    /// So many whole months of the journal and the ledger stay, whatever `smsbusd retention` is asked for.
+    pub keep_months_min: u32,
 }
 
 /// `[api]`
@@ -209,6 +211,7 @@ impl Default for StoreSettings {
             watermark: None,
             queue: queue_max,
             batch: batch_max,
+            keep_months_min: 60,
         }
     }
 }

@@ -1,8 +1,11 @@
+use std::path::Path;
+
 use super::{
     Balance, ChargeFilter, FailedCounts, FailedDelivery, FailedFilter, InDoubtSummary, IncomingSms, Instances, Joining,
-    JournalEntry, KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Outcome, OutstandingSum, Owner, ParkedReceipt,
-    Postgres, Prior, PriorQuestion, QueuedSms, RefundFilter, Sales, SettledEntry, Slot, Spent, Sqlite, StoreError,
-    StoredBreak, StoredFact, StoredTicket, TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write,
+    JournalEntry, KeptMo, KeyGuard, KnownCounts, ListedRefund, Memory, Month, MonthOutcome, Outcome, OutstandingSum,
+    Owner, ParkedReceipt, Postgres, Prior, PriorQuestion, QueuedSms, RefundFilter, Retention, RetentionError,
+    RetentionOrder, Sales, SettledEntry, Slot, Spent, Sqlite, StoreError, StoredBreak, StoredFact, StoredTicket,
+    TicketFilter, UnownedReceipt, Verbatim, WebhookStanding, Write,
     address::{Address, without_password},
     overlap, postgres,
     sql::audit::{audit, kept_roots},
@@ -421,6 +424,49 @@ impl Store {
             Address::Sqlite(config) => audit(&mut sqlite::books::open(&config).await?, noted).await,
             Address::Postgres(url) => audit(&mut postgres::books::open(&url).await?, noted).await,
             Address::Memory => Err(not_from_outside(url)),
+        }
+    }
+
+    /// Checks the books as [`Store::audit`] does, and compares the archived months in a folder with the chain. Says in how many months of the archive
+    /// nothing was changed as well; of the others, and of those that are not there, a flaw tells.
+    ///
+    /// Errors: as [`Store::audit`]; [`StoreError::Address`] if the store is none that lets go of months.
+    pub async fn audit_with_archive(
+        url: &str,
+        noted: &[DailyRoot],
+        folder: &Path,
+    ) -> Result<(Audited, u64), StoreError> {
+        let Address::Postgres(address) = Address::read(url)? else {
+            return Err(StoreError::Address { url: Store::shown(url), why: "only a PostgreSQL store has an archive" });
+        };
+        let mut db = postgres::books::open(&address).await?;
+        let mut audited = audit(&mut db, noted).await?;
+        let (sound, flaws) = postgres::retention::check::check(&mut db, folder).await?;
+        audited.flaws_total += flaws.len() as u64;
+        audited.flaws.extend(flaws);
+        Ok((audited, sound))
+    }
+
+    /// Lets go of months of the journal and the ledger that are old enough, beside daemons that serve, and tells what becomes of each.
+    /// What is told as retired is durable.
+    ///
+    /// Errors: see [`RetentionError`].
+    pub async fn retire(
+        url: &str,
+        order: &RetentionOrder,
+        tell: impl FnMut(Month, &MonthOutcome),
+    ) -> Result<Retention, RetentionError> {
+        match Address::read(url)? {
+            Address::Postgres(address) => postgres::retention::retire(&address, order, tell).await,
+            Address::Sqlite(_) | Address::Memory => Err(RetentionError::NoMonths { url: Store::shown(url) }),
+        }
+    }
+
+    /// The months in which a charge had entries of the journal that are no longer here, and whether each is in the archive.
+    pub async fn retired_months(&self, reference: Reference) -> Result<Vec<(String, bool)>, StoreError> {
+        match self {
+            Store::Postgres(backend) => backend.retired_months(reference).await,
+            Store::Sqlite(_) | Store::Memory(_) => Ok(Vec::new()),
         }
     }
 

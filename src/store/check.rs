@@ -57,6 +57,10 @@ impl Settlement {
             }
             *sums.entry(entry.currency).or_insert(0_i128) += i128::from(entry.minor);
         }
+        // The row of the charge guards its lines: each version is reached once.
+        if !self.entries.is_empty() && charge.version == self.from_version {
+            return refuse(charge.reference, "it has ledger entries, and leads to no new version");
+        }
         if sums.values().any(|sum| *sum != 0) {
             return refuse(charge.reference, "its ledger entries do not add up to zero");
         }

@@ -9,6 +9,7 @@
 //! committed.
 
 mod address;
+mod archive;
 mod backends;
 mod check;
 mod custody;
@@ -28,6 +29,7 @@ mod postgres;
 mod prior;
 mod question;
 mod reread;
+mod retention;
 mod sales;
 mod slot;
 mod sql;
@@ -42,6 +44,7 @@ mod write;
 #[cfg(test)]
 pub(crate) mod contract;
 
+pub use archive::{ArchiveError, Month};
 pub use backends::Store;
 pub use custody::{Custody, RefusedBooks};
 pub use error::StoreError;
@@ -64,6 +67,7 @@ pub use postgres::{Instances, Postgres};
 pub use prior::{Prior, PriorQuestion};
 pub use question::{Balance, ChargeFilter, InDoubtSummary, Spent, TicketFilter};
 pub use reread::BackedUp;
+pub use retention::{MonthOutcome, Retention, RetentionError, RetentionOrder, RetiredMonth};
 pub use sales::{Sales, Seller};
 pub use sqlite::{Sqlite, SqliteConfig};
 pub use told::{SettledEntry, Told, ToldRefund, ToldSeller, ToldTicket};

@@ -21,12 +21,13 @@ use crate::{
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 28] = [
+    let commands: [&[&str]; 29] = [
         &[],
         &["serve"],
         &["demo"],
         &["simulate"],
         &["migrate"],
+        &["retention"],
         &["check-config"],
         &["keys"],
         &["keys", "generate"],

@@ -7,5 +7,6 @@ mod demo;
 mod deployment;
 mod migrate;
 mod restored;
+mod retention;
 mod serve;
 mod smpp;

@@ -52,6 +52,14 @@ pub(super) struct Journal {
     entries: Vec<Line>,
     #[serde(default)]
     messages: Vec<Message>,
+    #[serde(default)]
+    retired: Vec<RetiredMonth>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RetiredMonth {
+    month: String,
+    archived: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +84,7 @@ struct Message {
 /// The story, line by line.
 pub(super) fn tell(charge: &Told, journal: &Journal, zone: &TimeZone) -> Vec<String> {
     let mut told = vec![headline(charge), subject(charge)];
+    told.extend(journal.retired.iter().map(elsewhere));
     let mut steps: Vec<(Timestamp, Vec<String>)> = Vec::new();
     for line in &journal.entries {
         let mut said = vec![sentence(line, charge)];
@@ -105,6 +114,16 @@ pub(super) fn tell(charge: &Told, journal: &Journal, zone: &TimeZone) -> Vec<Str
         format!("refund {} of {}: {}", refund.reference, shown(&refund.amount), refund.state.replace('_', " "))
     }));
     told
+}
+
+/// The story is told without that.
+fn elsewhere(RetiredMonth { month, archived }: &RetiredMonth) -> String {
+    match archived {
+        true => format!(
+            "What happened to it in {month} is no longer here: it is in the archive, in journal-{month}.jsonl.gz."
+        ),
+        false => format!("What happened to it in {month} is no longer here, and was not archived."),
+    }
 }
 
 /// A carrier's words must not command the terminal that they are read on.
@@ -244,6 +263,22 @@ mod tests {
         let charge: Told = serde_json::from_value(charge).expect("a charge");
         let journal: Journal = serde_json::from_value(journal).expect("a journal");
         tell(&charge, &journal, &TimeZone::get("Asia/Almaty").expect("a zone")).join("\n")
+    }
+
+    #[test]
+    fn of_months_that_are_retired_it_is_said_where_the_story_is() {
+        let charge = json!({
+            "reference": "019a2b3c-0000-7000-8000-000000000001", "state": "declined", "reason": "denied_number",
+            "amount": { "minor": 8000, "currency": "KZT" }, "passengers": 1, "vehicle": "1234", "route": "92",
+            "agency": "green-bus", "channel": "sms", "ticket": null,
+        });
+        let retired = json!([{ "month": "2021-03", "archived": true }, { "month": "2021-04", "archived": false }]);
+        let told = told(charge, json!({ "entries": [], "retired": retired }));
+        assert!(
+            told.contains("in 2021-03 is no longer here: it is in the archive, in journal-2021-03.jsonl.gz."),
+            "{told}"
+        );
+        assert!(told.contains("in 2021-04 is no longer here, and was not archived."), "{told}");
     }
 
     #[test]

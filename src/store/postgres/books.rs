@@ -6,7 +6,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{MIGRATIONS, database, options, set::SetStatement};
+use super::{MIGRATIONS, Postgres, database, options, set::SetStatement, waiting::Read};
 use crate::{
     charge::Reference,
     store::{
@@ -22,6 +22,17 @@ use crate::{
 ///
 /// Errors: the database cannot be reached, or its schema is not this program's.
 pub(in crate::store) async fn open(url: &str) -> Result<PgConnection, StoreError> {
+    let mut db = connect(url).await?;
+    // A month that is taken out disappears for everybody at once, so it is held before the moment is chosen of which everything is read.
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; LOCK TABLE journal, ledger, retired_charges IN ACCESS SHARE MODE";
+    sqlx::raw_sql(begin).execute(&mut db).await?;
+    Ok(db)
+}
+
+/// A connection to a database whose schema is this program's.
+///
+/// Errors: the database cannot be reached, or its schema is another.
+pub(super) async fn connect(url: &str) -> Result<PgConnection, StoreError> {
     let options = options(url)?;
     let cannot = |why: String| StoreError::Connect { database: database(&options), why };
     let mut db = options.connect().await.map_err(|error| cannot(error.to_string()))?;
@@ -35,8 +46,21 @@ pub(in crate::store) async fn open(url: &str) -> Result<PgConnection, StoreError
             ours.unwrap_or(0)
         )));
     }
-    sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut db).await?;
     Ok(db)
+}
+
+impl Postgres {
+    pub(in crate::store) async fn retired_months(
+        &self,
+        reference: Reference,
+    ) -> Result<Vec<(String, bool)>, StoreError> {
+        let query = sqlx::query(
+            "SELECT month, journal_sha256 IS NOT NULL FROM retired_charges JOIN retirements USING (month)
+             WHERE reference = $1 ORDER BY month",
+        );
+        let rows = query.bind(reference.uuid()).all(&self.readers).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
 }
 
 /// Blocks of several writers stand in the journal one after another: the entries of a commit have places side by side.
@@ -117,5 +141,29 @@ impl Books for PgConnection {
     async fn roots(&mut self, limit: u32) -> Result<Vec<PgRow>, StoreError> {
         let query = sqlx::query("SELECT day, root FROM roots ORDER BY day DESC LIMIT $1");
         Ok(query.bind(i64::from(limit)).fetch_all(self).await?)
+    }
+
+    async fn retirements(&mut self) -> Result<Vec<PgRow>, StoreError> {
+        let query = "SELECT month, blocks, entries, lines, charges, journal_sha256, ledger_sha256 FROM retirements ORDER BY month";
+        Ok(sqlx::query(query).fetch_all(self).await?)
+    }
+
+    async fn retired_blocks(&mut self) -> Result<Vec<PgRow>, StoreError> {
+        let query = "SELECT writer, first, last, month FROM retired_blocks ORDER BY writer, first";
+        Ok(sqlx::query(query).fetch_all(self).await?)
+    }
+
+    async fn carried(&mut self) -> Result<Vec<PgRow>, StoreError> {
+        let query = "SELECT account, currency, sum(minor)::bigint FROM carried GROUP BY account, currency";
+        Ok(sqlx::query(query).fetch_all(self).await?)
+    }
+
+    async fn retired_of(&mut self, references: &[Reference]) -> Result<Vec<PgRow>, StoreError> {
+        static RETIRED: SetStatement = SetStatement::new(
+            "SELECT retired_charges.reference, to_json(versions)::text, state, to_json(accounts)::text,
+                    to_json(currencies)::text, to_json(minors)::text
+             FROM {rows} JOIN retired_charges ON retired_charges.reference = new.value ORDER BY month",
+        );
+        RETIRED.select(self, references).await
     }
 }

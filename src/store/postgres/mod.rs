@@ -11,9 +11,11 @@ mod instances;
 mod judge;
 mod known;
 mod outstanding;
+pub(super) mod partitions;
 mod places;
 mod prior;
 mod reads;
+pub(super) mod retention;
 mod set;
 mod statements;
 mod turns;
@@ -24,7 +26,7 @@ mod writer;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, PgPool, Row,
@@ -38,6 +40,7 @@ use url::Url;
 pub use self::instances::Instances;
 use self::{
     instances::{Membership, join},
+    partitions::Upkeep,
     waiting::in_time,
     writer::WriterTask,
 };
@@ -82,6 +85,8 @@ pub struct Postgres {
     writer_id: Writer,
     readers: PgPool,
     instances: Instances,
+    /// Ends with the last clone.
+    _upkeep: Arc<Upkeep>,
 }
 
 /// What is needed to connect anew.
@@ -105,11 +110,12 @@ impl Postgres {
             .connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
         let connection = connect_migrated(&options).await?;
         let (instances, membership) = join(&options, connection, readers.clone(), joining).await?;
+        let upkeep = Arc::new(Upkeep::begin(options.clone()));
         let (writer, jobs) = jobs::channel();
         let opener = Opener { options, readers: readers.clone(), membership };
         let connection = in_time(opener.again()).await?;
         tokio::spawn(WriterTask::new(opener, connection).run(jobs));
-        Ok(Postgres { writer, writer_id: membership.writer, readers, instances })
+        Ok(Postgres { writer, writer_id: membership.writer, readers, instances, _upkeep: upkeep })
     }
 
     /// Our place among the daemons.
@@ -167,6 +173,7 @@ pub(super) async fn take(url: &str) -> Result<PgConnection, StoreError> {
     let options = options(url)?;
     let mut connection = instances::hold_alone(open(&options).await?, &options).await?;
     MIGRATIONS.run(&mut connection).await?;
+    partitions::make_ahead_or_later(&mut connection).await?;
     Ok(connection)
 }
 
@@ -180,6 +187,7 @@ pub(super) async fn visit(url: &str) -> Result<PgConnection, StoreError> {
 async fn connect_migrated(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let mut connection = instances::hold_with_others(open(options).await?, options).await?;
     MIGRATIONS.run(&mut connection).await?;
+    partitions::make_ahead_or_later(&mut connection).await?;
     Ok(connection)
 }
 

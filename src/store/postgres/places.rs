@@ -9,7 +9,7 @@ use crate::store::StoreError;
 /// How far everything that was ever handed out is ahead of the first place of this transaction, and of what is settled.
 const FURTHEST: &str = "
 WITH known AS (
-    SELECT greatest((SELECT max(seq) FROM journal), (SELECT max(cursor) FROM webhooks),
+    SELECT greatest((SELECT max(seq) FROM journal), (SELECT max(last_seq) FROM chain), (SELECT max(cursor) FROM webhooks),
                     (SELECT max(replay_until) FROM webhooks),
                     (SELECT max(places_from) FROM generations), 0) - base AS furthest
     FROM places

@@ -360,7 +360,7 @@ impl Postgres {
 
     pub(in crate::store) async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         let query = sqlx::query(
-            "SELECT account, currency, sum(minor)::bigint FROM ledger GROUP BY account, currency ORDER BY account, currency",
+            "SELECT account, currency, sum(minor)::bigint FROM booked GROUP BY account, currency ORDER BY account, currency",
         );
         all(query.all(&self.readers).await?, decode::balance)
     }

@@ -24,9 +24,10 @@ WHERE journal.seq > $1
   AND journal.seq <= (SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) + base FROM places)
 ORDER BY journal.seq LIMIT $2";
 
+/// Its entries may be retired; the chain has its end still.
 const SETTLED_END: &str = "
-SELECT coalesce(max(seq), 0) FROM journal
-WHERE seq <= (SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) + base FROM places)";
+SELECT greatest((SELECT max(seq) FROM journal WHERE seq <= place), (SELECT max(last_seq) FROM chain WHERE last_seq <= place), 0)
+FROM (SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) + base AS place FROM places) AS settled";
 
 const STANDING: &str = "
 SELECT cursor, failing_since, disabled, disabled_at, replay_cursor, replay_until FROM webhooks WHERE name = $1";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{civil::Date, tz::TimeZone};
 use serde::Deserialize;
 
-use super::{decode, row::SqlRow};
+use super::{decode, retired::Retired, row::SqlRow};
 use crate::{
     charge::{Charge, Reference},
     ledger::{Audit, Audited, ChargeRecords, DailyRoot, Head, JournalRow, TicketStanding, Writer},
@@ -51,6 +51,27 @@ pub(in crate::store) trait Books {
 
     /// day, root: the newest days first.
     async fn roots(&mut self, limit: u32) -> Result<Vec<Self::Row>, StoreError>;
+
+    /// month, blocks, entries, lines, charges, SHA-256 of the archived journal and ledger: the months that are no longer here, in their
+    /// order. Nothing of a file is ever retired.
+    async fn retirements(&mut self) -> Result<Vec<Self::Row>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// writer, first, last, month: runs of blocks whose entries are no longer here.
+    async fn retired_blocks(&mut self) -> Result<Vec<Self::Row>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// account, currency, minor: what was carried forward, over all months.
+    async fn carried(&mut self) -> Result<Vec<Self::Row>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// reference; versions, state, accounts, currencies and minors as JSON: what was retired of charges.
+    async fn retired_of(&mut self, _references: &[Reference]) -> Result<Vec<Self::Row>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Where a block stands: in its chain, and in the journal.
@@ -66,8 +87,10 @@ pub(in crate::store) struct BlockPlace {
 /// Errors: they cannot be read.
 pub(in crate::store) async fn audit(db: &mut impl Books, noted: &[DailyRoot]) -> Result<Audited, StoreError> {
     let mut audit = Audit::default();
-    let days = chain(db, &mut audit).await?;
-    charges(db, &mut audit).await?;
+    let mut retired = Retired::read(db).await?;
+    let days = chain(db, &mut audit, &retired).await?;
+    charges(db, &mut audit, &mut retired).await?;
+    retired.judge(&mut audit);
     for noted in noted.iter().chain(&kept_roots(db, u32::MAX).await?) {
         let head = |(writer, days): (&Writer, &BTreeMap<Date, Head>)| {
             Some((*writer, *days.range(..=noted.day).next_back()?.1))
@@ -85,8 +108,12 @@ pub(in crate::store) async fn kept_roots(db: &mut impl Books, limit: u32) -> Res
 
 /// The blocks, each with what it covers, and what none covers.
 /// Returns the ends of each chain on each day on which it has a block.
-async fn chain(db: &mut impl Books, audit: &mut Audit) -> Result<BTreeMap<Writer, BTreeMap<Date, Head>>, StoreError> {
-    let (mut after, mut covered) = (BlockPlace::default(), 0_i64);
+async fn chain(
+    db: &mut impl Books,
+    audit: &mut Audit,
+    retired: &Retired,
+) -> Result<BTreeMap<Writer, BTreeMap<Date, Head>>, StoreError> {
+    let (mut after, mut covered, mut gone_until) = (BlockPlace::default(), 0_i64, 0_i64);
     let mut days: BTreeMap<Writer, BTreeMap<Date, Head>> = BTreeMap::new();
     loop {
         let page = db.blocks(after, PAGE).await?;
@@ -96,14 +123,21 @@ async fn chain(db: &mut impl Books, audit: &mut Audit) -> Result<BTreeMap<Writer
         for row in &page {
             let (block, last_seq) = decode::block(row)?;
             after = BlockPlace { writer: block.writer.0, number: block.number, last_seq };
+            days.entry(block.writer).or_default().insert(block.at.date_in(&TimeZone::UTC), block.head());
+            if retired.has(block.writer, block.number) {
+                audit.retired_block(&block);
+                gone_until = gone_until.max(last_seq);
+                continue;
+            }
+            covered = nothing_is_left(db, audit, covered, gone_until).await?;
             // A block that says too much of itself does not make us hold the whole journal.
             let most = block.entries.saturating_add(1);
             let rows = journal_rows(db, (covered, last_seq), most).await?;
             audit.block(&block, &rows);
-            days.entry(block.writer).or_default().insert(block.at.date_in(&TimeZone::UTC), block.head());
             covered = last_seq.max(covered);
         }
     }
+    covered = nothing_is_left(db, audit, covered, gone_until).await?;
     loop {
         let rows = journal_rows(db, (covered, i64::MAX), PAGE).await?;
         let Some(last) = rows.last() else { break };
@@ -112,6 +146,21 @@ async fn chain(db: &mut impl Books, audit: &mut Audit) -> Result<BTreeMap<Writer
     }
     audit.lines_in_all(db.ledger_lines().await?);
     Ok(days)
+}
+
+/// Where blocks were retired there is no entry. Returns the place up to which that was looked for.
+async fn nothing_is_left(
+    db: &mut impl Books,
+    audit: &mut Audit,
+    mut covered: i64,
+    gone_until: i64,
+) -> Result<i64, StoreError> {
+    while covered < gone_until {
+        let rows = journal_rows(db, (covered, gone_until), PAGE).await?;
+        audit.uncovered(&rows);
+        covered = rows.last().map_or(gone_until, |last| last.seq);
+    }
+    Ok(covered)
 }
 
 /// At most `limit` entries of the journal after the first and up to the second place, each with its ledger lines.
@@ -146,7 +195,7 @@ pub(in crate::store) async fn journal_rows(
 }
 
 /// The charges, each with its journal, its lines and its ticket.
-async fn charges(db: &mut impl Books, audit: &mut Audit) -> Result<(), StoreError> {
+async fn charges(db: &mut impl Books, audit: &mut Audit, retired: &mut Retired) -> Result<(), StoreError> {
     let mut after = None;
     loop {
         let page = db.charges(after, PAGE).await?;
@@ -176,7 +225,7 @@ async fn charges(db: &mut impl Books, audit: &mut Audit) -> Result<(), StoreErro
                 Err(error) => audit.unreadable(error.to_string()),
             }
         }
-        gather(db, audit, &mut records).await?;
+        gather(db, audit, &mut records, retired).await?;
         records.values().for_each(|records| audit.charge(records));
     }
 }
@@ -185,6 +234,7 @@ async fn gather(
     db: &mut impl Books,
     audit: &mut Audit,
     records: &mut BTreeMap<Reference, ChargeRecords>,
+    retired: &mut Retired,
 ) -> Result<(), StoreError> {
     let references: Vec<Reference> = records.keys().copied().collect();
     let mut digests: BTreeMap<(Reference, String), String> = BTreeMap::new();
@@ -206,6 +256,7 @@ async fn gather(
             Err(error) => audit.unreadable(error.to_string()),
         }
     }
+    let parts = retired.gather(db, &references, records).await?;
     for row in db.tickets_of(&references).await? {
         let standing = if row.flag(1)? { TicketStanding::Revoked } else { TicketStanding::Good };
         records.get_mut(&decode::reference(&row, 0)?).into_iter().for_each(|of| of.ticket = Some(standing));
@@ -213,7 +264,10 @@ async fn gather(
     for row in db.words_of(&references).await? {
         let reference = decode::reference(&row, 0)?;
         let (id, verbatim) = decode::words(&row, 1)?;
-        if digests.get(&(reference, id.clone())) != Some(&verbatim.digest()) {
+        let digest = digests.get(&(reference, id.clone()));
+        // The digest of words that led to an entry in the archive is in the archive: they are compared with that.
+        let is_elsewhere = digest.is_none() && parts.contains(&reference);
+        if !is_elsewhere && digest != Some(&verbatim.digest()) {
             records.get_mut(&reference).into_iter().for_each(|of| of.changed_words.push(id.clone()));
         }
     }

@@ -7,6 +7,7 @@ pub(super) mod decode;
 pub(super) mod generation;
 pub(super) mod guards;
 pub(super) mod jobs;
+pub(super) mod retired;
 pub(super) mod row;
 pub(super) mod rows;
 pub(super) mod tables;

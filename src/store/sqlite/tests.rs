@@ -309,7 +309,9 @@ async fn no_statement_of_a_commit_walks_through_a_table() {
     for sql in statements.chain(super::prior::ALL).chain(super::outstanding::ALL).chain(super::webhooks::ALL) {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&mut raw).await.unwrap();
         for step in plan.iter().map(|row| row.get::<&str, _>(3)) {
-            let table_scan = step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE");
+            // The rows of the set, and the one row that a subquery is.
+            let is_no_table = ["VIRTUAL TABLE", "CONSTANT ROW", "SCAN now"].iter().any(|text| step.contains(text));
+            let table_scan = step.starts_with("SCAN") && !is_no_table;
             assert!(!table_scan, "{step}\n{sql}");
         }
     }

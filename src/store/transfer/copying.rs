@@ -55,6 +55,14 @@ pub(super) async fn copy(
     }
 }
 
+/// A moment of each month (UTC) that the journal or the ledger tells of.
+pub(super) async fn months(source: &mut SqliteConnection) -> Result<Vec<i64>, TransferError> {
+    let query = "SELECT min(moment) FROM (SELECT at AS moment FROM journal UNION ALL SELECT posted_at FROM ledger)
+         GROUP BY strftime('%Y-%m', moment / 1000, 'unixepoch')";
+    let rows = answered(sqlx::query(query).fetch_all(source)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 fn selection(table: &Table) -> String {
     let columns = table.columns.iter().map(|column| match column.form {
         Form::Same | Form::Flag => column.name,

@@ -154,6 +154,7 @@ async fn copy(
     if sqlx::query("SELECT 1 FROM chain_wanted").fetch_optional(&mut *source).await?.is_some() {
         return Err(TransferError::Unchained);
     }
+    target::make_months(target, &copying::months(source).await?).await?;
     for table in TABLES {
         let rows = copying::copy(table, source, target).await.map_err(|error| error.of(table.name))?;
         target::analyze(target, table).await?;

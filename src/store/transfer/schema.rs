@@ -7,7 +7,7 @@ use sqlx::{Row, postgres::PgConnection, sqlite::SqliteConnection};
 use super::error::TransferError;
 
 /// What is in both stores, or in one of them, and is not of the books: the state of the store itself.
-const NOT_BOOKS: [&str; 10] = [
+const NOT_BOOKS: [&str; 14] = [
     "_sqlx_migrations",
     "pulse",
     "places",
@@ -18,6 +18,11 @@ const NOT_BOOKS: [&str; 10] = [
     "leases",
     "day_ends",
     "watermarks",
+    // A file's books are never retired.
+    "retirements",
+    "retired_blocks",
+    "retired_charges",
+    "carried",
 ];
 
 /// Columns that only PostgreSQL has, where several daemons are served: by their defaults, what was moved is nobody's yet, and was added up by the

@@ -31,6 +31,11 @@ pub(super) async fn begin(target: &mut PgConnection, tables: &[Table]) -> Result
     Ok(())
 }
 
+/// Makes the months of the journal and the ledger that these moments are in.
+pub(super) async fn make_months(target: &mut PgConnection, moments: &[i64]) -> Result<(), TransferError> {
+    Ok(answered(postgres::partitions::make_months(target, moments)).await?)
+}
+
 /// The first table that has a row.
 pub(super) async fn occupied(
     target: &mut PgConnection,

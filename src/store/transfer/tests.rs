@@ -172,7 +172,8 @@ mod on_postgres {
                AND table_name NOT IN ('_sqlx_migrations', 'instances', 'writers') AND column_name NOT IN ('instance', 'writer')";
         assert_eq!(catalogue(&url, counted).await, [(COUNTED.0.to_owned(), COUNTED.1.to_owned())]);
         let references = "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint
-             JOIN pg_namespace ON pg_namespace.oid = connamespace AND nspname = current_schema() WHERE contype = 'f'";
+             JOIN pg_namespace ON pg_namespace.oid = connamespace AND nspname = current_schema()
+             WHERE contype = 'f' AND confrelid <> 'retirements'::regclass";
         let place = |name: &str| TABLES.iter().position(|table| table.name == name).unwrap();
         for (from, to) in catalogue(&url, references).await {
             assert!(place(&to) < place(&from), "{from} refers to {to}");
@@ -412,7 +413,7 @@ mod on_postgres {
             assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
             let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN {theirs}"))).fetch_all(&mut there).await.unwrap();
             let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
-            assert!(!plan.iter().any(|step| step.contains("Sort")), "{plan:?}");
+            assert!(!plan.iter().any(|step| step.contains("Sort  (")), "{plan:?}");
         }
         drop((here, there));
     }
