@@ -51,6 +51,12 @@ DECLARE
     strays boolean;
     made   integer := 0;
 BEGIN
+    -- What is written into a month that is gone stays outside of all months.
+    IF to_regclass('retirements') IS NOT NULL THEN
+        IF EXISTS (SELECT 1 FROM retirements WHERE retirements.month = to_char(make_month.month, 'YYYY-MM')) THEN
+            RETURN 0;
+        END IF;
+    END IF;
     FOREACH whole IN ARRAY ARRAY['journal', 'ledger'] LOOP
         part := whole || '_' || to_char(month, 'YYYY_MM');
         moment := CASE whole WHEN 'journal' THEN 'at' ELSE 'posted_at' END;

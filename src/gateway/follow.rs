@@ -15,7 +15,7 @@ use tracing::debug;
 use super::{Applied, Inner, apply::Happening, asking::About};
 use crate::{
     carrier::{Carrier, NoSlot, SendSlot, Urgency, transcript::record},
-    charge::{Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference, Refund},
+    charge::{Attempt, Charge, Effect, Event, Evidence, EvidenceSource, Finding, Reference, Refund},
 };
 
 /// How long a request that belongs to a charge under way waits for its place.
@@ -170,9 +170,23 @@ impl Inner {
             return;
         }
         let id = self.answer_id(&format!("query:{number}"), charge);
-        let evidence =
-            Evidence { id, attempt: number, source: EvidenceSource::Query, finding: moment.of_asking(finding) };
+        let finding = self.unless_it_went_on(charge, attempt, moment.of_asking(finding)).await;
+        let evidence = Evidence { id, attempt: number, source: EvidenceSource::Query, finding };
         self.settle(charge.reference, None, Happening::told(Event::Evidence(evidence), words)).await;
+    }
+
+    /// That this carrier has nothing says little of an attempt that was lost sight of: in the lost time it may have turned the number away,
+    /// and another carrier may have been asked next. Where there is another, a person or evidence decides.
+    async fn unless_it_went_on(&self, charge: &Charge, attempt: &Attempt, finding: Finding) -> Finding {
+        let Finding::NotFound { complete: true, asked_at } = finding else { return finding };
+        let msisdn = charge.order.msisdn;
+        let complete = if attempt.was_lost_sight_of() {
+            self.recalled(msisdn, self.subscribers.until()).await;
+            !self.subscribers.looks_up() && self.routing.route_after(msisdn, &attempt.carrier).is_none()
+        } else {
+            true
+        };
+        Finding::NotFound { complete, asked_at }
     }
 
     /// Counts what a carrier answered to a request that was asked for in this version of the charge.

@@ -1,11 +1,16 @@
 //! Keys that were used in a time that is lost to the books. A client that repeats such a request would be charged again, so for a while a key
 //! that nobody knows is only taken if it tells by itself that it was made since.
 
+use std::time::Duration;
+
 use metrics::counter;
 use uuid::Uuid;
 
 use super::{Inner, Purchase, PurchaseError};
 use crate::{charge::Channel, clock::Timestamp};
+
+/// The clock of whoever makes keys may differ from ours by so much. What it made just after the generation began may be of before.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(120);
 
 impl Inner {
     /// Refuses a purchase over the API whose key may have been used in the lost time. Whoever calls this knows that the books do not
@@ -21,7 +26,8 @@ impl Inner {
     /// Until when keys are lost of which this may be one: nobody knows it here.
     pub(super) fn lost_until(&self, key: &str) -> Option<Timestamp> {
         let generation = self.remembers_lost_keys(self.now())?;
-        if made_at(key).is_some_and(|made_at| made_at > generation.began_at) {
+        let (since, until) = (generation.began_at.plus(CLOCKS_APART_MAX), self.now().plus(CLOCKS_APART_MAX));
+        if made_at(key).is_some_and(|made_at| since < made_at && made_at <= until) {
             return None;
         }
         counter!("lost_keys_refused_total").increment(1);

@@ -223,8 +223,8 @@ impl Inner {
         // Nobody had the slot a moment ago. If somebody has it by now, the commit says so.
         let mut is_free = prior.slot.is_none();
         for _ in 0..ROUNDS_MAX {
-            let claim = if is_free { Claim::Free { gone: None } } else { self.claim(&purchase).await? };
-            is_free = false;
+            let is_assumed = std::mem::take(&mut is_free);
+            let claim = if is_assumed { Claim::Free { gone: None } } else { self.claim(&purchase).await? };
             let (passengers, extends, gone) = match claim {
                 Claim::Free { gone } => (purchase.passengers, None, gone),
                 Claim::Add { passengers, extends, gone } => (passengers, Some(extends), gone),
@@ -232,8 +232,12 @@ impl Inner {
             };
             let amount = fare.amount.checked_mul(passengers.into()).map_err(|_| PurchaseError::Passengers { max })?;
             let order = fare.order(&purchase, passengers, amount, extends, language);
-            let Prepared { opening, effects, slot, claim } =
-                self.opening(&books, &carrier, (order, &facts, gone), &purchase).await?;
+            let prepared = self.opening(&books, &carrier, (order, &facts, gone), &purchase).await;
+            // What claims no slot, the commit does not hold against one: somebody who has paid meanwhile is no one to be declined.
+            if is_assumed && prepared.as_ref().map_or(true, |prepared| prepared.opening.slot.is_none()) {
+                continue;
+            }
+            let Prepared { opening, effects, slot, claim } = prepared?;
             match self.writer.write(Write::Open(Box::new(opening.clone()))).await? {
                 Outcome::Opened { superseded } => {
                     claim.keep();

@@ -88,6 +88,18 @@ impl SalesBook {
             others.entry(seller).or_default().insert((quarter, amount.currency), amount.minor);
         }
         let mut held = self.lock();
+        let sum = |of: &HashMap<Seller, Quarters>, seller: &Seller| {
+            of.get(seller)
+                .into_iter()
+                .flat_map(|quarters| quarters.values())
+                .fold(0_i64, |sum, minor| sum.saturating_add(*minor))
+        };
+        // They may have ended what was overdue: it must not be taken off twice.
+        let fell: Vec<Seller> =
+            held.others.keys().filter(|seller| sum(&others, seller) < sum(&held.others, seller)).cloned().collect();
+        fell.iter().chain(others.keys().filter(|seller| sum(&others, seller) < 0)).for_each(|seller| {
+            held.overdue.remove(seller);
+        });
         held.others = others;
         held.others_read_at = Some(process::now());
     }

@@ -39,13 +39,13 @@ impl Inner {
 
     /// One look at everything that is due.
     pub(super) async fn sweep_once(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.look_up_sales_of_others().await;
         self.watch_mos().await;
         self.tick_due_charges().await?;
         self.queue_due_messages().await?;
         self.join_waiting_parts().await?;
         self.answer_waiting_mos().await?;
         self.carry_waiting_mos().await?;
-        self.look_up_sales_of_others().await?;
         self.look_up_overdue_sales().await?;
         self.look_after_unowned().await?;
         self.measure().await

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::{Books, Gateway, Inner, opening::reason_of, sales::SalesBook};
 use crate::{
     carrier::{Carrier, Route},
@@ -165,11 +167,14 @@ impl Inner {
     }
 
     /// Reads what other daemons sold (M14).
-    pub(super) async fn look_up_sales_of_others(&self) -> Result<(), StoreError> {
-        if self.attendance.is_some() && self.sales.others_are_due() {
-            self.sales.set_others(self.store.sales_of_others(SalesBook::since(self.now())).await?);
+    pub(super) async fn look_up_sales_of_others(&self) {
+        if self.attendance.is_none() || !self.sales.others_are_due() {
+            return;
         }
-        Ok(())
+        match self.store.sales_of_others(SalesBook::since(self.now())).await {
+            Ok(sales) => self.sales.set_others(sales),
+            Err(error) => warn!(%error, "what other instances sold cannot be read: what was known of it counts still"),
+        }
     }
 
     /// Looks up which doubts are so old that they count as sold no more (M14).

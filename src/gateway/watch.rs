@@ -78,7 +78,9 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         let mut waiting = self.watchers.lock();
-        if waiting.get(&self.reference).is_some_and(|sender| sender.receiver_count() <= 1) {
+        // Ours is given up under the lock, so that of two that go together the second finds nobody left.
+        drop(std::mem::replace(&mut self.receiver, watch::channel(None).1));
+        if waiting.get(&self.reference).is_some_and(|sender| sender.receiver_count() == 0) {
             waiting.remove(&self.reference);
         }
     }

@@ -2,9 +2,10 @@
 //! stand in the order of their places; those of the ledger in that of the entries that they belong to.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, BufWriter, Read, Write},
     iter::Peekable,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -139,7 +140,13 @@ impl LineWriter {
         let mut name = named.as_os_str().to_owned();
         name.push(".partial");
         let path = PathBuf::from(name);
-        let file = File::create(&path).map_err(|error| wrong(&path, error))?;
+        // As private as the books are. What a run that was broken off has left there counts for nothing.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(&path, error)),
+            _ => {}
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| wrong(&path, error))?;
         let file = GzEncoder::new(BufWriter::with_capacity(BUFFER_BYTES, file), Compression::default());
         Ok(LineWriter { partial: Partial(path), file })
     }

@@ -205,7 +205,7 @@ impl Custody {
         let heads = watermark.heads().map_err(|why| StoreError::Refused(format!("the watermark: {why}")))?;
         for (writer, head) in heads {
             let is_there = each!(self, db => db.has_block(writer, &head).await?, true);
-            if !is_there && !generations.iter().any(|generation| generation.acknowledges(head.at)) {
+            if !is_there && !generations.iter().any(|generation| generation.acknowledges(writer, head.at)) {
                 return Ok(Some((writer, head)));
             }
         }

@@ -50,8 +50,12 @@ impl Generation {
         place > self.books_end && place < self.places_from
     }
 
-    /// Whether it is known here that what was committed at this moment is lost.
-    pub fn acknowledges(&self, at: Timestamp) -> bool {
+    /// Whether it is known here that what this writer committed at this moment is lost. What was written since, by the writers of this
+    /// generation, is never.
+    pub fn acknowledges(&self, writer: Writer, at: Timestamp) -> bool {
+        if writer.0 > self.writers_after {
+            return false;
+        }
         let since = self.restored_to.map(|restored_to| restored_to.minus(CLOCKS_APART_MAX));
         since.is_none_or(|since| since <= at) && at <= self.lost_until.plus(CLOCKS_APART_MAX)
     }
@@ -172,6 +176,8 @@ mod tests {
             done_at: None,
         };
         assert_eq!([10, 11, 999, 1_000].map(|place| generation.has_lost(place)), [false, true, true, false]);
-        assert_eq!([399, 400, 2_600, 2_601].map(|s| generation.acknowledges(at(s))), [false, true, true, false]);
+        let of = |writer| [399, 400, 2_600, 2_601].map(|s| generation.acknowledges(Writer(writer), at(s)));
+        assert_eq!(of(generation.writers_after), [false, true, true, false]);
+        assert_eq!(of(generation.writers_after + 1), [false; 4], "what was written since is not known to be lost");
     }
 }

@@ -205,6 +205,11 @@ impl Subscribers {
         }
     }
 
+    /// Whether somebody can be asked whose subscriber a number is.
+    pub fn looks_up(&self) -> bool {
+        self.look_up.is_some()
+    }
+
     /// The name of the deny list that holds `msisdn`, if one does.
     pub fn denied_by(&self, msisdn: Msisdn, carrier: &str) -> Option<Arc<str>> {
         self.lists.load().denied_by(msisdn, carrier)

@@ -274,7 +274,7 @@ impl Inner {
             }
         }
         if let Some(clock) = &census.clock {
-            self.compare(clock, attendance.has_company());
+            self.compare(clock);
         }
         let live = census.peers.iter().filter(|peer| peer.standing == InstanceStanding::Live).count();
         gauge!("instances").set(f64::from(u32::try_from(live + 1).unwrap_or(u32::MAX)));
@@ -286,11 +286,12 @@ impl Inner {
     }
 
     /// Holds our clock against the database's, as the others do with theirs.
-    fn compare(&self, clock: &DatabaseClock, has_company: bool) {
+    fn compare(&self, clock: &DatabaseClock) {
         let apart_ms = clock.apart_ms(self.now(), process::now());
         let ahead = Duration::from_millis(apart_ms.unsigned_abs()).as_secs_f64();
         gauge!("instances_clock_ahead_seconds").set(ahead.copysign(if apart_ms < 0 { -1.0 } else { 1.0 }));
-        if has_company && apart_ms.unsigned_abs() > APART_MAX_MS {
+        // Also of one that is alone: what one that is gone has left was written by the other clock.
+        if apart_ms.unsigned_abs() > APART_MAX_MS {
             warn!(
                 apart_ms,
                 "our clock is apart from the database's: nothing that is not found counts as absent until it is set right"

@@ -109,3 +109,26 @@ fn eligibility_shows_what_the_agency_and_the_caller_have_sold() {
     );
     assert_eq!(ask(Some("77")).verdict.decision, Decision::Declined(Reason::UnknownVehicle));
 }
+
+#[test]
+fn m12_a_second_tap_beside_the_first_is_a_repeat_and_is_not_declined_by_the_limit_that_the_first_used_up() {
+    let world = World::new(limited("limits.daily_minor = 8_000"));
+    for n in 0..20 {
+        let number = format!("+7705300{n:04}");
+        let taps: Vec<Charge> = world.run(async {
+            let buying = ["first", "second"].map(|tap| {
+                let (gateway, key) = (world.gateway().clone(), format!("{tap} of {n}"));
+                let request = world.request(&number, "1234", 1, &key);
+                tokio::spawn(async move { gateway.purchase(request).await.expect("a charge").charge().clone() })
+            });
+            let mut charges = Vec::new();
+            for tap in buying {
+                charges.push(tap.await.expect("no panic"));
+            }
+            charges
+        });
+        assert_eq!(taps[0].reference, taps[1].reference, "{taps:#?}");
+        assert!(taps.iter().all(|charge| !matches!(charge.state, State::Declined(_))), "{taps:#?}");
+    }
+    world.audit();
+}

@@ -15,8 +15,8 @@ use crate::{
     passenger::{Language, MoPart},
     store::{
         ChargeFilter, Forgetting, IncomingSms, JoinedParts, KeyGuard, Memory, MessageProgress, MessageState, MoAnswer,
-        MoKind, Named, NewCarrierId, Opening, OutgoingSms, RefundFilter, Settlement, Slot, SlotChange, SlotClaim,
-        Store, TicketFilter, Write, overlap,
+        MoKind, Named, NewCarrierId, Opening, OutgoingSms, RefundFilter, Sales, Settlement, Slot, SlotChange,
+        SlotClaim, Store, TicketFilter, Write, overlap,
     },
 };
 
@@ -319,7 +319,7 @@ pub(in crate::store) async fn everything(store: &Store, second: u64) -> Vec<Stri
         format!("{:?}", store.outstanding().await.unwrap()),
         format!("{:?}", store.unowned(None, 99).await.unwrap()),
         format!("{:?}", store.parked(&carrier(), msisdn(1), 99).await.unwrap()),
-        format!("{:?}", store.sales(T0.minus(Duration::from_secs(900))).await.unwrap()),
+        format!("{:?}", sold_by_all(store).await),
         format!("{:?}", store.overdue_sales(&carrier(), at(3), at(second)).await.unwrap()),
         format!("{:?}", store.newest_facts(99).await.unwrap()),
         format!("{:?}", store.known_counts().await.unwrap()),
@@ -392,4 +392,12 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(compare(batches));
     }
+}
+
+/// What was sold, through whichever daemon.
+async fn sold_by_all(store: &Store) -> Vec<Sales> {
+    let since = T0.minus(Duration::from_secs(900));
+    let mut sales = store.sales(since).await.unwrap();
+    sales.extend(store.sales_of_others(since).await.unwrap());
+    sales
 }

@@ -138,12 +138,13 @@ impl Generations for PgConnection {
 async fn begin(db: &mut PgConnection, restore: &Restore) -> Result<Generation, StoreError> {
     let last = db.generations().await?.last().map_or(FIRST_GENERATION, |last| last.number).max(restore.after);
     let heads = db.heads().await?;
-    let restored_to = heads.iter().map(|(_, head)| head.at).max();
+    // A block of a clock that ran ahead says nothing of what is lost.
+    let restored_to = heads.iter().map(|(_, head)| head.at.min(restore.lost_until)).max();
     let ends = sqlx::query(
-        "SELECT greatest((SELECT max(seq) FROM journal), (SELECT max(places_from) FROM generations),
+        "SELECT greatest((SELECT max(seq) FROM journal), (SELECT max(last_seq) FROM chain), (SELECT max(places_from) FROM generations),
                          (pg_current_xact_id()::text::bigint << 16) + (SELECT base FROM places)),
                 greatest((SELECT max(id) FROM writers), (SELECT max(writer) FROM chain), 1),
-                coalesce((SELECT max(seq) FROM journal), 0)",
+                greatest((SELECT max(seq) FROM journal), (SELECT max(last_seq) FROM chain), 0)",
     );
     let ends = ends.fetch_one(&mut *db).await?;
     let (furthest, writer_max): (i64, i64) = (ends.try_get(0)?, ends.try_get(1)?);

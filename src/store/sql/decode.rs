@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tracing::warn;
 
 use super::row::SqlRow;
 use crate::{
@@ -298,12 +299,17 @@ pub(in crate::store) fn prior(row: &impl SqlRow) -> Result<(usize, Prior), Store
     let slot_there = row.maybe_bytes(10)?.is_some();
     let prior = Prior {
         key: key.then(|| known_key(row, 1)).transpose()?,
-        home: home.then(|| self::home(row, 4)).transpose()?,
-        language: language.then(|| word(row, 9, "languages")).transpose()?,
+        home: home.then(|| self::home(row, 4)).and_then(or_unknown),
+        language: language.then(|| word(row, 9, "languages")).and_then(or_unknown),
         slot: slot_there.then(|| slot(row, 10)).transpose()?,
         is_handed_over: row.flag(13)?,
     };
     Ok((small(row, 0, "the questions")?, prior))
+}
+
+/// What only helps must not keep anybody from buying, who asks with this one or is this one.
+fn or_unknown<T>(read: Result<T, StoreError>) -> Option<T> {
+    read.inspect_err(|error| warn!(%error, "what is kept of a subscriber cannot be read, and counts as not known")).ok()
 }
 
 /// The answers in the order of the questions.

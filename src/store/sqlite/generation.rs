@@ -130,7 +130,8 @@ impl Generations for SqliteConnection {
 async fn begin(db: &mut SqliteConnection, restore: &Restore) -> Result<Generation, StoreError> {
     let last = db.generations().await?.last().map_or(FIRST_GENERATION, |last| last.number).max(restore.after);
     let heads = db.heads().await?;
-    let restored_to = heads.iter().map(|(_, head)| head.at).max();
+    // A block of a clock that ran ahead says nothing of what is lost.
+    let restored_to = heads.iter().map(|(_, head)| head.at.min(restore.lost_until)).max();
     let ends = sqlx::query(
         "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(places_from) FROM generations), 0)),
                 coalesce((SELECT max(writers_after) + 1 FROM generations), 1), coalesce((SELECT max(seq) FROM journal), 0)",

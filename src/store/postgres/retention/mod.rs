@@ -118,6 +118,11 @@ impl Parts {
 }
 
 async fn month(db: &mut PgConnection, order: &RetentionOrder, parts: &Parts) -> Result<MonthOutcome, RetentionError> {
+    let retired = sqlx::query("SELECT 1 FROM retirements WHERE month = $1").bind(parts.month.to_string());
+    if retired.fetch_optional(&mut *db).await.map_err(StoreError::from)?.is_some() {
+        let why = "it was retired before, and its parts were made again by hand; what they have stays".into();
+        return Ok(MonthOutcome::Refused { why });
+    }
     let extent = parts.extent(db).await?;
     if let Some(why) = objection(db, parts, extent).await? {
         return Ok(MonthOutcome::Refused { why });
