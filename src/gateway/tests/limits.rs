@@ -130,5 +130,9 @@ fn m12_a_second_tap_beside_the_first_is_a_repeat_and_is_not_declined_by_the_limi
         assert_eq!(taps[0].reference, taps[1].reference, "{taps:#?}");
         assert!(taps.iter().all(|charge| !matches!(charge.state, State::Declined(_))), "{taps:#?}");
     }
+    world.until("all are decided", |world| {
+        let open = world.run(world.gateway().store().open_charges(None, 100)).expect("the store");
+        open.is_empty().then_some(())
+    });
     world.audit();
 }
