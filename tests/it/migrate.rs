@@ -120,6 +120,9 @@ mod on_postgres {
         ] {
             let path = deployment.path(&format!("{point}.db"));
             std::fs::copy(deployment.path("smsbusd.db"), &path).expect("copied");
+            // With the note of how far it was seen, without which its daemon would ask.
+            std::fs::copy(deployment.path("smsbusd.db.watermark"), deployment.path(&format!("{point}.db.watermark")))
+                .expect("copied");
             let (old, new) = (file(&path), new_schema().await);
             let killed = migrate(&old, &new, Some(point));
             assert!(stderr(&killed).ends_with(&format!("ended at the kill point {point}\n")), "{}", stderr(&killed));
