@@ -19,7 +19,7 @@ def kill_points(sources):
     found = set()
     for file in sources.rglob("*.rs"):
         found.update(KILL_POINT.findall(file.read_text()))
-    return sorted(name for name in found if not name.startswith(("transfer-", "restore-")))
+    return sorted(name for name in found if not name.startswith(("transfer-", "restore-", "retention-")))
 
 
 class Daemon:

@@ -50,11 +50,14 @@ async fn read(store: Store, mut queue: mpsc::Receiver<Asked>) {
     while queue.recv_many(&mut asked, ASKED_TOGETHER).await > 0 {
         let (questions, askers): (Vec<_>, Vec<_>) = asked.drain(..).map(|one| (one.question, one.answer)).unzip();
         histogram!("store_read_rows").record(f64::from(u32::try_from(questions.len()).unwrap_or(u32::MAX)));
-        let answers = match store.priors(&questions).await {
+        let (store, count) = (store.clone(), questions.len());
+        // A task of its own: a defect that panics here must not end the purchases of everybody after these.
+        let reading = process::spawn(async move { store.priors(&questions).await });
+        let answers = match reading.await.unwrap_or(Err(StoreError::Closed)) {
             Ok(priors) => priors.into_iter().map(Ok).collect(),
             Err(error) => {
-                warn!(%error, questions = questions.len(), "what is kept of purchases to come cannot be read");
-                vec![Err(error); questions.len()]
+                warn!(%error, questions = count, "what is kept of purchases to come cannot be read");
+                vec![Err(error); count]
             }
         };
         for (asker, answer) in askers.into_iter().zip(answers) {

@@ -305,7 +305,7 @@ async fn no_statement_of_a_commit_walks_through_a_table() {
     let (_folder, _store, mut raw) = opened().await;
     // For an insert into a parent table SQLite also plans a look at its children, and skips it while nothing is violated.
     sqlx::query("PRAGMA foreign_keys = OFF").execute(&mut raw).await.unwrap();
-    let statements = super::statements::ALL.iter().chain(super::judge::ALL);
+    let statements = super::statements::ALL.into_iter().flatten().chain(super::judge::ALL);
     for sql in statements.chain(super::prior::ALL).chain(super::outstanding::ALL).chain(super::webhooks::ALL) {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&mut raw).await.unwrap();
         for step in plan.iter().map(|row| row.get::<&str, _>(3)) {
