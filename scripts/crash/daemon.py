@@ -7,7 +7,7 @@ import resource
 import signal
 import time
 
-from .web import Client, NoAnswer
+from .web import NoAnswer
 
 READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
@@ -23,10 +23,11 @@ def kill_points(sources):
 
 
 class Daemon:
-    def __init__(self, name, program, config, operations, folder, environment):
+    def __init__(self, name, program, config, operations, folder, environment, network=None):
         self.name, self.program, self.config, self.folder = name, program, config, folder
-        self.environment = environment
-        self.operations = Client(operations)
+        self.environment, self.operations = environment, operations
+        # One of its own, or none: then it is in ours.
+        self.network = network
         self.process = None
         self.starts = 0
         self.started_at = 0.0
@@ -49,7 +50,7 @@ class Daemon:
             environment["KILL_POINT"] = f"{kill_point[0]}:{kill_point[1]}"
         with open(self.log, "wb") as log:
             self.process = await asyncio.create_subprocess_exec(
-                str(self.program), "serve", "--config", str(self.config),
+                *(self.network.command() if self.network is not None else []), str(self.program), "serve", "--config", str(self.config),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 # A file that may not grow is an error of the write, not a signal; and no core is dumped.
                 restore_signals=False, preexec_fn=without_core,

@@ -16,9 +16,11 @@ POINT_WITHIN_SECONDS = 8
 STOP_WITHIN_SECONDS = 0.5
 # Who was frozen finds out, lets what was under way be answered, and ends.
 FENCED_WITHIN_SECONDS = 20
-WAYS = (("point", 55), ("any moment", 22), ("while starting", 10), ("while stopping", 8), ("with a full disk", 5), ("frozen", 6), ("database restarted", 6), ("database failed over", 6))
+# The same for who was cut off: what it sent is sent again ever more rarely.
+FOUND_OUT_WITHIN_SECONDS = 60
+WAYS = (("point", 55), ("any moment", 22), ("while starting", 10), ("while stopping", 8), ("with a full disk", 5), ("frozen", 6), ("cut off", 8), ("database restarted", 6), ("database failed over", 6))
 # Only where there are several daemons, and a server that stands by.
-WAYS_OF_SEVERAL = ("frozen", "database restarted", "database failed over")
+WAYS_OF_SEVERAL = ("frozen", "cut off", "database restarted", "database failed over")
 # How often a point is passed before it kills is drawn up to a number that begins with this. A point that was missed is given less
 # the next time, and one that killed too soon for anything else to happen is given more.
 FIRST_PASSES_MAX, PASSES_MAX = 12, 400
@@ -64,7 +66,8 @@ class Executioner:
 
     def way(self):
         is_alone = self.world.cluster is None
-        is_possible = lambda way: (self.points or way != "point") and not (is_alone and way in WAYS_OF_SEVERAL)
+        cannot = () if self.world.networks.all else ("cut off",)
+        is_possible = lambda way: (self.points or way != "point") and way not in cannot and not (is_alone and way in WAYS_OF_SEVERAL)
         ways = [way for way in WAYS if is_possible(way[0])]
         return self.dice.choices([name for name, _ in ways], [weight for _, weight in ways])[0]
 
@@ -73,6 +76,8 @@ class Executioner:
         dice = self.dice
         if way.startswith("database"):
             return await self.kill_database(way)
+        if way == "cut off":
+            return await self.cut_off()
         daemon = self.world.daemon = await self.next_to_start()
         point = self.point = self.next_point() if way == "point" else None
         await daemon.start(point)
@@ -98,7 +103,7 @@ class Executioner:
         await daemon.ended_within(dice.uniform(0.2, 2.5))
         if way == "while stopping":
             daemon.send(signal.SIGTERM)
-            await daemon.ended_within(dice.uniform(0, STOP_WITHIN_SECONDS))
+            await daemon.ended_within(dice.uniform(0, self.world.announce_seconds + STOP_WITHIN_SECONDS))
         if way == "frozen":
             return await self.freeze(daemon)
         if way == "with a full disk":
@@ -152,6 +157,35 @@ class Executioner:
             self.problems.append(f"{daemon.name} was frozen and ended with {daemon.process.returncode}, see {daemon.log}")
         daemon.operations.forget()
         self.note("frozen")
+        return True
+
+    async def cut_off(self):
+        """Nothing that it sends arrives, and it hears nothing: shorter than its lease, and it goes on; longer, and the others take over,
+        while requests of it lie in its own machine. Once the line is back, it must find that out, and charge nobody any more."""
+        self.point = None
+        await self.start_all()
+        daemon = self.world.daemon = self.dice.choice(self.world.daemons)
+        await self.until_busy()
+        is_long = self.dice.random() < 0.7
+        seconds = self.dice.uniform(2.5, 8) * LEASE_SECONDS if is_long else self.dice.uniform(0.1, 0.5) * LEASE_SECONDS
+        daemon.network.cut()
+        try:
+            ended = await daemon.ended_within(seconds)
+        finally:
+            daemon.network.mend()
+        daemon.operations.forget()
+        way = f"cut off for {seconds:.1f} s"
+        if not is_long:
+            if ended or await daemon.ended_within(SOON_SECONDS):
+                self.problems.append(f"{daemon.name} was cut off for less than its lease and ended with {daemon.process.returncode}, see {daemon.log}")
+            self.note(way, "cut off shortly")
+            return False
+        if not ended and not await daemon.ended_within(FOUND_OUT_WITHIN_SECONDS):
+            self.problems.append(f"{daemon.name} was cut off for longer than its lease and went on, see {daemon.log}")
+            return await self.kill("cut off")
+        if daemon.process.returncode != 1:
+            self.problems.append(f"{daemon.name} was cut off and ended with {daemon.process.returncode}, see {daemon.log}")
+        self.note(way, "cut off")
         return True
 
     async def start_with_full_disk(self):

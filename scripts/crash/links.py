@@ -14,19 +14,19 @@ DAMAGES = ("cut", "cut one", "stall", "stall one way", "half-close", "refuse")
 class Link:
     """Connections from a port of ours to one address, or to the first of several that takes them."""
 
-    def __init__(self, name, *targets):
-        self.name, self.targets = name, list(targets)
+    def __init__(self, name, networks, *targets):
+        self.name, self.networks, self.targets = name, networks, list(targets)
         self.flows = []
         self.open = {"there": asyncio.Event(), "back": asyncio.Event()}
         for gate in self.open.values():
             gate.set()
         self.refusing = False
-        self.server = None
+        self.servers = []
         self.address = None
 
-    async def listen(self, port=0):
-        self.server = await asyncio.start_server(self.connect, "127.0.0.1", port)
-        host, port = self.server.sockets[0].getsockname()[:2]
+    async def listen(self, port=0, but=None):
+        self.servers = await self.networks.listen(self.connect, port, but)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
         self.address = f"{host}:{port}"
 
     async def connect(self, reader, writer):
@@ -47,7 +47,7 @@ class Link:
         for target in random.sample(self.targets, len(self.targets)):
             host, port = target.rsplit(":", 1)
             try:
-                return await asyncio.open_connection(host, int(port))
+                return await self.networks.open_connection(host, int(port))
             except OSError:
                 continue
         return None
@@ -87,8 +87,8 @@ class Link:
                 gate.set()
 
     def close(self):
-        if self.server is not None:
-            self.server.close()
+        for server in self.servers:
+            server.close()
         self.cut()
 
 

@@ -211,7 +211,7 @@ class Load:
         finally:
             self.texts_open -= 1
 
-    async def listen_for_webhooks(self, port):
+    async def listen_for_webhooks(self, networks, port):
         """The ticket service: hears of events; and takes what passengers of one carrier want to buy, and buys it under the message's id."""
         dice = random.Random(self.dice.random())
 
@@ -229,7 +229,7 @@ class Load:
                 self.begin(self.sell(random.Random(dice.random()), data))
             return 204
 
-        return await listen(port, take)
+        return await listen(networks, port, take)
 
     async def sell(self, dice, data):
         wish = {"msisdn": data["msisdn"], **data["purchase"]}

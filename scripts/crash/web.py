@@ -14,9 +14,9 @@ class NoAnswer(Exception):
 class Client:
     """Requests with JSON to one address."""
 
-    def __init__(self, address, token=None):
+    def __init__(self, address, token=None, open_connection=asyncio.open_connection):
         self.host, port = address.rsplit(":", 1)
-        self.port = int(port)
+        self.port, self.open_connection = int(port), open_connection
         self.fixed = f"host: {address}\r\ncontent-type: application/json\r\n"
         if token is not None:
             self.fixed += f"authorization: Bearer {token}\r\n"
@@ -29,7 +29,7 @@ class Client:
         head = f"{method} {path} HTTP/1.1\r\n{self.fixed}{extra}content-length: {len(data)}\r\n\r\n"
         connection = None
         try:
-            connection = self.kept() or await asyncio.wait_for(asyncio.open_connection(self.host, self.port), timeout)
+            connection = self.kept() or await asyncio.wait_for(self.open_connection(self.host, self.port), timeout)
             connection[1].write(head.encode() + data)
             status, fields, text = await asyncio.wait_for(read_answer(connection[0]), timeout)
         except (OSError, EOFError, ValueError, asyncio.TimeoutError, asyncio.LimitOverrunError) as error:
@@ -99,7 +99,7 @@ async def read_body(reader, fields):
     return await reader.readexactly(length)
 
 
-async def listen(port, take):
+async def listen(networks, port, take):
     """Serves webhooks: `await take(json)` gives the status of the answer."""
 
     async def serve(reader, writer):
@@ -115,4 +115,4 @@ async def listen(port, take):
         finally:
             writer.transport.abort()
 
-    return await asyncio.start_server(serve, "127.0.0.1", port)
+    return await networks.listen(serve, port)

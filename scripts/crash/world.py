@@ -15,6 +15,7 @@ from .daemon import Daemon
 from .disk import Disk
 from .links import Link
 from .load import CALLER, Load
+from .networks import Networks, are_possible
 from .promises import Promises
 from .stores import open_store
 from .web import AnyOf, Client
@@ -29,6 +30,8 @@ REPEAT_WINDOW_SECONDS = 30
 MO_REPEAT_SECONDS = 5
 # After this time without a sign of life the other instances take over.
 LEASE_SECONDS = 5
+# Before one of several stops.
+ANNOUNCE_SECONDS = 1
 
 
 class World:
@@ -41,6 +44,8 @@ class World:
         self.store = open_store(options.store, self.disk.folder)
         self.promises = Promises()
         self.simulators, self.links, self.servers = [], [], []
+        self.networks = Networks()
+        self.announce_seconds = ANNOUNCE_SECONDS if options.instances > 1 else 0
         self.controls, self.daemons, self.load = {}, [], None
         # The one whose turn it is to be killed.
         self.daemon = None
@@ -50,31 +55,46 @@ class World:
 
     async def begin(self):
         self.disk.prepare()
+        names = ("daemon",) if self.options.instances == 1 else tuple("abcdefgh"[: self.options.instances])
+        ports = {name: {what: lasting_port(self.dice) for what in ("api", "callbacks", "operations", "instances")} for name in names}
+        own = await self.set_apart(ports) if len(names) > 1 and are_possible() else {}
         if self.options.instances > 1:
             self.cluster = Cluster(self.dice)
             await self.cluster.begin()
-            self.cluster.link = self.database = Link("database", f"127.0.0.1:{self.cluster.primary.port}")
+            self.cluster.link = self.database = Link("database", self.networks, f"127.0.0.1:{self.cluster.primary.port}")
             await self.database.listen()
             self.store.of_cluster(self.cluster)
         self.store.begin()
-        names = ("daemon",) if self.options.instances == 1 else tuple("abcdefgh"[: self.options.instances])
-        ports = {name: {what: lasting_port(self.dice) for what in ("api", "callbacks", "operations", "instances")} for name in names}
         webhook = lasting_port(self.dice)
         # Carriers call back over a link too.
         callbacks = await self.link("callbacks", *[f"127.0.0.1:{of['callbacks']}" for of in ports.values()])
         for carrier in self.carriers:
             await self.simulate(carrier, callbacks.address)
         config = self.configure(webhook, callbacks.address)
-        self.api = AnyOf([Client(f"127.0.0.1:{of['api']}", TOKEN) for of in ports.values()], self.dice)
+        self.api = AnyOf([self.client(of["api"], TOKEN) for of in ports.values()], self.dice)
         for name, of in ports.items():
             environment = {**self.disk.environment(), **self.own(name, of)}
-            operations = f"127.0.0.1:{of['operations']}"
-            self.daemons.append(Daemon(name, self.program, config, operations, self.folder / "logs", environment))
+            operations = self.client(of["operations"])
+            logs = self.folder / "logs"
+            self.daemons.append(Daemon(name, self.program, config, operations, logs, environment, own.get(name)))
         self.daemon = self.daemons[0]
         self.load = Load(
             self.carriers, VEHICLES, NUMBERS, self.options.rate, self.seed, self.api, self.controls, self.promises
         )
-        self.servers.append(await self.load.listen_for_webhooks(webhook))
+        self.servers += await self.load.listen_for_webhooks(self.networks, webhook)
+
+    async def set_apart(self, ports):
+        """A network for each daemon, and in it what leads to the others."""
+        own = {name: self.networks.add(name) for name in ports}
+        for name, of in ports.items():
+            self.networks.put(own[name], of.values())
+            others = Link(f"{name} for the others", self.networks, f"127.0.0.1:{of['instances']}")
+            await others.listen(of["instances"], but=own[name])
+            self.links.append(others)
+        return own
+
+    def client(self, port, token=None):
+        return Client(f"127.0.0.1:{port}", token, self.networks.open_connection)
 
     def own(self, name, ports):
         """What the daemons do not have in common."""
@@ -82,7 +102,7 @@ class World:
         return {**own, "SMSBUSD__INSTANCES__NAME": name}
 
     async def link(self, name, *targets):
-        link = Link(name, *targets)
+        link = Link(name, self.networks, *targets)
         await link.listen()
         self.links.append(link)
         return link
@@ -124,7 +144,7 @@ log = {{ format = "human", filter = "warn,smsbusd::gateway=info" }}
 store.url = "{self.store.url}"
 keys.directory = "keys"
 transit.directory = "transit"
-process.drain_seconds_max = 10
+process = {{ drain_seconds_max = 10, announce_seconds = {self.announce_seconds} }}
 instances = {{ lease_seconds = {LEASE_SECONDS}, token_file = "secret", listen = "127.0.0.1:0" }}
 [api]
 tokens.{CALLER} = {{ sha256 = "{digest}", roles = ["ticketing", "inspection", "finance", "support", "operations"] }}
@@ -190,3 +210,4 @@ retry_seconds_max = 2
             self.cluster.end()
         self.store.end()
         self.disk.end()
+        self.networks.end()

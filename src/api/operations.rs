@@ -49,7 +49,7 @@ async fn readiness(State(gateway): State<Gateway>) -> Response {
         ("store", store(&gateway).await),
         ("carriers", carriers(&gateway)),
         ("signing_key", signing_key(&gateway)),
-        ("not_stopping", Check::of(!gateway.is_stopping(), || "the gateway is stopping".into())),
+        ("not_stopping", Check::of(!gateway.is_stop_announced(), || "the gateway is stopping".into())),
     ]);
     let ready = checks.values().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

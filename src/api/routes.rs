@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Bytes,
-    extract::FromRef,
-    http::{HeaderValue, Method, StatusCode, header},
-    middleware,
+    extract::{FromRef, Request, State},
+    http::{HeaderValue, Method, StatusCode, Version, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
@@ -153,7 +153,19 @@ pub(super) fn router(api: Api) -> Router {
             .route_layer(middleware::from_fn_with_state((api.clone(), access), authorise));
         router = router.route(path, handler);
     }
-    finish(router.with_state(api))
+    let gateway = Gateway::from_ref(&api);
+    finish(router.with_state(api)).layer(middleware::from_fn_with_state(gateway, part_in_time))
+}
+
+/// Before a stop, each answer ends its connection (RFC 9112, section 9.6): who keeps connections open opens the next one to
+/// another daemon, and finds none that is closed under a request. HTTP/2 has GOAWAY for that, at the stop itself.
+async fn part_in_time(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let version = request.version();
+    let mut response = next.run(request).await;
+    if version <= Version::HTTP_11 && gateway.is_stop_announced() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// What every listener has: an answer for what is not there, and the access log around everything.

@@ -52,7 +52,7 @@ pub async fn serve(args: &ConfigArgs) -> Outcome {
     // Without its store there is nothing to drain into: what was on its way is recovered at the next start.
     let end = daemon.run(&mut signals, &sources, &log).await.inspect_err(|failure| error!("{failure}"))?;
     tokio::select! {
-        () = daemon.stop() => match end {
+        () = daemon.stop(&end) => match end {
             End::Asked => Ok(Exit::Done),
             // Begun anew, it is one of them again.
             End::Fenced => Err(Failure::new("the other instances took this one for dead and went on in its place")),
@@ -135,10 +135,10 @@ impl Daemon {
         };
         let hold = Hold::take(&settings.store.url).map_err(store_failure)?;
         // Books of an older moment are not served: who paid since would be charged again.
-        let generation = admit(&settings, args).await?;
+        let admitted = admit(&settings, args).await?;
         let store = Store::open_as(&settings.store.url, joining(&settings)).await.map_err(store_failure)?;
         let writer = GroupCommit::start(store.clone(), settings.store.group_commit());
-        let watch = Watch::new(&settings, store.clone(), generation);
+        let watch = Watch::new(&settings, store.clone(), admitted);
         let gateway = Box::pin(start_gateway(&settings, materials, store.clone(), writer.clone())).await?;
         tokio::spawn(systemd::feed_watchdog(store.clone()));
         tokio::spawn(keep_up(metrics.clone()));
@@ -197,11 +197,19 @@ impl Daemon {
         }
     }
 
-    /// Takes nothing new, lets what is on its way be answered, and closes the store. Within the configured limit.
-    async fn stop(&self) {
-        let limit = Duration::from_secs(self.settings.process.drain_seconds_max);
-        info!(limit_seconds = limit.as_secs(), "stopping: answers on their way are awaited");
+    /// Announces it, takes nothing new, lets what is on its way be answered, and closes the store. Within the configured limit.
+    async fn stop(&self, end: &End) {
         systemd::stopping();
+        let mut limit = Duration::from_secs(self.settings.process.drain_seconds_max);
+        let announced = Duration::from_secs(self.settings.process.announce_seconds);
+        if matches!(end, End::Asked) && !announced.is_zero() {
+            info!(seconds = announced.as_secs(), "a stop is announced: not ready any more, and selling on");
+            self.gateway.announce_stop();
+            // What others go on with is not sold here.
+            let _ = tokio::time::timeout(announced, self.gateway.fenced()).await;
+            limit = limit.saturating_sub(announced);
+        }
+        info!(limit_seconds = limit.as_secs(), "stopping: answers on their way are awaited");
         // Whoever waits for an outcome at the API gets it from the gateway while that drains.
         // What carriers say until the end is taken in.
         tokio::join!(self.gateway.stop(limit), self.api.close(limit));

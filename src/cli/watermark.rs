@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     ledger::{Head, Writer},
     settings::Settings,
-    store::{Custody, RefusedBooks, Store, StoreError, Watermark, WatermarkFile},
+    store::{Admitted, Custody, RefusedBooks, Store, StoreError, Watermark, WatermarkFile},
 };
 
 /// The note lags behind the books by at most about this, and is written no more often.
@@ -33,14 +33,15 @@ pub(super) struct Watch {
 #[derive(Debug)]
 pub(super) struct BooksLost;
 
-/// Looks whether the books are those that were served last. Returns their generation.
+/// Looks whether the books are those that were served last. Returns how they stand.
 ///
 /// Errors: they are older, or nobody can tell; status 78, because to try again does not help.
-pub(super) async fn admit(settings: &Settings, args: &ConfigArgs) -> Result<u32, Failure> {
+pub(super) async fn admit(settings: &Settings, args: &ConfigArgs) -> Result<Admitted, Failure> {
     let file = settings.store.watermark_file();
     let mut custody = Custody::visit(&settings.store.url).await.map_err(store_failure)?;
     let admitted = custody.admit(&settings.instances.name, file.as_ref(), Clock::System.now()).await;
-    let generation = admitted.map_err(|refused| refusal(&refused, Some(args)))?;
+    let admitted = admitted.map_err(|refused| refusal(&refused, Some(args)))?;
+    let generation = admitted.generation;
     custody.close().await.map_err(store_failure)?;
     gauge!("books_generation").set(generation);
     match &file {
@@ -55,7 +56,7 @@ pub(super) async fn admit(settings: &Settings, args: &ConfigArgs) -> Result<u32,
         }
         None => {}
     }
-    Ok(generation)
+    Ok(admitted)
 }
 
 /// Why books are not served, and what to do about it.
@@ -84,10 +85,11 @@ pub(super) fn refusal(refused: &RefusedBooks, args: Option<&ConfigArgs>) -> Fail
 }
 
 impl Watch {
-    /// For books in this generation; `None` where no watermark is kept.
-    pub(super) fn new(settings: &Settings, store: Store, generation: u32) -> Option<Watch> {
+    /// For books that were admitted so; `None` where no watermark is kept.
+    pub(super) fn new(settings: &Settings, store: Store, admitted: Admitted) -> Option<Watch> {
         let file = settings.store.watermark_file()?;
-        Some(Watch { file, store, generation, noted: Mutex::default() })
+        let Admitted { generation, heads } = admitted;
+        Some(Watch { file, store, generation, noted: Mutex::new(heads) })
     }
 
     /// Notes how far the books have come, again and again. Returns if they have lost what was noted: somebody has put them back, or a standby has

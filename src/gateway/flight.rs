@@ -109,8 +109,11 @@ impl Inner {
             let left = charge.terms.ticket_deadline.since(self.now()).min(left);
             // What is sent so late that its answer would come after the deadline would only be paid back.
             let patience = left.saturating_sub(carrier.expected_answer());
+            // Nobody who could send it took it in time. To look again would be to look for ever, without a pause.
+            let is_too_late = Instant::now() >= until && !self.serves(carrier);
             let reserved = tokio::select! {
                 biased;
+                () = std::future::ready(()), if is_too_late => Err(NoSlot::InTime),
                 reserved = carrier.reserve_attempt(patience) => reserved,
                 () = self.until_elsewhere(carrier) => continue,
             };

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -137,6 +140,7 @@ pub(super) struct Inner {
     pub(super) exchange: Option<Exchange>,
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
+    pub(super) stop_announced: AtomicBool,
 }
 
 /// Why a gateway cannot start.
@@ -209,6 +213,7 @@ impl Gateway {
             webhooks,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            stop_announced: AtomicBool::new(false),
         });
         inner.subscribers.recall().await;
         inner.recover().await?;
@@ -225,10 +230,16 @@ impl Gateway {
         Ok(Gateway(inner))
     }
 
+    /// Says that a stop will come, and changes nothing else: who asks may look for another daemon.
+    pub fn announce_stop(&self) {
+        self.0.stop_announced.store(true, Ordering::Relaxed);
+    }
+
     /// Stops: takes nothing new, lets what is under way be answered, unbinds. Charges that wait for a send slot stay as they
     /// are and fly again at the next start; what remains unanswered is in doubt then. Returns after `patience` at the latest.
     pub async fn stop(&self, patience: Duration) {
         let inner = &self.0;
+        self.announce_stop();
         inner.stopping.cancel();
         inner.tasks.close();
         let drained = async {
@@ -260,6 +271,11 @@ impl Gateway {
     /// Whether [`Gateway::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.0.stopping.is_cancelled()
+    }
+
+    /// Whether [`Gateway::announce_stop`] or [`Gateway::stop`] was called.
+    pub fn is_stop_announced(&self) -> bool {
+        self.0.stop_announced.load(Ordering::Relaxed)
     }
 
     /// The store, for reading.

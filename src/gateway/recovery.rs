@@ -12,7 +12,7 @@ use tracing::{error, info};
 use super::{ApplyError, Inner};
 use crate::charge::{AttemptState, Charge, Doubt, Event, Evidence, EvidenceSource, Finding};
 
-const PAGE: u32 = 512;
+const PAGE: usize = 512;
 
 impl Inner {
     /// Runs once, before any event of a carrier and before any request is taken.
@@ -26,11 +26,9 @@ impl Inner {
             return self.join(attendance).await;
         }
         let (mut doubts, mut waiting) = (0_u64, Vec::new());
-        let mut after = None;
-        loop {
-            let page = self.store.open_charges(after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.reference);
+        // What is in doubt already has its questions; one whose second step was asked for is doubted again when its answer is due.
+        for page in self.store.under_way().await?.chunks(PAGE) {
+            let page = self.store.charges_by_reference(page).await?;
             let (found_open, to_fly) = self.recover_charges(page).await?;
             doubts += found_open;
             waiting.extend(to_fly);

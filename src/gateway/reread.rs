@@ -19,6 +19,8 @@ const WINDOW: Duration = Duration::from_secs(300);
 const WINDOW_MIN: Duration = Duration::from_secs(1);
 /// A carrier that could not be read for so long after a restore is read no more: its statements have told since.
 const REREAD_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// Books that begin with nothing do not tell when they ended: so far back everything that the carrier has is lost.
+const NOTHING_LEFT: Duration = Duration::from_secs(7 * 86_400);
 /// Between two tries, where the carrier does not answer.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -82,7 +84,7 @@ impl Inner {
             return Ok(false);
         }
         let margin = Duration::from_secs(self.config.reread_margin_seconds);
-        let from = generation.restored_to.unwrap_or(generation.lost_until).minus(margin);
+        let from = generation.restored_to.unwrap_or_else(|| generation.lost_until.minus(NOTHING_LEFT)).minus(margin);
         let until = until.plus(margin).min(self.now());
         let mut reread = Reread { generation: generation.number, at: self.now(), payments: 0, unknown: 0 };
         let (mut at, mut window) = (from, WINDOW);

@@ -57,6 +57,10 @@ fn bounds(draft: &mut Draft) {
             draft.problem(key, format!("{value} is not between {} and {}", range.start(), range.end()));
         }
     }
+    let process = draft.settings.process.clone();
+    if process.announce_seconds > 0 && process.announce_seconds >= process.drain_seconds_max {
+        draft.problem("process.announce_seconds", "it is a part of process.drain_seconds_max, and must be less");
+    }
     let name = draft.settings.instances.name.clone();
     if name.is_empty() || name.len() > 63 || name.contains(char::is_control) {
         draft.problem("instances.name", "1 to 63 characters");

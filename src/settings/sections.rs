@@ -136,6 +136,9 @@ impl InstancesSettings {
 pub struct ProcessSettings {
     /// How long a stop may wait for answers on their way, in seconds. Less than systemd's `TimeoutStopSec`.
     pub drain_seconds_max: u64,
+    /// How long of that a stop is only announced, in seconds: `/readyz` says no, and everything goes on, until a load balancer has
+    /// noticed. 0 where there is none.
+    pub announce_seconds: u64,
 }
 
 /// `[log]`
@@ -246,7 +249,7 @@ impl Default for InstancesSettings {
 
 impl Default for ProcessSettings {
     fn default() -> ProcessSettings {
-        ProcessSettings { drain_seconds_max: 40 }
+        ProcessSettings { drain_seconds_max: 40, announce_seconds: 0 }
     }
 }
 

@@ -175,6 +175,16 @@ fn a_value_of_the_wrong_type_and_one_out_of_bounds_are_told_together() {
 }
 
 #[test]
+fn a_stop_that_is_announced_leaves_time_to_drain() {
+    let folder = Folder::new();
+    fs::write(folder.path().join("more.toml"), "process = { drain_seconds_max = 10, announce_seconds = 9 }")
+        .expect("written");
+    load(&folder.sources(&["more.toml"], &[]), NOW).expect("nothing is wrong");
+    let problems = folder.problems("process = { drain_seconds_max = 10, announce_seconds = 10 }");
+    assert!(problems.len() == 1 && problems[0].starts_with("more.toml: process.announce_seconds: "), "{problems:#?}");
+}
+
+#[test]
 fn what_is_missing_is_told_with_the_file_of_its_table() {
     let problems = Folder::new().problems("[carriers.kcell]\nprefixes = [701]");
     assert_eq!(problems, ["more.toml: carriers.kcell.short_number: this key must be there"]);

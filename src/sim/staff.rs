@@ -145,7 +145,7 @@ impl Operators {
     }
 
     async fn look_at_charges(&mut self, world: &World) {
-        let open = world.store.open_charges(None, ALL).await.unwrap_or_default();
+        let open = world.store.open_charges(ALL).await.unwrap_or_default();
         for charge in open.iter().filter(|charge| charge.state == State::InDoubt) {
             if charge.last_attempt().is_some_and(|attempt| can_be_asked_about(world, attempt)) {
                 self.expect_an_end(world, charge.reference, charge);

@@ -149,9 +149,21 @@ impl Store {
         each!(self, backend => backend.due_charges(now, limit).await)
     }
 
-    /// Charges whose outcome is open, by reference, after `after`, at most `limit`: what a restart has to look at.
-    pub async fn open_charges(&self, after: Option<Reference>, limit: u32) -> Result<Vec<Charge>, StoreError> {
-        each!(self, backend => backend.open_charges(after, limit).await)
+    /// The charges whose outcome is open and that are not in doubt, in order: what a restart has to look at. In one look, so that as
+    /// many as there are in doubt cost next to nothing.
+    pub async fn under_way(&self) -> Result<Vec<Reference>, StoreError> {
+        each!(self, backend => backend.under_way().await)
+    }
+
+    /// These charges, in the order of their references. Those that are not there are left out.
+    pub async fn charges_by_reference(&self, references: &[Reference]) -> Result<Vec<Charge>, StoreError> {
+        each!(self, backend => backend.charges_by_reference(references).await)
+    }
+
+    /// Charges whose outcome is open, by reference, at most `limit`.
+    #[cfg(test)]
+    pub(crate) async fn open_charges(&self, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        each!(self, backend => backend.open_charges(limit).await)
     }
 
     /// Open charges of one subscriber: the candidates for a receipt without a known id. At most `limit`.

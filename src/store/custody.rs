@@ -29,6 +29,15 @@ enum Books {
     Memory,
 }
 
+/// Books that may be served, as they stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Their generation.
+    pub generation: u32,
+    /// The end of each chain: noted in the watermark, where one is kept.
+    pub heads: Vec<(Writer, Head)>,
+}
+
 /// Why books are not served.
 #[derive(Clone, Debug, Error)]
 pub enum RefusedBooks {
@@ -151,7 +160,7 @@ impl Custody {
     }
 
     /// Whether these books can be served by the daemon of this name: they have everything that was seen of them, or it is known in them
-    /// that the rest is lost. Then the watermark is brought up to date, durably, and the generation is returned.
+    /// that the rest is lost. Then the watermark is brought up to date, durably.
     ///
     /// A standby that took over with every commit has every block, whatever its timeline; books of an older moment have not.
     pub async fn admit(
@@ -159,14 +168,15 @@ impl Custody {
         name: &str,
         file: Option<&WatermarkFile>,
         now: Timestamp,
-    ) -> Result<u32, RefusedBooks> {
+    ) -> Result<Admitted, RefusedBooks> {
         let standing = self.standing(name).await?;
         let store = self.shown.clone();
         if let Some(generation) = standing.unfinished() {
             let (number, began_at) = (generation.number, generation.began_at);
             return Err(RefusedBooks::Unfinished { store, number, began_at });
         }
-        let Some(file) = file else { return Ok(standing.generation()) };
+        let generation = standing.generation();
+        let Some(file) = file else { return Ok(Admitted { generation, heads: standing.heads }) };
         match file.read()? {
             Some(watermark) => {
                 if let Some((writer, head)) = self.lost(&watermark, &standing.generations).await? {
@@ -191,9 +201,9 @@ impl Custody {
             None => {}
         }
         // The file first: a note in the books without a file would be taken for another machine.
-        file.write(&Watermark::of(standing.generation(), &standing.heads, now))?;
+        file.write(&Watermark::of(generation, &standing.heads, now))?;
         each!(self, db => db.keep_watermark(name, now).await?, ());
-        Ok(standing.generation())
+        Ok(Admitted { generation, heads: standing.heads })
     }
 
     /// A block that was seen, is not there, and is not known to be lost.

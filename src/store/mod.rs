@@ -46,7 +46,7 @@ pub(crate) mod contract;
 
 pub use archive::{ArchiveError, Month};
 pub use backends::Store;
-pub use custody::{Custody, RefusedBooks};
+pub use custody::{Admitted, Custody, RefusedBooks};
 pub use error::StoreError;
 pub use generation::{BooksStanding, FIRST_GENERATION, Generation, Reread, Restore};
 pub use group_commit::{GroupCommit, GroupCommitConfig};

@@ -132,6 +132,24 @@ fn the_service_manager_is_told_what_the_daemon_does() {
     assert_eq!(daemon.end().code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_is_announced_sells_until_it_begins() {
+    let simulator = simulator().await;
+    let deployment = Deployment::with_smsc(simulator.smpp_address());
+    let daemon = Daemon::start_with(&deployment, |command| {
+        command.env("SMSBUSD__PROCESS__ANNOUNCE_SECONDS", "6");
+    });
+    daemon.wait_for("bound");
+    daemon.signal("TERM");
+    daemon.wait_for("a stop is announced");
+    assert_eq!(get(&format!("{}/readyz", daemon.addresses()["operations"])).await.0, 503);
+    let create = ["charge", "create", "--msisdn", "+77010000001", "--vehicle", "1234", "--wait", "5"];
+    let charge = answered(&daemon, &create);
+    assert_eq!(charge["state"], "charged", "{charge:#}");
+    daemon.wait_for("stopping");
+    assert_eq!(daemon.end().code(), Some(0));
+}
+
 #[test]
 fn a_second_signal_ends_a_stop_that_waits() {
     // No carrier is up, so that the caller waits, and the stop waits for the caller.

@@ -67,6 +67,22 @@ async fn not_ready_while_paused_without_a_key_or_stopping() {
     assert_eq!((ready.status.as_u16(), &ready.json()["checks"]["signing_key"]["ok"]), (503, &serde_json::json!(false)));
 }
 
+#[tokio::test]
+async fn once_a_stop_is_announced_it_is_not_ready_sells_on_and_each_answer_ends_its_connection() {
+    let world = World::new().await;
+    assert_eq!(world.buy("k1", &fare(ANNA)).send().await.header("connection"), "");
+    world.gateway.announce_stop();
+    let ready = world.operations("/readyz").send().await;
+    assert_eq!(
+        (ready.status.as_u16(), &ready.json()["checks"]["not_stopping"]["ok"]),
+        (503, &serde_json::json!(false))
+    );
+    let bought = world.bought("k2", &fare("+77052222222")).await;
+    assert_eq!((bought.status.as_u16(), bought.header("connection")), (201, "close"));
+    let unknown = world.call(Method::GET, "/v1/nothing").by(Role::Ticketing).send().await;
+    assert_eq!((unknown.status.as_u16(), unknown.header("connection")), (404, "close"), "whatever it says");
+}
+
 #[test]
 fn requests_are_counted_by_route_and_never_by_path() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -247,7 +247,7 @@ fn build(config: &WebClientConfig, tls: Option<&TlsMaterials>) -> Result<reqwest
         None => client_config(materials)?,
     };
     config_of_tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(config_of_tls)
         .no_proxy()
         .redirect(redirect::Policy::none())
@@ -259,7 +259,11 @@ fn build(config: &WebClientConfig, tls: Option<&TlsMaterials>) -> Result<reqwest
         .tcp_nodelay(true)
         .http2_keep_alive_interval(config.idle_timeout)
         .http2_keep_alive_timeout(config.timeout)
-        .user_agent(concat!("smsbusd/", env!("CARGO_PKG_VERSION")))
+        .user_agent(concat!("smsbusd/", env!("CARGO_PKG_VERSION")));
+    // What was given up must not leave this machine later: "not found" after the in-flight delay proves nothing otherwise.
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(config.timeout);
+    builder
         .build()
         // Everything that can be wrong in it was made above.
         .map_err(|error| TlsError::Materials { what: "HTTP client", why: error.to_string() })

@@ -3,7 +3,7 @@
 //! was sent; where that is not known, the carrier is asked later what became of it.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -33,6 +33,8 @@ const LOOK_LAST: Duration = Duration::from_secs(2);
 const LOOKS_PER_ERRAND: u32 = 4;
 /// Charges on their way here that others asked for.
 const ERRANDS_MAX: usize = 10_000;
+/// Refunds that others asked for, kept in mind.
+const REFUNDS_MAX: usize = 10_000;
 
 /// What one daemon asks of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,9 +94,34 @@ pub struct Exchange {
     token: Zeroizing<String>,
 }
 
-/// The charges that others asked us to send: asked again while they are on their way, they are not sent off again.
+/// What others asked of us and must not be done twice.
 #[derive(Debug, Default)]
-pub(super) struct Errands(Mutex<HashSet<Reference>>);
+pub(super) struct Errands {
+    /// Charges that they asked us to send: asked again while they are on their way, they are not sent off again.
+    charges: Mutex<HashSet<Reference>>,
+    refunds: Mutex<Refunds>,
+}
+
+/// The refunds that were asked for last. Whoever asks does so once; a proxy between us may repeat it, and the money would go back twice.
+#[derive(Debug, Default)]
+struct Refunds {
+    known: HashSet<(Reference, u32)>,
+    order: VecDeque<(Reference, u32)>,
+}
+
+impl Refunds {
+    /// Whether this refund is asked for by this version of its charge for the first time.
+    fn is_first(&mut self, refund: Reference, version: u32) -> bool {
+        let is_first = self.known.insert((refund, version));
+        if is_first {
+            self.order.push_back((refund, version));
+            if self.order.len() > REFUNDS_MAX {
+                self.order.pop_front().map(|oldest| self.known.remove(&oldest));
+            }
+        }
+        is_first
+    }
+}
 
 impl Exchange {
     /// With the token that all of them have.
@@ -251,6 +278,11 @@ impl Inner {
         if charge.version != errand.version {
             return ErrandAnswer::Elsewhere;
         }
+        if let Effect::Refund { refund } = effect
+            && !locked(&attendance.errands.refunds).is_first(refund, errand.version)
+        {
+            return ErrandAnswer::Taken;
+        }
         self.do_here(&charge, &effect);
         ErrandAnswer::Taken
     }
@@ -283,7 +315,7 @@ struct UnderWay {
 impl UnderWay {
     /// `None` if it is on its way already, or too many are.
     fn begin(attendance: &Arc<Attendance>, charge: Reference) -> Option<UnderWay> {
-        let mut errands = attendance.errands.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errands = locked(&attendance.errands.charges);
         let is_new = errands.len() < ERRANDS_MAX && errands.insert(charge);
         is_new.then(|| UnderWay { attendance: attendance.clone(), charge })
     }
@@ -291,6 +323,30 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.attendance.errands.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.charge);
+        locked(&self.attendance.errands.charges).remove(&self.charge);
+    }
+}
+
+fn locked<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refund(number: usize) -> Reference {
+        Reference::from_bytes((number as u128).to_be_bytes())
+    }
+
+    #[test]
+    fn a_refund_is_asked_for_once_by_each_version_of_its_charge_and_few_are_kept_in_mind() {
+        let mut refunds = Refunds::default();
+        assert!(refunds.is_first(refund(0), 3));
+        assert!(!refunds.is_first(refund(0), 3), "a proxy repeated it");
+        assert!(refunds.is_first(refund(0), 4) && refunds.is_first(refund(1), 3));
+        (2..=REFUNDS_MAX + 2).for_each(|number| assert!(refunds.is_first(refund(number), 1)));
+        assert_eq!((refunds.known.len(), refunds.order.len()), (REFUNDS_MAX, REFUNDS_MAX));
+        assert!(refunds.is_first(refund(0), 3), "long ago");
     }
 }

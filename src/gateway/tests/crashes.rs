@@ -45,7 +45,7 @@ fn m01_killed_before_a_send_slot_was_free_the_charge_was_never_sent_and_is_sent_
     world.start();
     world.until("it is charged", |world| Some(world.charge(reference)).filter(|charge| charge.state == State::Charged));
     world.until("everything is decided", |world| {
-        let open = world.run(world.gateway().store().open_charges(None, 10)).expect("the store");
+        let open = world.run(world.gateway().store().open_charges(10)).expect("the store");
         for charge in &open {
             assert!(charge.last_attempt().is_some(), "{charge:?}");
         }

@@ -41,7 +41,7 @@ fn m14_many_purchases_at_once_never_pass_the_limit_of_their_agency() {
     });
     assert_eq!(states(&charges, State::Declined(Reason::AgencyDailyLimit)), 30, "{charges:#?}");
     world.until("all are decided", |world| {
-        let open = world.run(world.gateway().store().open_charges(None, 100)).expect("the store");
+        let open = world.run(world.gateway().store().open_charges(100)).expect("the store");
         open.is_empty().then_some(())
     });
     world.audit();
@@ -131,7 +131,7 @@ fn m12_a_second_tap_beside_the_first_is_a_repeat_and_is_not_declined_by_the_limi
         assert!(taps.iter().all(|charge| !matches!(charge.state, State::Declined(_))), "{taps:#?}");
     }
     world.until("all are decided", |world| {
-        let open = world.run(world.gateway().store().open_charges(None, 100)).expect("the store");
+        let open = world.run(world.gateway().store().open_charges(100)).expect("the store");
         open.is_empty().then_some(())
     });
     world.audit();

@@ -12,6 +12,7 @@ mod evidence;
 mod facts;
 mod http_faults;
 mod ids;
+mod instances;
 #[cfg(feature = "failpoints")]
 mod kill_points;
 mod limits;

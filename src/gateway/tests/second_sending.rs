@@ -60,7 +60,7 @@ fn m04_a_second_sending_that_is_turned_away_leaves_the_doubt_until_there_is_evid
         world.until("everything is decided", |world| {
             hand.advance(Duration::from_millis(200));
             std::thread::sleep(Duration::from_millis(20));
-            world.run(world.gateway().store().open_charges(None, 100)).expect("the store").is_empty().then_some(())
+            world.run(world.gateway().store().open_charges(100)).expect("the store").is_empty().then_some(())
         });
         for (number, first, second) in &numbers {
             let charge = world.charges(number).pop().expect("a charge");

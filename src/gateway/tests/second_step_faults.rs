@@ -59,7 +59,7 @@ fn whatever_goes_wrong_with_a_cancellation_nobody_pays_and_what_was_held_is_let_
         world.until("everything is decided", |world| {
             hand.advance(Duration::from_secs(61));
             std::thread::sleep(Duration::from_millis(50));
-            world.run(world.gateway().store().open_charges(None, 100)).expect("the store").is_empty().then_some(())
+            world.run(world.gateway().store().open_charges(100)).expect("the store").is_empty().then_some(())
         });
         let not_taken = numbers.iter().filter(|number| world.taken(number) == 0).count();
         // Whose answer came before the deadline after all may have been charged.
@@ -108,7 +108,7 @@ fn m08_questions_that_go_wrong_decide_nothing() {
         std::thread::sleep(Duration::from_millis(700));
         world.simulator.clear_faults();
         world.until("everything is decided", |world| {
-            world.run(world.gateway().store().open_charges(None, 100)).expect("the store").is_empty().then_some(())
+            world.run(world.gateway().store().open_charges(100)).expect("the store").is_empty().then_some(())
         });
         // What was taken is known to be; with so much lost the carrier may have been left alone for a while.
         let taken: Vec<&String> = numbers.iter().filter(|number| world.taken(number) > 0).collect();

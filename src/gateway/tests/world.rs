@@ -148,6 +148,13 @@ struct Process {
 
 impl World {
     pub(crate) fn new(setting: Setting) -> World {
+        let mut world = World::unstarted(setting);
+        world.start();
+        world
+    }
+
+    /// All but the gateway.
+    pub(crate) fn unstarted(setting: Setting) -> World {
         let outside = runtime();
         let callbacks = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let simulated = |name, over| {
@@ -166,13 +173,18 @@ impl World {
         let memory = Memory::default();
         let on_server = std::env::var("SMSBUSD_TEST_STORE").is_ok_and(|store| store == "postgres");
         let schema = on_server.then(|| outside.block_on(new_schema("world")));
-        let mut world =
-            World { simulator, other, outside, process: None, setting, memory, folder, schema, relay, callbacks };
-        world.start();
-        world
+        World { simulator, other, outside, process: None, setting, memory, folder, schema, relay, callbacks }
     }
 
     pub(crate) fn start(&mut self) {
+        self.begin();
+        self.until("the link is up", |world| {
+            world.gateway().carriers().all(|carrier| carrier.standing().up).then_some(())
+        });
+    }
+
+    /// Starts the gateway, whatever becomes of its links.
+    pub(crate) fn begin(&mut self) {
         assert!(self.process.is_none(), "the gateway runs already");
         let runtime = runtime();
         let gateway = runtime.block_on(self.start_gateway());
@@ -184,9 +196,6 @@ impl World {
             crate::api::serve_callbacks(listener, serving, stop).await.expect("it serves");
         });
         self.process = Some(Process { runtime, gateway });
-        self.until("the link is up", |world| {
-            world.gateway().carriers().all(|carrier| carrier.standing().up).then_some(())
-        });
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -402,6 +411,7 @@ impl World {
 
 mod audit;
 mod callbacks;
+mod company;
 mod over_http;
 mod restored;
 mod started;

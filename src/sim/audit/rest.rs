@@ -47,7 +47,7 @@ async fn unfinished(world: &World) -> Option<String> {
     }
     let store = &world.store;
     let is_under_way = |refund: &Refund| !matches!(refund.state, RefundState::Owed) && !refund.state.is_settled();
-    if let Some(charge) = store.open_charges(None, 1).await.unwrap_or_default().first() {
+    if let Some(charge) = store.open_charges(1).await.unwrap_or_default().first() {
         return Some(format!("a charge is open: {charge:?}"));
     }
     let charges = store.charges(&ChargeFilter::default(), ALL).await.unwrap_or_default();

@@ -141,7 +141,8 @@ on_every_backend! {
         the_last_moment_at_which_messages_could_be_taken_is_kept_by_carrier;
     questions:
         due_charges_come_longest_due_first_and_only_when_due,
-        open_charges_are_paged_by_reference,
+        what_is_under_way_is_neither_decided_nor_in_doubt,
+        the_open_charges_of_a_subscriber_are_found,
         m16_what_is_in_doubt_is_counted_aged_and_summed,
         m14_limits_count_what_is_taken_open_or_in_doubt_until_its_lag,
         charges_are_listed_newest_first_by_every_filter_and_paged,

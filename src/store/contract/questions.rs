@@ -26,16 +26,26 @@ pub(super) async fn due_charges_come_longest_due_first_and_only_when_due(store: 
     assert_eq!(due(DEADLINE + 5, 2).await, [3, 2].map(reference));
 }
 
-pub(super) async fn open_charges_are_paged_by_reference(store: Store) {
-    for n in [4, 2, 5, 1] {
+pub(super) async fn what_is_under_way_is_neither_decided_nor_in_doubt(store: Store) {
+    for n in [4, 2, 5] {
         run(&store, charge_at(n, 0), []).await;
     }
+    run(&store, charge_at(1, 0), [(1, open_attempt())]).await;
     let decline = Event::Decline { reason: Reason::DailyLimit };
     run(&store, charge_at(3, 0), [(1, decline)]).await;
-    let page = async |after, limit| names(store.open_charges(after, limit).await.unwrap());
-    assert_eq!(page(None, 2).await, [1, 2].map(reference));
-    assert_eq!(page(Some(reference(2)), 2).await, [4, 5].map(reference));
-    assert_eq!(page(Some(reference(5)), 2).await, []);
+    run(&store, charge_at(7, 0), [(1, open_attempt()), (2, doubtful("e7"))]).await;
+    assert_eq!(store.under_way().await.unwrap(), [1, 2, 4, 5].map(reference));
+    assert_eq!(names(store.open_charges(9).await.unwrap()), [1, 2, 4, 5, 7].map(reference));
+    let named = async |wanted: &[u8]| {
+        let wanted: Vec<_> = wanted.iter().copied().map(reference).collect();
+        names(store.charges_by_reference(&wanted).await.unwrap())
+    };
+    assert_eq!(named(&[7, 9, 3, 4, 3]).await, [3, 4, 7].map(reference));
+    assert_eq!(named(&[]).await, []);
+}
+
+pub(super) async fn the_open_charges_of_a_subscriber_are_found(store: Store) {
+    run(&store, charge_at(2, 0), []).await;
     run(&store, charge_of(6, 2, 9, 0), [(1, open_attempt()), (2, doubtful("e1"))]).await;
     assert_eq!(names(store.open_charges_of(msisdn(2), 9).await.unwrap()), [2, 6].map(reference));
     assert_eq!(names(store.open_charges_of(msisdn(2), 1).await.unwrap()), [reference(2)]);

@@ -305,7 +305,7 @@ pub(in crate::store) async fn everything(store: &Store, second: u64) -> Vec<Stri
     let mut all = vec![
         format!("{:?}", store.charges(&ChargeFilter::default(), 99).await.unwrap()),
         format!("{:?}", store.due_charges(at(second + 40), 99).await.unwrap()),
-        format!("{:?}", store.open_charges(Some(reference(1)), 99).await.unwrap()),
+        format!("{:?}", store.under_way().await.unwrap()),
         format!("{:?}", store.in_doubt().await.unwrap()),
         format!("{:?}", store.unanswered_mos(99).await.unwrap()),
         format!("{:?}", store.mos_handed_over(99).await.unwrap()),

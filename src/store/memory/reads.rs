@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Memory, State};
 use crate::{
@@ -73,14 +73,23 @@ impl Memory {
         Ok(first(limit, charges.into_iter()))
     }
 
-    pub(in crate::store) async fn open_charges(
+    pub(in crate::store) async fn under_way(&self) -> Result<Vec<Reference>, StoreError> {
+        let state = self.state();
+        Ok(open(&state).filter(|charge| charge.state != ChargeState::InDoubt).map(|charge| charge.reference).collect())
+    }
+
+    pub(in crate::store) async fn charges_by_reference(
         &self,
-        after: Option<Reference>,
-        limit: u32,
+        references: &[Reference],
     ) -> Result<Vec<Charge>, StoreError> {
         let state = self.state();
-        let later = |charge: &&Charge| after.is_none_or(|after| charge.reference > after);
-        Ok(first(limit, open(&state).filter(later)))
+        let wanted: BTreeSet<_> = references.iter().collect();
+        Ok(wanted.into_iter().filter_map(|reference| state.charges.get(reference).cloned()).collect())
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) async fn open_charges(&self, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        Ok(first(limit, open(&self.state())))
     }
 
     pub(in crate::store) async fn open_charges_of(

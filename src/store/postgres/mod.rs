@@ -58,6 +58,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 const READERS_MAX: u32 = 8;
 /// How long a read waits for one of them.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
+/// Statements that a connection keeps prepared: the one that writes has one for each mixture of sets that a commit can be.
+const STATEMENTS_MAX: usize = 400;
 
 /// How the connection that writes differs from the others.
 ///
@@ -236,6 +238,7 @@ fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
         .map_err(|error| StoreError::Connect { database: "the database".into(), why: error.to_string() })?;
     Ok(options
         .application_name("smsbusd")
+        .statement_cache_capacity(STATEMENTS_MAX)
         // A plan that was made while tables were empty would stay. Nobody's lock holds us up for ever, and a connection that was cut off
         // holds nothing for long.
         .options([

@@ -97,18 +97,29 @@ impl Postgres {
         all(query.all(&self.readers).await?, charge)
     }
 
-    pub(in crate::store) async fn open_charges(
-        &self,
-        after: Option<Reference>,
-        limit: u32,
-    ) -> Result<Vec<Charge>, StoreError> {
+    pub(in crate::store) async fn under_way(&self) -> Result<Vec<Reference>, StoreError> {
         let query = sqlx::query(
-            "SELECT body FROM charges
-             WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND reference > $1
-             ORDER BY reference LIMIT $2",
+            "SELECT reference FROM charges
+             WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') AND state <> 'in_doubt' ORDER BY reference",
         );
-        let after = after.as_ref().map_or(Uuid::nil(), uuid);
-        all(query.bind(after).bind(i64::from(limit)).all(&self.readers).await?, charge)
+        all(query.all(&self.readers).await?, |row| decode::reference(row, 0))
+    }
+
+    pub(in crate::store) async fn charges_by_reference(
+        &self,
+        references: &[Reference],
+    ) -> Result<Vec<Charge>, StoreError> {
+        let query = sqlx::query("SELECT body FROM charges WHERE reference = ANY($1) ORDER BY reference");
+        let references: Vec<Uuid> = references.iter().map(uuid).collect();
+        all(query.bind(references).all(&self.readers).await?, charge)
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) async fn open_charges(&self, limit: u32) -> Result<Vec<Charge>, StoreError> {
+        let query = sqlx::query(
+            "SELECT body FROM charges WHERE state IN ('processing', 'awaiting_otp', 'in_doubt') ORDER BY reference LIMIT $1",
+        );
+        all(query.bind(i64::from(limit)).all(&self.readers).await?, charge)
     }
 
     pub(in crate::store) async fn open_charges_of(

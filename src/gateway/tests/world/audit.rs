@@ -11,7 +11,7 @@ impl World {
     /// A person looks into the carrier's books for every charge that is in doubt past its deadline.
     pub(crate) fn settle_by_the_carriers_books(&self) {
         self.until("everything is decided", |world| {
-            let open = world.run(world.gateway().store().open_charges(None, 1_000)).expect("the store");
+            let open = world.run(world.gateway().store().open_charges(1_000)).expect("the store");
             for charge in &open {
                 let overdue = charge.terms.ticket_deadline < world.gateway().now();
                 if overdue && charge.state == State::InDoubt {

@@ -75,7 +75,7 @@ impl World {
             let mut custody = Custody::visit(&self.store_url()).await.expect("the store");
             let admitted = custody.admit(NAME, Some(file), Clock::System.now()).await;
             custody.close().await.expect("closed");
-            admitted
+            Ok(admitted?.generation)
         })
     }
 
