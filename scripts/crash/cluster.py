@@ -108,6 +108,8 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise SystemExit("a server outlives its end")
             await asyncio.sleep(0.05)
+        # Who is killed and not yet waited for by anybody has a number still, and would be taken for a server that runs.
+        (server.data / "postmaster.pid").unlink(missing_ok=True)
 
     async def sql(self, *statements):
         commands = [argument for statement in statements for argument in ("--command", statement)]

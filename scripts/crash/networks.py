@@ -34,10 +34,11 @@ class Network:
         return ["nsenter", f"--net={self.file}", "--"]
 
     def cut(self):
-        ip("-n", self.name, "link", "set", "lo", "down")
+        """Each packet is dropped, also those that would open a connection."""
+        run("tc", "-n", self.name, "qdisc", "add", "dev", "lo", "root", "pfifo", "limit", "0")
 
     def mend(self):
-        ip("-n", self.name, "link", "set", "lo", "up")
+        run("tc", "-n", self.name, "qdisc", "del", "dev", "lo", "root")
 
     def socket(self):
         """A TCP socket in it; it stays there, whoever uses it."""
@@ -90,12 +91,13 @@ class Networks:
 
 def are_possible():
     """As root, and with the programs of Debian's packages iproute2 and util-linux; a container may forbid it all the same."""
-    if os.getuid() != 0 or not all(map(shutil.which, ("ip", "nsenter"))):
+    if os.getuid() != 0 or not all(map(shutil.which, ("ip", "tc", "nsenter"))):
         return False
     probe = Network(f"smsbusd-{os.getpid()}-probe")
     try:
         probe.begin()
         probe.socket().close()
+        probe.cut()
         return True
     except OSError:
         return False
@@ -136,6 +138,10 @@ def enter(namespace):
 
 
 def ip(*arguments):
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True)
+    run("ip", *arguments)
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise OSError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -1,6 +1,7 @@
 """A rolling restart under load, as operators do it: one daemon after another, behind a load balancer. Nobody's request is refused."""
 
 import asyncio
+import time
 
 from .web import NoAnswer
 
@@ -10,8 +11,11 @@ ASKS_PATIENCE_SECONDS = 0.4
 # What was asked for before it began may still be on its way, and be lost to what went wrong then.
 SETTLE_SECONDS = 20
 BETWEEN_SECONDS = 3
+READY_SECONDS_MAX = 60
+# Fewer purchases than this in all of it prove nothing.
+SERVED_MIN = 100
 # What the load counts when somebody was not served.
-REFUSALS = ("no answer", "429", "502", "503", "504")
+REFUSALS = ("no answer", "429", "500", "502", "503", "504")
 
 
 class Balancer:
@@ -57,18 +61,24 @@ async def restart_all(world, say):
                 problems.append(f"{daemon.name} stopped with status {status} in a rolling restart, see {daemon.log}")
             daemon.operations.forget()
             await daemon.start()
-            while len(balancer.ready) < len(world.daemons) and daemon.is_running():
+            until = time.monotonic() + READY_SECONDS_MAX
+            while len(balancer.ready) < len(world.daemons) and time.monotonic() < until:
                 await asyncio.sleep(ASKS_EVERY_SECONDS)
-            if not daemon.is_running():
-                problems.append(f"{daemon.name} did not come back in a rolling restart, see {daemon.log}")
+            if len(balancer.ready) < len(world.daemons):
+                problems.append(f"after {daemon.name} was restarted not all are ready, see {daemon.log}")
             await asyncio.sleep(BETWEEN_SECONDS)
         served = {what: count - before.get(what, 0) for what, count in load.counts.items() if count != before.get(what, 0)}
     finally:
         for task in around:
+            if task.done() and not task.cancelled():
+                problems.append(f"the rolling restart broke off: {task.exception()!r}")
             task.cancel()
         await asyncio.wait(around)
         load.api = direct
     refused = {what: count for what, count in served.items() if what.endswith(REFUSALS)}
-    say(f"rolling restart: {sum(served.get(f'request: {status}', 0) for status in (200, 201, 202))} purchases answered, refused: {refused or 'none'}")
+    answered = sum(served.get(f"request: {status}", 0) for status in (200, 201, 202))
+    say(f"rolling restart: {answered} purchases answered, refused: {refused or 'none'}")
+    if answered < SERVED_MIN:
+        problems.append(f"in a rolling restart only {answered} purchases were answered, which proves nothing")
     problems += [f"in a rolling restart: {what}: {count}" for what, count in refused.items()]
     return problems

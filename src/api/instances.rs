@@ -4,7 +4,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -13,7 +13,7 @@ use super::{
     error::{Code, Problem},
     routes,
 };
-use crate::gateway::{Errand, ErrandAnswer, Gateway};
+use crate::gateway::{Errand, ErrandAnswer, Gateway, NOT_TAKEN};
 
 /// No errand is longer.
 const BODY_BYTES_MAX: usize = 4 * 1_024;
@@ -24,11 +24,19 @@ pub(super) fn router(gateway: Gateway) -> Router {
 }
 
 async fn take(State(gateway): State<Gateway>, headers: HeaderMap, body: Bytes) -> Response {
+    let mut answer = answer(&gateway, &headers, &body).await;
+    if answer.status() != StatusCode::ACCEPTED {
+        answer.headers_mut().insert(NOT_TAKEN, HeaderValue::from_static("1"));
+    }
+    answer
+}
+
+async fn answer(gateway: &Gateway, headers: &HeaderMap, body: &[u8]) -> Response {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     if !token.is_some_and(|token| gateway.knows_instance(token)) {
         return Problem::new(Code::Unauthenticated, "the token is not the one of these instances").into_response();
     }
-    let Ok(errand) = serde_json::from_slice::<Errand>(&body) else {
+    let Ok(errand) = serde_json::from_slice::<Errand>(body) else {
         return Problem::new(Code::BadRequest, "this is no errand").into_response();
     };
     match gateway.take_errand(errand).await {

@@ -1,6 +1,11 @@
 //! `smsbusd serve`: the daemon, from its configuration to its last answer.
 
-use std::{collections::BTreeMap, future::pending, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
@@ -52,11 +57,14 @@ pub async fn serve(args: &ConfigArgs) -> Outcome {
     // Without its store there is nothing to drain into: what was on its way is recovered at the next start.
     let end = daemon.run(&mut signals, &sources, &log).await.inspect_err(|failure| error!("{failure}"))?;
     tokio::select! {
-        () = daemon.stop(&end) => match end {
-            End::Asked => Ok(Exit::Done),
-            // Begun anew, it is one of them again.
-            End::Fenced => Err(Failure::new("the other instances took this one for dead and went on in its place")),
-        },
+        stopped = daemon.stop(&end) => {
+            stopped?;
+            match end {
+                End::Asked { .. } => Ok(Exit::Done),
+                // Begun anew, it is one of them again.
+                End::Fenced => Err(Failure::new("the other instances took this one for dead and went on in its place")),
+            }
+        }
         () = signals.stop() => Err(Failure::new("ended at once by a second signal; what was on its way is in doubt")),
     }
 }
@@ -103,8 +111,8 @@ struct Daemon {
 
 /// Why it stops in good order.
 enum End {
-    /// By a signal.
-    Asked,
+    /// By a signal, which was announced for so long.
+    Asked { announced: Duration },
     /// Others go on in its place.
     Fenced,
 }
@@ -169,12 +177,32 @@ impl Daemon {
         systemd::ready(&status);
         let mut store_lost = std::pin::pin!(self.store_lost());
         let mut books_lost = std::pin::pin!(watch(self.watch.as_ref()));
+        let mut announced: Option<Instant> = None;
+        let announce = Duration::from_secs(self.settings.process.announce_seconds);
+        let Signals { terminate, interrupt, hang_up } = signals;
         loop {
+            let stop = async {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            };
+            let asked = |announced: Option<Instant>| End::Asked {
+                announced: announced.map_or(Duration::ZERO, |at| at.elapsed()),
+            };
             tokio::select! {
-                _ = signals.terminate.recv() => return Ok(End::Asked),
-                _ = signals.interrupt.recv() => return Ok(End::Asked),
+                () = stop => {
+                    if announce.is_zero() || announced.is_some() {
+                        return Ok(asked(announced));
+                    }
+                    info!(seconds = announce.as_secs(), "a stop is announced: not ready any more, and selling on");
+                    systemd::stopping();
+                    self.gateway.announce_stop();
+                    announced = Some(Instant::now());
+                }
+                () = announced_for(announced, announce) => return Ok(asked(announced)),
                 () = self.gateway.fenced() => return Ok(End::Fenced),
-                _ = signals.hang_up.recv() => {
+                _ = hang_up.recv() => {
                     systemd::reloading();
                     reload(sources, &self.settings, &self.gateway, log).await;
                     systemd::ready(&status);
@@ -197,18 +225,13 @@ impl Daemon {
         }
     }
 
-    /// Announces it, takes nothing new, lets what is on its way be answered, and closes the store. Within the configured limit.
-    async fn stop(&self, end: &End) {
+    /// Takes nothing new, lets what is on its way be answered, and closes the store. Within the configured limit.
+    ///
+    /// Errors: the books have lost what was seen of them.
+    async fn stop(&self, end: &End) -> Result<(), Failure> {
         systemd::stopping();
-        let mut limit = Duration::from_secs(self.settings.process.drain_seconds_max);
-        let announced = Duration::from_secs(self.settings.process.announce_seconds);
-        if matches!(end, End::Asked) && !announced.is_zero() {
-            info!(seconds = announced.as_secs(), "a stop is announced: not ready any more, and selling on");
-            self.gateway.announce_stop();
-            // What others go on with is not sold here.
-            let _ = tokio::time::timeout(announced, self.gateway.fenced()).await;
-            limit = limit.saturating_sub(announced);
-        }
+        let announced = if let End::Asked { announced } = end { *announced } else { Duration::ZERO };
+        let limit = Duration::from_secs(self.settings.process.drain_seconds_max).saturating_sub(announced);
         info!(limit_seconds = limit.as_secs(), "stopping: answers on their way are awaited");
         // Whoever waits for an outcome at the API gets it from the gateway while that drains.
         // What carriers say until the end is taken in.
@@ -220,15 +243,18 @@ impl Daemon {
             callbacks.close(Duration::from_secs(1)).await;
         }
         self.operations.close(Duration::from_secs(1)).await;
-        if let Some(watch) = &self.watch
-            && let Err(error) = watch.note().await
-        {
-            warn!(%error, "how far the books have come could not be looked at once more");
+        let mut are_whole = true;
+        if let Some(watch) = &self.watch {
+            are_whole = watch.note().await.unwrap_or_else(|error| {
+                warn!(%error, "how far the books have come could not be looked at once more");
+                true
+            });
         }
         if tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await.is_err() {
             error!("the store did not close in time");
         }
         info!("stopped");
+        if are_whole { Ok(()) } else { Err(BooksLost.failure()) }
     }
 
     /// Returns when nothing can be written any more: a writer has panicked.
@@ -295,6 +321,14 @@ impl Listener {
 async fn watch(watch: Option<&Watch>) -> BooksLost {
     match watch {
         Some(watch) => watch.keep().await,
+        None => pending().await,
+    }
+}
+
+/// Returns once a stop was announced for long enough; never if none was.
+async fn announced_for(announced: Option<Instant>, announce: Duration) {
+    match announced {
+        Some(at) => tokio::time::sleep(announce.saturating_sub(at.elapsed())).await,
         None => pending().await,
     }
 }

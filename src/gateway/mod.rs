@@ -51,7 +51,7 @@ pub use apply::{Applied, ApplyError};
 pub use asked::{RefundError, RefundOutcome, RefundResolution, Resolution};
 pub use config::{GatewayConfig, RefundTexts};
 pub use handle::{Books, Gateway, Parts, StartError, divided, missing_tariffs};
-pub use instances::{Errand, ErrandAnswer, Exchange, Wanted};
+pub use instances::{Errand, ErrandAnswer, Exchange, NOT_TAKEN, Wanted};
 pub use purchase::{Purchase, PurchaseError, Purchased};
 pub use restoring::{Declared, RestoreError, declare_in_doubt};
 pub use ticketing::{Secrets, TicketingConfig, TicketingError};

@@ -40,6 +40,14 @@ impl From<StoreError> for Broken {
     }
 }
 
+/// How far a carrier was read.
+struct Progress {
+    at: Timestamp,
+    until: Timestamp,
+    payments: u64,
+    unknown: u64,
+}
+
 impl Inner {
     /// Reads what carriers can tell of the time that generations have lost, in tasks of their own.
     pub(super) fn reread_carriers(self: &Arc<Self>) {
@@ -54,8 +62,10 @@ impl Inner {
 
     async fn reread_until_done(self: Arc<Self>, carrier: &Carrier, generation: &Generation) {
         let mut pause = PAUSE_MIN;
+        // What was read stays read, whatever breaks off behind it.
+        let mut progress = None;
         loop {
-            match self.reread_if_due(carrier, generation).await {
+            match self.reread_if_due(carrier, generation, &mut progress).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
@@ -73,7 +83,12 @@ impl Inner {
     }
 
     /// Whether nothing is left to read.
-    async fn reread_if_due(self: &Arc<Self>, carrier: &Carrier, generation: &Generation) -> Result<bool, Broken> {
+    async fn reread_if_due(
+        self: &Arc<Self>,
+        carrier: &Carrier,
+        generation: &Generation,
+        progress: &mut Option<Progress>,
+    ) -> Result<bool, Broken> {
         if self.store.has_reread(carrier.name(), generation.number).await? {
             return Ok(true);
         }
@@ -86,27 +101,30 @@ impl Inner {
         let margin = Duration::from_secs(self.config.reread_margin_seconds);
         let from = generation.restored_to.unwrap_or_else(|| generation.lost_until.minus(NOTHING_LEFT)).minus(margin);
         let until = until.plus(margin).min(self.now());
-        let mut reread = Reread { generation: generation.number, at: self.now(), payments: 0, unknown: 0 };
-        let (mut at, mut window) = (from, WINDOW);
-        while at <= until {
-            match carrier.payments_between(at, at.plus(window).min(until)).await {
-                Ok(payments) => {
-                    for payment in payments {
-                        reread.payments += 1;
-                        reread.unknown += u64::from(self.weigh_lost(carrier, payment).await?);
+        let Progress { at, until, payments, unknown } =
+            progress.get_or_insert_with(|| Progress { at: from, until, payments: 0, unknown: 0 });
+        let mut window = WINDOW;
+        while *at <= *until {
+            match carrier.payments_between(*at, at.plus(window).min(*until)).await {
+                Ok(found) => {
+                    let (mut more, mut lost) = (0, 0);
+                    for payment in found {
+                        more += 1;
+                        lost += u64::from(self.weigh_lost(carrier, payment).await?);
                     }
+                    (*payments, *unknown) = (*payments + more, *unknown + lost);
                     // Both ends belong to it: what lies on one is looked at twice, and counts once.
-                    at = at.plus(window);
+                    *at = at.plus(window);
                     window = WINDOW;
                 }
                 Err(RereadError::TooMany) if window > WINDOW_MIN => window /= 2,
                 Err(error) => return Err(error.into()),
             }
         }
-        reread.at = self.now();
+        let reread = Reread { generation: generation.number, at: self.now(), payments: *payments, unknown: *unknown };
         self.store.keep_reread(carrier.name(), &reread).await?;
         info!(
-            carrier = %carrier.name(), generation = generation.number, %from, %until, payments = reread.payments,
+            carrier = %carrier.name(), generation = generation.number, %from, until = %*until, payments = reread.payments,
             unknown = reread.unknown, "the carrier's payments of the lost time are read"
         );
         Ok(true)

@@ -260,7 +260,8 @@ fn build(config: &WebClientConfig, tls: Option<&TlsMaterials>) -> Result<reqwest
         .http2_keep_alive_interval(config.idle_timeout)
         .http2_keep_alive_timeout(config.timeout)
         .user_agent(concat!("smsbusd/", env!("CARGO_PKG_VERSION")));
-    // What was given up must not leave this machine later: "not found" after the in-flight delay proves nothing otherwise.
+    // What was given up may leave this machine for one more time limit at most, and the in-flight delay is longer: "not found" after that would
+    // prove nothing otherwise.
     #[cfg(target_os = "linux")]
     let builder = builder.tcp_user_timeout(config.timeout);
     builder

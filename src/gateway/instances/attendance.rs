@@ -361,9 +361,23 @@ impl Inner {
         process::spawn(self.clone().attend(attendance.clone()));
         for gone in gone {
             self.take_over(attendance, gone).await?;
-            attendance.known().taken_over.insert(gone, Some(process::now() + LOOK_AGAIN));
+            // Nobody waits for what is in doubt, and there may be very much of it.
+            let (inner, attendance) = (self.clone(), attendance.clone());
+            self.spawn(async move {
+                let taken_over = inner.take_over_doubts(&attendance, gone).await;
+                inner.has_taken_over(&attendance, gone, taken_over);
+            });
         }
         Ok(())
+    }
+
+    /// Notes when it is looked at again.
+    fn has_taken_over(&self, attendance: &Attendance, gone: InstanceId, taken_over: Result<(), ApplyError>) {
+        if let Err(error) = &taken_over {
+            warn!(instance = %gone, %error, "its charges are not all taken over yet");
+        }
+        let again_in = if taken_over.is_ok() { LOOK_AGAIN } else { Duration::ZERO };
+        attendance.known().taken_over.insert(gone, Some(process::now() + again_in));
     }
 
     /// Takes over what one had that is gone, unless that is under way.
@@ -379,12 +393,11 @@ impl Inner {
         attendance.known().taken_over.insert(gone, None);
         let (inner, attendance) = (self.clone(), attendance.clone());
         self.spawn(async move {
-            let taken_over = inner.take_over(&attendance, gone).await;
-            if let Err(error) = &taken_over {
-                warn!(instance = %gone, %error, "its charges are not all taken over yet");
-            }
-            let again_in = if taken_over.is_ok() { LOOK_AGAIN } else { Duration::ZERO };
-            attendance.known().taken_over.insert(gone, Some(process::now() + again_in));
+            let taken_over = match inner.take_over(&attendance, gone).await {
+                Ok(()) => inner.take_over_doubts(&attendance, gone).await,
+                failed => failed,
+            };
+            inner.has_taken_over(&attendance, gone, taken_over);
         });
     }
 

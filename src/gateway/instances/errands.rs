@@ -33,6 +33,8 @@ const LOOK_LAST: Duration = Duration::from_secs(2);
 const LOOKS_PER_ERRAND: u32 = 4;
 /// Charges on their way here that others asked for.
 const ERRANDS_MAX: usize = 10_000;
+/// The header by which an instance says that it does nothing of an errand.
+pub const NOT_TAKEN: &str = "smsbusd-not-taken";
 /// Refunds that others asked for, kept in mind.
 const REFUNDS_MAX: usize = 10_000;
 
@@ -149,7 +151,13 @@ impl Exchange {
         request.headers.insert(AUTHORIZATION, token);
         let (asked, outcome) = match self.client.send(request).await {
             Outcome::Answer(answer) if answer.status == 202 => (Asked::Taken, "taken"),
-            Outcome::Answer(_) | Outcome::NotSent(_) => (Asked::NotTaken, "not_taken"),
+            Outcome::Answer(answer) if answer.headers.contains_key(NOT_TAKEN) => (Asked::NotTaken, "not_taken"),
+            // A proxy between us answers for an instance that may have taken it, and may still do it.
+            Outcome::Answer(answer) => {
+                debug!(status = answer.status, "somebody else answers for an instance");
+                (Asked::PerhapsTaken, "lost")
+            }
+            Outcome::NotSent(_) => (Asked::NotTaken, "not_taken"),
             Outcome::Lost(lost) => {
                 debug!(?lost, "an instance does not answer");
                 (Asked::PerhapsTaken, "lost")
@@ -275,7 +283,8 @@ impl Inner {
             Wanted::ResendRefund(refund) => Effect::ResendRefund { refund },
             Wanted::QueryRefund(refund) => Effect::QueryRefund { refund },
         };
-        if charge.version != errand.version {
+        // While it stops, nothing that comes of it may be written any more.
+        if charge.version != errand.version || self.stopping.is_cancelled() {
             return ErrandAnswer::Elsewhere;
         }
         if let Effect::Refund { refund } = effect

@@ -9,7 +9,7 @@ mod plan;
 mod takeover;
 
 pub(super) use attendance::Attendance;
-pub use errands::{Errand, ErrandAnswer, Exchange, Wanted};
+pub use errands::{Errand, ErrandAnswer, Exchange, NOT_TAKEN, Wanted};
 
 use crate::carrier::Divisible;
 

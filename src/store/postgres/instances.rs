@@ -36,7 +36,7 @@ const HOLD_PAUSE: Duration = Duration::from_millis(100);
 /// For so long a fenced daemon may be there still and tell what it learned.
 const LAST_WORDS: &str = "1 hour";
 /// Rows that are taken over at once.
-const ADOPTED_MAX: i64 = 1_000;
+const IN_DOUBT_ADOPTED_MAX: i64 = 5_000;
 
 /// What another daemon looks after; or what nobody does, whose daemon is not there any more, or has never been.
 const OF_OTHER: &str = "(instance = $1 OR $1 = 0 AND instance NOT IN (SELECT id FROM instances))";
@@ -256,21 +256,51 @@ impl Instances {
         Ok(fenced)
     }
 
-    /// Some of the charges that another looked after: those that are open, or have something due. [`InstanceId::NOBODY`]: that nobody looks after. None
-    /// are left once there come none; those that are adopted do not come again.
-    pub async fn charges_of(&self, other: InstanceId) -> Result<Vec<Orphan>, StoreError> {
+    /// The charges that another looked after and that are not in doubt: those that are under way, and those with something due. For
+    /// [`InstanceId::NOBODY`], those that nobody looks after. Those that are adopted are not among them any more.
+    pub async fn charges_of(&self, other: InstanceId) -> Result<Vec<Uuid>, StoreError> {
         let query = format!(
-            "SELECT reference, body FROM charges
-             WHERE {OF_OTHER} AND (state IN ('processing', 'awaiting_otp', 'in_doubt')
+            "SELECT reference FROM charges
+             WHERE {OF_OTHER} AND (state IN ('processing', 'awaiting_otp')
                     OR (due_at IS NOT NULL AND state NOT IN ('processing', 'awaiting_otp', 'in_doubt')))
-             LIMIT {ADOPTED_MAX}"
+             ORDER BY reference"
         );
         let rows = sqlx::query(AssertSqlSafe(query)).bind(other.0).all(&self.readers).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// These charges, as they are.
+    pub async fn orphans(&self, references: &[Uuid]) -> Result<Vec<Orphan>, StoreError> {
+        let query = sqlx::query("SELECT reference, body FROM charges WHERE reference = ANY ($1) ORDER BY reference");
         let orphan = |row: &PgRow| {
             let charge = body(row, 1, "charges").inspect_err(|error| error!(%error, "a charge cannot be read")).ok();
             Ok(Orphan { reference: row.try_get(0)?, charge })
         };
-        rows.iter().map(orphan).collect()
+        query.bind(references).all(&self.readers).await?.iter().map(orphan).collect()
+    }
+
+    /// Looks after what another looked after and what is in doubt, from now on: nothing of it is read, however much there is. How many they were.
+    /// Those that somebody writes at this moment are left to whoever looks for what nobody looks after.
+    pub async fn adopt_in_doubt(&self, other: InstanceId) -> Result<u64, StoreError> {
+        let adopt = format!(
+            "WITH page AS MATERIALIZED (
+               SELECT reference, in_doubt_since FROM charges
+               WHERE state = 'in_doubt' AND {OF_OTHER} AND in_doubt_since >= $3 AND (in_doubt_since, reference) > ($3, $4)
+               ORDER BY in_doubt_since, reference LIMIT {IN_DOUBT_ADOPTED_MAX} FOR UPDATE SKIP LOCKED),
+             adopted AS (UPDATE charges SET instance = $2 FROM page WHERE charges.reference = page.reference)
+             SELECT in_doubt_since, reference, (SELECT count(*) FROM page) FROM page
+             ORDER BY in_doubt_since DESC, reference DESC LIMIT 1"
+        );
+        let (mut adopted, mut since, mut last) = (0, i64::MIN, Uuid::nil());
+        loop {
+            let (mut keeper, mut db) = self.connected().await?;
+            let page = sqlx::query(AssertSqlSafe(adopt.as_str())).bind(other.0).bind(self.me.0).bind(since).bind(last);
+            let row = in_time(page.fetch_optional(&mut db)).await?;
+            keeper.connection = Some(db);
+            let Some(row) = row else { return Ok(adopted) };
+            (since, last) = (row.try_get(0)?, row.try_get(1)?);
+            adopted += u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or_default();
+        }
     }
 
     /// Looks after these from now on, unless somebody else does already.

@@ -214,8 +214,8 @@ mod on_postgres {
         // What was moved is nobody's, until a daemon begins.
         let daemon = store.instances().unwrap();
         let orphans = daemon.charges_of(InstanceId::NOBODY).await.unwrap();
-        let orphans: Vec<_> = orphans.iter().map(|orphan| orphan.reference).collect();
         daemon.adopt(InstanceId::NOBODY, &orphans).await.unwrap();
+        daemon.adopt_in_doubt(InstanceId::NOBODY).await.unwrap();
         daemon.adopt_messages(InstanceId::NOBODY).await.unwrap();
         let end = store.settled_end().await.unwrap();
         for (there, here) in answers(&store, source.second).await.iter().zip(&source.answers) {

@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     store::{
         Census, IncomingSms, InstanceId, InstanceStanding, Instances, Opening, Sales, Seller, SpendingBound,
-        contract::fixture::{FARE, advance, charge_of, mo, msisdn, turned_down},
+        contract::fixture::{FARE, advance, charge_of, doubtful, mo, msisdn, turned_down},
     },
 };
 
@@ -90,16 +90,34 @@ async fn what_is_open_or_due_of_one_that_is_gone_is_adopted_once_and_then_it_is_
 }
 
 async fn orphans(store: &Store, of: InstanceId) -> Vec<Reference> {
-    let orphans = instances(store).charges_of(of).await.unwrap();
-    let mut references: Vec<_> = orphans.into_iter().map(|orphan| orphan.charge.unwrap().reference).collect();
-    references.sort();
-    references
+    let references = instances(store).charges_of(of).await.unwrap();
+    let orphans = instances(store).orphans(&references).await.unwrap();
+    assert!(orphans.iter().map(|orphan| orphan.reference).eq(references));
+    orphans.into_iter().map(|orphan| orphan.charge.unwrap().reference).collect()
 }
 
 async fn adopt_all(store: &Store, of: InstanceId) {
-    let orphans = instances(store).charges_of(of).await.unwrap();
-    let references: Vec<_> = orphans.iter().map(|orphan| orphan.reference).collect();
+    let references = instances(store).charges_of(of).await.unwrap();
     instances(store).adopt(of, &references).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn what_is_in_doubt_of_one_that_is_gone_is_adopted_without_being_read() {
+    let url = new_schema("doubts").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    for n in 1..=5 {
+        run(&one, charge_at(n, 0), [(1, open_attempt()), (u64::from(n) / 2 + 2, doubtful("d"))]).await;
+    }
+    let own = run(&other, charge_at(6, 0), [(1, open_attempt()), (2, doubtful("d"))]).await;
+    let id = instances(&one).me();
+    one.close().await;
+    assert_eq!(orphans(&other, id).await, [], "nobody waits for them");
+    let due = async || other.due_charges(at(1_000_000), 10).await.unwrap().len();
+    assert_eq!((due().await, own.state.is_open()), (1, true));
+    assert_eq!(instances(&other).adopt_in_doubt(id).await.unwrap(), 5);
+    assert_eq!(instances(&other).adopt_in_doubt(id).await.unwrap(), 0, "once");
+    assert_eq!(due().await, 6);
 }
 
 #[tokio::test]
