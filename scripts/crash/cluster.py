@@ -109,7 +109,8 @@ class Cluster:
                 raise SystemExit("a server outlives its end")
             await asyncio.sleep(0.05)
         # Who is killed and not yet waited for by anybody has a number still, and would be taken for a server that runs.
-        (server.data / "postmaster.pid").unlink(missing_ok=True)
+        for mark in (server.data / "postmaster.pid", self.folder / f".s.PGSQL.{server.port}.lock"):
+            mark.unlink(missing_ok=True)
 
     async def sql(self, *statements):
         commands = [argument for statement in statements for argument in ("--command", statement)]
