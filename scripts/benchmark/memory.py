@@ -34,6 +34,8 @@ def measure(bench, store):
             found["store_mib"] = database.size_mib()
             bench.say(f"{store}: filled in {found['filled_seconds']} s")
             found["ready_seconds"] = world.begin_daemon(READY_SECONDS)
+            if found["ready_seconds"] is None:
+                bench.trouble(f"{store}, memory", f"the daemon was not ready within {READY_SECONDS} s")
             at_ready = memory_kib(world.daemon.pid)
             used, since = cpu_seconds(world.daemon.pid), time.monotonic()
             time.sleep(3 if bench.quick else SWEEPS_SECONDS)

@@ -122,9 +122,10 @@ def recovery(found):
 
 
 def memory(found):
-    if "memory" not in found:
-        return ""
-    run = found["memory"]
+    return "\n".join(in_doubt(run) for run in found.get("memory", []))
+
+
+def in_doubt(run):
     kib = run["memory_kib"]
     return (
         f"{run['store']}: {run['in_doubt']:,} charges in doubt; ready: {seconds(run['ready_seconds'])}; RSS in MiB: "
