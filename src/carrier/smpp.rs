@@ -2,6 +2,7 @@
 
 mod compose;
 mod deliver;
+mod fault_log;
 mod query;
 mod refund;
 mod send;
@@ -20,8 +21,9 @@ use jiff::tz::TimeZone;
 use metrics::{counter, histogram};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
+use self::fault_log::FaultLog;
 use super::{
     Ack, AtStart, BindStanding, CarrierConfig, CarrierEvent, LinkSecrets, Meanings, Mode, NoSlot, SmppProfile,
     Standing, Trace, TraceFilter, Urgency, links, transcript,
@@ -297,6 +299,7 @@ impl SmppCarrier {
 
     /// Hands on what the link says unasked, until the link ends or nobody listens.
     async fn listen(self, mut events: mpsc::Receiver<PoolEvent>, sender: mpsc::Sender<CarrierEvent>) {
+        let mut faults = FaultLog::default();
         while let Some(event) = events.recv().await {
             let event = match event {
                 PoolEvent::Up { link, endpoint, system_id } => {
@@ -306,7 +309,7 @@ impl SmppCarrier {
                 // The link has logged and counted it.
                 PoolEvent::Down { .. } => continue,
                 PoolEvent::Fault { link, fault } => {
-                    warn!(carrier = %self.0.name, bind = %link, ?fault, "the SMSC departed from the protocol");
+                    faults.tell(&self.0.name, &link, &fault, process::now());
                     continue;
                 }
                 PoolEvent::Deliver { sm, responder } => self.delivered(&sm, Ack::new(responder)),

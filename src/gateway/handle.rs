@@ -22,6 +22,7 @@ use super::{
     asking::Asking,
     backlog::Backlog,
     instances::{self, Attendance, Exchange},
+    intake::Intake,
     measure::Counted,
     outbox::Outbox,
     sales::SalesBook,
@@ -119,6 +120,8 @@ pub(super) struct Inner {
     pub(super) flights: Arc<Semaphore>,
     /// Bounds the messages that are being answered.
     pub(super) answering: Semaphore,
+    /// Bounds the receipts that are worked on, and the parked ones that are weighed again.
+    pub(super) intake: Intake,
     /// One purchase of a subscriber at a time, from the look at the limits to the commit.
     pub(super) subscriber_locks: Striped,
     /// One step of a charge at a time in this process; across processes the version guards.
@@ -188,6 +191,7 @@ impl Gateway {
             routing: Routing::new(PrefixTable::new(prefixes).map_err(StartError::Config)?, parts.routing),
             flights: Arc::new(Semaphore::new(parts.config.flights_max)),
             answering: Semaphore::new(parts.config.flights_max),
+            intake: Intake::default(),
             backlogs: carriers.keys().map(|name| (name.clone(), backlog(name))).collect(),
             outboxes: carriers.keys().map(|name| (name.clone(), Outbox::default())).collect(),
             ticketing: Ticketing::new(parts.ticketing, parts.keyring, parts.secrets),

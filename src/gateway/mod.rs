@@ -23,6 +23,7 @@ mod follow;
 mod handle;
 mod inbox;
 mod instances;
+mod intake;
 mod lost_keys;
 mod measure;
 mod opening;

@@ -26,14 +26,30 @@ const CLOCK_ERROR_MAX: Duration = Duration::from_secs(24 * 3_600);
 impl Inner {
     /// Takes in a receipt, and acknowledges it once what it says is durable.
     pub(super) async fn take_receipt(self: &Arc<Self>, receipt: CarrierReceipt, ack: Ack) {
-        match self.weigh_or_park(receipt).await {
-            Ok(()) => ack.accept(),
+        let Some(place) = self.intake.place().await else {
             // Dropped unanswered: the carrier delivers it again.
-            Err(error) => warn!(%error, "a receipt cannot be kept now; the carrier is asked to send it again"),
+            counter!("receipts_put_off_total", "carrier" => receipt.carrier.to_string()).increment(1);
+            return;
+        };
+        let (carrier, msisdn) = (receipt.carrier.clone(), receipt.msisdn);
+        let kept = self.weigh_or_park(receipt).await;
+        drop(place);
+        match kept {
+            Ok(kept) => {
+                ack.accept();
+                if kept == Kept::Parked {
+                    self.settle_parked_later(carrier, msisdn, None);
+                }
+            }
+            Err(error) => {
+                counter!("receipts_put_off_total", "carrier" => carrier.to_string()).increment(1);
+                warn!(%error, "a receipt cannot be kept now; the carrier is asked to send it again");
+            }
         }
     }
 
-    pub(super) async fn weigh_or_park(self: &Arc<Self>, receipt: CarrierReceipt) -> Result<(), ApplyError> {
+    /// Gives a receipt to its owner, or keeps it until there is one. Durable on return.
+    pub(super) async fn weigh_or_park(self: &Arc<Self>, receipt: CarrierReceipt) -> Result<Kept, ApplyError> {
         let mut parked = ParkedReceipt {
             id: receipt.parked_id(),
             carrier: receipt.carrier.clone(),
@@ -50,21 +66,26 @@ impl Inner {
         let now = Timestamp::MAX;
         if let Some(owner) = self.owner(&receipt).await? {
             if self.weigh_receipt(&owner, &receipt, now).await? {
-                return Ok(());
+                return Ok(Kept::Weighed);
             }
             // The id is another message's; the phone is all that is left to find the owner by.
             parked.carrier_id = None;
         }
+        // A repeat changes nothing, and must cost little: an SMSC that is answered late repeats everything.
+        let waiting = self.store.parked(&receipt.carrier, receipt.msisdn, CANDIDATES_MAX).await?;
+        if waiting.iter().any(|waiting| waiting.id == parked.id) {
+            return Ok(Kept::Before);
+        }
         parked.received_at = self.after_what_was_sent(&receipt, parked.received_at).await?;
         if let Outcome::Owned(owner) = self.writer.write(Write::Park(parked.clone())).await? {
             if self.weigh_receipt(&owner, &receipt, now).await? {
-                return Ok(());
+                return Ok(Kept::Weighed);
             }
             parked.carrier_id = None;
             self.writer.write(Write::Park(parked)).await?;
         }
         counter!("receipts_parked_total", "carrier" => receipt.carrier.to_string()).increment(1);
-        self.settle_parked(&receipt.carrier, receipt.msisdn).await
+        Ok(Kept::Parked)
     }
 
     /// When a receipt that comes now is to be counted as received: after all that was sent to its phone, also where the clock has gone
@@ -152,16 +173,22 @@ impl Inner {
     }
 
     /// Looks again at the receipts that are parked for a passenger, and at the callbacks for an id that was just learned, in a task
-    /// of its own.
+    /// of its own. Few do so at once, and a passenger is waited for once.
     pub(super) fn settle_parked_later(
         self: &Arc<Self>,
         carrier: CarrierName,
         msisdn: Msisdn,
         learned: Option<(CarrierName, String)>,
     ) {
+        let due = (carrier, msisdn, learned);
+        if !self.intake.wants(&due) {
+            return;
+        }
         let inner = self.clone();
         // Boxed, because applying evidence can lead back here.
         let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let Some(_turn) = inner.intake.turn(&due).await else { return };
+            let (carrier, msisdn, learned) = due;
             let mut settled = inner.settle_parked(&carrier, msisdn).await;
             if let (Ok(()), Some((carrier, id))) = (&settled, &learned) {
                 settled = inner.settle_parked_callbacks(carrier, id).await;
@@ -179,6 +206,8 @@ impl Inner {
         carrier: &CarrierName,
         msisdn: Msisdn,
     ) -> Result<(), ApplyError> {
+        // Read once for all of them, and again after one of them has moved a charge.
+        let mut candidates = None;
         for parked in self.store.parked(carrier, msisdn, CANDIDATES_MAX).await? {
             let receipt: CarrierReceipt = match serde_json::from_value(parked.body) {
                 Ok(receipt) => receipt,
@@ -188,7 +217,8 @@ impl Inner {
                     continue;
                 }
             };
-            if self.weigh_parked(&receipt, parked.received_at).await? {
+            if self.weigh_parked(&receipt, parked.received_at, &mut candidates).await? {
+                candidates = None;
                 debug!(%carrier, "a parked receipt has found its owner");
                 self.writer.write(Write::Unpark { id: parked.id }).await?;
             }
@@ -196,21 +226,29 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether a parked receipt has found its owner: by its id, or as the only one that it can be about.
+    /// Whether a parked receipt has found its owner: by its id, or as the only one that it can be about. The candidates are those of its
+    /// phone; they are read if they are needed and not there.
     pub(super) async fn weigh_parked(
         self: &Arc<Self>,
         receipt: &CarrierReceipt,
         received_at: Timestamp,
+        candidates: &mut Option<Candidates>,
     ) -> Result<bool, ApplyError> {
-        if let Some(owner) = self.owner(receipt).await?
-            && self.weigh_receipt(&owner, receipt, received_at).await?
-        {
-            return Ok(true);
+        let owner = self.owner(receipt).await?;
+        if let Some(owner) = &owner {
+            if self.weigh_receipt(owner, receipt, received_at).await? {
+                return Ok(true);
+            }
+            if self.is_of_a_text_to_come(owner, receipt).await? {
+                return Ok(false);
+            }
         }
-        if self.is_of_a_text_to_come(receipt).await? {
-            return Ok(false);
-        }
-        let Some((reference, candidate)) = self.owner_without_id(receipt, received_at).await? else { return Ok(false) };
+        let candidates = match candidates {
+            Some(candidates) => candidates,
+            None => candidates.insert(self.candidates(receipt.msisdn).await?),
+        };
+        let owner = self.owner_without_id(receipt, received_at, candidates).await?;
+        let Some((reference, candidate)) = owner else { return Ok(false) };
         let learned = match candidate {
             Named::Attempt(attempt) => receipt.evidence_of_id(attempt).map(Event::Evidence),
             Named::Refund(refund) => receipt.evidence_of_refund_id(refund),
@@ -225,9 +263,9 @@ impl Inner {
 
     /// Whether its id is that of a text to the same phone that seems not to be sent yet: the clock has gone back since, and the receipt
     /// is the text's, and nobody else's.
-    async fn is_of_a_text_to_come(&self, receipt: &CarrierReceipt) -> Result<bool, ApplyError> {
-        let Some(Owner::Message(id)) = self.owner(receipt).await? else { return Ok(false) };
-        let text = self.store.message(id).await?;
+    async fn is_of_a_text_to_come(&self, owner: &Owner, receipt: &CarrierReceipt) -> Result<bool, ApplyError> {
+        let Owner::Message(id) = owner else { return Ok(false) };
+        let text = self.store.message(*id).await?;
         Ok(text.is_some_and(|queued| queued.message.msisdn == receipt.msisdn))
     }
 
@@ -237,10 +275,10 @@ impl Inner {
         &self,
         receipt: &CarrierReceipt,
         received_at: Timestamp,
+        Candidates { charges, are_all }: &Candidates,
     ) -> Result<Option<(Reference, Named)>, StoreError> {
         let Some(carrier) = self.carriers.get(&receipt.carrier) else { return Ok(None) };
-        let Candidates { charges, are_all } = self.candidates(receipt.msisdn).await?;
-        let Some(fit) = only_fit(carrier, &charges, receipt, received_at).filter(|_| are_all) else { return Ok(None) };
+        let Some(fit) = only_fit(carrier, charges, receipt, received_at).filter(|_| *are_all) else { return Ok(None) };
         let known = !fit.is_open && !self.may_be_about_a_text(receipt, fit.opened_at).await?;
         Ok(known.then_some((fit.charge, fit.candidate)))
     }
@@ -272,8 +310,19 @@ fn evidence(receipt: &CarrierReceipt, owner: &Owner) -> Option<Event> {
     }
 }
 
+/// What became of a receipt that was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Its owner has it.
+    Weighed,
+    /// It is parked now.
+    Parked,
+    /// It was parked before.
+    Before,
+}
+
 /// What a receipt for a phone can be about.
-struct Candidates {
+pub(super) struct Candidates {
     charges: Vec<Charge>,
     /// Whether no open charge is missing. Where some are, the only one that fits may not be the only one.
     are_all: bool,

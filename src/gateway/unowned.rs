@@ -99,7 +99,7 @@ impl Inner {
 
     async fn weigh_piece(self: &Arc<Self>, piece: &Piece, received_at: Timestamp) -> Result<bool, ApplyError> {
         match piece {
-            Piece::Receipt(receipt) => self.weigh_parked(receipt, received_at).await,
+            Piece::Receipt(receipt) => self.weigh_parked(receipt, received_at, &mut None).await,
             Piece::Callback(notice) => self.weigh_notice(notice).await,
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     carrier::CarrierReceipt,
     charge::{Charge, Finding, Reason, Retry, State},
     clock::{Clock, ManualClock, Timestamp},
-    gateway::Resolution,
+    gateway::{Resolution, receipts::Kept},
     simulator::{ChargingMoment, Fault, FaultRule, Traffic},
     store::{ParkedReceipt, Write},
 };
@@ -62,8 +62,12 @@ fn undelivered() -> Finding {
     Finding::Rejected { reason: Reason::NotDelivered, retry: Retry::Never, detail: "UNDELIV".into() }
 }
 
+/// As it is taken in, and what is parked weighed at once.
 fn take(world: &World, receipt: CarrierReceipt) {
-    world.run(world.gateway().0.weigh_or_park(receipt)).expect("kept");
+    let (gateway, carrier, msisdn) = (&world.gateway().0, receipt.carrier.clone(), receipt.msisdn);
+    if world.run(gateway.weigh_or_park(receipt)).expect("kept") == Kept::Parked {
+        world.run(gateway.settle_parked(&carrier, msisdn)).expect("the store");
+    }
 }
 
 fn parked(world: &World) -> u64 {
@@ -153,6 +157,17 @@ fn m09_a_receipt_of_one_of_two_charges_is_not_the_others_because_a_person_has_de
     world.run(world.gateway().resolve(one.reference, not_charged("aigul"))).expect("resolved");
     world.run(world.gateway().0.settle_parked(&CARRIER.parse().expect("a name"), msisdn(ANNA))).expect("the store");
     assert_eq!(world.charge(two.reference).state, State::InDoubt);
+    assert_eq!(parked(&world), 1);
+}
+
+#[test]
+fn m09_a_receipt_that_is_parked_is_known_when_it_comes_again_and_is_acknowledged_without_more_work() {
+    let world = world();
+    let one = doubtful(&world, ANNA, "1234", "one");
+    doubtful(&world, ANNA, "1235", "two");
+    let receipt = receipt_of(&one, "777", paid("777"));
+    let taken = || world.run(world.gateway().0.weigh_or_park(receipt.clone())).expect("kept");
+    assert_eq!([taken(), taken()], [Kept::Parked, Kept::Before]);
     assert_eq!(parked(&world), 1);
 }
 

@@ -109,6 +109,8 @@ impl Postgres {
         let readers = PgPoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(ACQUIRE_MAX)
+            // Whoever waits in vain says so, with what he wanted. Under load each one who waited would say more than that.
+            .acquire_slow_threshold(ACQUIRE_MAX)
             .connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
         let connection = connect_migrated(&options).await?;
         let (instances, membership) = join(&options, connection, readers.clone(), joining).await?;
