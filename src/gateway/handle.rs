@@ -120,7 +120,7 @@ pub(super) struct Inner {
     pub(super) flights: Arc<Semaphore>,
     /// Bounds the messages that are being answered.
     pub(super) answering: Semaphore,
-    /// Bounds the receipts that are worked on, and the parked ones that are weighed again.
+    /// Bounds the receipts that are being parked, and the parked ones that are weighed again.
     pub(super) intake: Intake,
     /// One purchase of a subscriber at a time, from the look at the limits to the commit.
     pub(super) subscriber_locks: Striped,

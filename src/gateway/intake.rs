@@ -1,8 +1,8 @@
-//! How much of what carriers tell is worked on at once.
+//! How many receipts that nobody owns yet are worked on at once.
 //!
-//! An SMSC that hears nothing in time delivers again. What is done for a delivery that it has given up is lost, and keeps the next from being in
-//! time: a gateway that took in all that came would end up doing nothing but late work, for ever. So few receipts are worked on at once, and
-//! one that finds no place soon is put off while its SMSC still listens.
+//! To park one, all is read that its phone has bought of late. And an SMSC that hears nothing in time delivers again: what is done for a delivery
+//! that it has given up is lost, and keeps the next from being in time. A gateway that took in all that came would end up doing nothing but late
+//! work, for ever. So few are worked on at once, and one that finds no place soon is put off while its SMSC still listens.
 
 use std::{
     collections::HashSet,
@@ -17,8 +17,8 @@ use tokio::{
 
 use crate::{charge::CarrierName, msisdn::Msisdn};
 
-/// Receipts that are worked on at once: some more than a store has connections that read.
-const RECEIPTS_MAX: usize = 32;
+/// Receipts that are parked at once: some more than a store has connections that read.
+const PARKING_MAX: usize = 32;
 /// How long a receipt waits for its place. SMSCs wait for an answer from two seconds on, most of them ten or more.
 const PLACE_WITHIN: Duration = Duration::from_secs(1);
 /// Subscribers whose parked receipts are weighed at once. It is never urgent, and must leave room for what is.
@@ -32,7 +32,7 @@ pub(super) type Due = (CarrierName, Msisdn, Option<(CarrierName, String)>);
 /// The places, and who waits.
 #[derive(Debug)]
 pub(super) struct Intake {
-    receipts: Semaphore,
+    parking: Semaphore,
     settlers: Semaphore,
     waiting: Mutex<HashSet<Due>>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Intake {
 impl Default for Intake {
     fn default() -> Intake {
         Intake {
-            receipts: Semaphore::new(RECEIPTS_MAX),
+            parking: Semaphore::new(PARKING_MAX),
             settlers: Semaphore::new(SETTLERS_MAX),
             waiting: Mutex::default(),
         }
@@ -48,11 +48,11 @@ impl Default for Intake {
 }
 
 impl Intake {
-    /// The right to work on a receipt. `None`: too many do, and there was no place in time.
+    /// The right to park a receipt. `None`: too many are being parked, and there was no place in time.
     pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        match self.receipts.try_acquire() {
+        match self.parking.try_acquire() {
             Ok(place) => Some(place),
-            Err(_) => timeout(PLACE_WITHIN, self.receipts.acquire()).await.ok()?.ok(),
+            Err(_) => timeout(PLACE_WITHIN, self.parking.acquire()).await.ok()?.ok(),
         }
     }
 
@@ -88,7 +88,7 @@ mod tests {
     async fn a_receipt_that_finds_no_place_soon_is_put_off_and_one_that_finds_it_in_time_is_not() {
         let intake = Intake::default();
         let mut places = Vec::new();
-        for _ in 0..RECEIPTS_MAX {
+        for _ in 0..PARKING_MAX {
             places.push(intake.place().await.expect("a place"));
         }
         let begun = tokio::time::Instant::now();

@@ -26,29 +26,24 @@ const CLOCK_ERROR_MAX: Duration = Duration::from_secs(24 * 3_600);
 impl Inner {
     /// Takes in a receipt, and acknowledges it once what it says is durable.
     pub(super) async fn take_receipt(self: &Arc<Self>, receipt: CarrierReceipt, ack: Ack) {
-        let Some(place) = self.intake.place().await else {
-            // Dropped unanswered: the carrier delivers it again.
-            counter!("receipts_put_off_total", "carrier" => receipt.carrier.to_string()).increment(1);
-            return;
-        };
         let (carrier, msisdn) = (receipt.carrier.clone(), receipt.msisdn);
-        let kept = self.weigh_or_park(receipt).await;
-        drop(place);
-        match kept {
-            Ok(kept) => {
+        let put_off = || counter!("receipts_put_off_total", "carrier" => carrier.to_string()).increment(1);
+        match self.weigh_or_park(receipt).await {
+            Ok(Kept::Weighed | Kept::Before) => ack.accept(),
+            Ok(Kept::Parked) => {
                 ack.accept();
-                if kept == Kept::Parked {
-                    self.settle_parked_later(carrier, msisdn, None);
-                }
+                self.settle_parked_later(carrier, msisdn, None);
             }
+            // Dropped unanswered: the carrier delivers it again.
+            Ok(Kept::Nowhere) => put_off(),
             Err(error) => {
-                counter!("receipts_put_off_total", "carrier" => carrier.to_string()).increment(1);
+                put_off();
                 warn!(%error, "a receipt cannot be kept now; the carrier is asked to send it again");
             }
         }
     }
 
-    /// Gives a receipt to its owner, or keeps it until there is one. Durable on return.
+    /// Gives a receipt to its owner, or keeps it until there is one. Durable on return, but for [`Kept::Nowhere`].
     pub(super) async fn weigh_or_park(self: &Arc<Self>, receipt: CarrierReceipt) -> Result<Kept, ApplyError> {
         let mut parked = ParkedReceipt {
             id: receipt.parked_id(),
@@ -71,6 +66,7 @@ impl Inner {
             // The id is another message's; the phone is all that is left to find the owner by.
             parked.carrier_id = None;
         }
+        let Some(_place) = self.intake.place().await else { return Ok(Kept::Nowhere) };
         // A repeat changes nothing, and must cost little: an SMSC that is answered late repeats everything.
         let waiting = self.store.parked(&receipt.carrier, receipt.msisdn, CANDIDATES_MAX).await?;
         if waiting.iter().any(|waiting| waiting.id == parked.id) {
@@ -187,7 +183,13 @@ impl Inner {
         let inner = self.clone();
         // Boxed, because applying evidence can lead back here.
         let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-            let Some(_turn) = inner.intake.turn(&due).await else { return };
+            let turn = tokio::select! {
+                biased;
+                turn = inner.intake.turn(&due) => turn,
+                // What is parked is durable: the walk of the next process finds it, or that of another daemon.
+                () = inner.stopping.cancelled() => None,
+            };
+            let Some(_turn) = turn else { return };
             let (carrier, msisdn, learned) = due;
             let mut settled = inner.settle_parked(&carrier, msisdn).await;
             if let (Ok(()), Some((carrier, id))) = (&settled, &learned) {
@@ -319,6 +321,8 @@ pub(super) enum Kept {
     Parked,
     /// It was parked before.
     Before,
+    /// It has no owner yet, and so many such receipts are being parked that there was no place in time.
+    Nowhere,
 }
 
 /// What a receipt for a phone can be about.
