@@ -24,7 +24,7 @@ use super::{
 use crate::{
     charge::{Channel, Charge, Reason, Trip},
     clock::Timestamp,
-    gateway::{Awaited, Gateway, Purchase, PurchaseError, Purchased},
+    gateway::{Awaited, Gateway, Purchase, Purchased},
     msisdn::Msisdn,
     passenger::Language,
     store::KeyGuard,
@@ -205,15 +205,9 @@ async fn buy(gateway: &Gateway, purchase: Purchase, wait: Option<Duration>) -> R
     }
     // The key of a repeat stands for nothing while what it repeats is open. What is answered as final must be what it is answered
     // with for ever (M15), so the purchase is made once more, now that there is an outcome.
-    match gateway.purchase(purchase).await {
-        Ok(purchased) => {
-            let charge = purchased.charge().clone();
-            Ok((purchased, charge.into()))
-        }
-        // The key of a message that has its answer buys nothing any more.
-        Err(PurchaseError::MoAnswered) => Ok((purchased, awaited)),
-        Err(error) => Err(error.into()),
-    }
+    let purchased = gateway.purchase(purchase).await?;
+    let charge = purchased.charge().clone();
+    Ok((purchased, charge.into()))
 }
 
 /// The charge after at most `wait`.

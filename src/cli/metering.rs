@@ -85,6 +85,7 @@ pub const METRICS: &[Metric] = &[
     ("receipts_parked_oldest_seconds", Gauge, "Age of the oldest receipt that nobody owns, by carrier"),
     ("receipts_given_up_total", Counter, "Receipts and callbacks that never found an owner and were given up, by carrier"),
     ("receipts_put_off_total", Counter, "Receipts that could not be taken in time; the carrier delivers them again, by carrier"),
+    ("receipts_settling_left_out_total", Counter, "Times that parked receipts were left to the walk over all of them, because too many subscribers waited"),
     ("receipts_parked_total", Counter, "Receipts that came before their attempt was known, by carrier"),
     ("clock_steps_total", Counter, "Times that the wall clock was seen to be set, by a quarter of a second or more, or at a start to be behind the books"),
     // Carriers.

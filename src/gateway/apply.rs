@@ -4,7 +4,7 @@ use metrics::counter;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Inner, TicketingError};
+use super::{Inner, TicketingError, intake::Because};
 use crate::{
     charge::{Break, CarrierName, Charge, Effect, Event, Illegal, Reference, Refund, RefundState, State, step},
     clock::Timestamp,
@@ -257,7 +257,7 @@ impl Inner {
             _ => None,
         };
         if let Some(carrier) = carrier {
-            self.settle_parked_later(carrier.clone(), charge.order.msisdn, learned);
+            self.settle_parked_later(carrier.clone(), charge.order.msisdn, learned, Because::Learned);
         }
     }
 

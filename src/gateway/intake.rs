@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use metrics::counter;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -17,14 +18,26 @@ use tokio::{
 
 use crate::{charge::CarrierName, msisdn::Msisdn};
 
-/// Receipts that are parked at once: some more than a store has connections that read.
-const PARKING_MAX: usize = 32;
+/// Receipts that are parked at once: fewer than a store has connections that read, so that they leave room for purchases.
+const PARKING_MAX: usize = 4;
 /// How long a receipt waits for its place. SMSCs wait for an answer from two seconds on, most of them ten or more.
 const PLACE_WITHIN: Duration = Duration::from_secs(1);
-/// Subscribers whose parked receipts are weighed at once. It is never urgent, and must leave room for what is.
-const SETTLERS_MAX: usize = 4;
-/// Subscribers that may wait for that. Those beyond are found by the walk over all that is parked.
-const WAITING_MAX: usize = 4_096;
+/// Subscribers whose parked receipts are weighed at once because something was learned of one of their charges. There are never more than
+/// charges that move.
+const URGENT_MAX: usize = 16;
+/// The same where nothing was learned but that one more was parked.
+const IDLE_MAX: usize = 2;
+/// Subscribers that may wait for the latter. Those beyond are left to the walk over all that is parked, which takes its time.
+const IDLE_WAITING_MAX: usize = 4_096;
+
+/// Why parked pieces are weighed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Because {
+    /// A charge has learned its id, or came in doubt: one of them may be the proof that it waits for.
+    Learned,
+    /// Another one was parked.
+    Parked,
+}
 
 /// For whom parked pieces are to be weighed, and the carrier's id that was just learned, if it was that.
 pub(super) type Due = (CarrierName, Msisdn, Option<(CarrierName, String)>);
@@ -33,16 +46,26 @@ pub(super) type Due = (CarrierName, Msisdn, Option<(CarrierName, String)>);
 #[derive(Debug)]
 pub(super) struct Intake {
     parking: Semaphore,
-    settlers: Semaphore,
+    urgent: Lane,
+    idle: Lane,
+}
+
+/// Those who wait to weigh what is parked, each once.
+#[derive(Debug)]
+struct Lane {
+    places: Semaphore,
     waiting: Mutex<HashSet<Due>>,
+    waiting_max: usize,
 }
 
 impl Default for Intake {
     fn default() -> Intake {
+        let lane =
+            |places, waiting_max| Lane { places: Semaphore::new(places), waiting: Mutex::default(), waiting_max };
         Intake {
             parking: Semaphore::new(PARKING_MAX),
-            settlers: Semaphore::new(SETTLERS_MAX),
-            waiting: Mutex::default(),
+            urgent: lane(URGENT_MAX, usize::MAX),
+            idle: lane(IDLE_MAX, IDLE_WAITING_MAX),
         }
     }
 }
@@ -57,19 +80,34 @@ impl Intake {
     }
 
     /// Whether the caller is to weigh what is parked for somebody, with [`Intake::turn`]. If not, another one waits to do it, who will see
-    /// whatever is kept by now; or so many wait that the walk will come by sooner.
-    pub(super) fn wants(&self, due: &Due) -> bool {
-        let mut waiting = self.waiting();
-        waiting.len() < WAITING_MAX && waiting.insert(due.clone())
+    /// whatever is kept by now; or, where nothing was learned, too many wait.
+    pub(super) fn wants(&self, due: &Due, because: Because) -> bool {
+        let lane = self.lane(because);
+        let mut waiting = lane.waiting();
+        if waiting.len() >= lane.waiting_max && !waiting.contains(due) {
+            counter!("receipts_settling_left_out_total").increment(1);
+            return false;
+        }
+        waiting.insert(due.clone())
     }
 
     /// The right to do that. Whoever wants it from now on waits anew: what is kept from now on may not be seen any more.
-    pub(super) async fn turn(&self, due: &Due) -> Option<SemaphorePermit<'_>> {
-        let turn = self.settlers.acquire().await.ok();
-        self.waiting().remove(due);
+    pub(super) async fn turn(&self, due: &Due, because: Because) -> Option<SemaphorePermit<'_>> {
+        let lane = self.lane(because);
+        let turn = lane.places.acquire().await.ok();
+        lane.waiting().remove(due);
         turn
     }
 
+    const fn lane(&self, because: Because) -> &Lane {
+        match because {
+            Because::Learned => &self.urgent,
+            Because::Parked => &self.idle,
+        }
+    }
+}
+
+impl Lane {
     fn waiting(&self) -> MutexGuard<'_, HashSet<Due>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,17 +142,19 @@ mod tests {
     #[tokio::test]
     async fn what_is_parked_for_a_subscriber_is_waited_for_once_and_anew_once_it_has_begun() {
         let intake = Intake::default();
-        assert!(intake.wants(&due(1)) && !intake.wants(&due(1)) && intake.wants(&due(2)));
-        let turn = intake.turn(&due(1)).await;
-        assert!(turn.is_some() && intake.wants(&due(1)), "it may have missed what was parked since");
-        assert!(!intake.wants(&due(1)));
+        let wants = |number| intake.wants(&due(number), Because::Parked);
+        assert!(wants(1) && !wants(1) && wants(2));
+        let turn = intake.turn(&due(1), Because::Parked).await;
+        assert!(turn.is_some() && wants(1), "it may have missed what was parked since");
+        assert!(!wants(1));
     }
 
     #[test]
-    fn no_more_wait_than_there_is_room_for() {
+    fn no_more_wait_than_there_is_room_for_and_what_was_learned_is_never_left_out() {
         let intake = Intake::default();
-        let taken =
-            (0..=WAITING_MAX).filter(|number| intake.wants(&due(u16::try_from(*number).expect("small")))).count();
-        assert_eq!(taken, WAITING_MAX);
+        let number = |number| due(u16::try_from(number).expect("small"));
+        let taken = (0..=IDLE_WAITING_MAX).filter(|n| intake.wants(&number(*n), Because::Parked)).count();
+        assert_eq!(taken, IDLE_WAITING_MAX);
+        assert!((0..=IDLE_WAITING_MAX).all(|n| intake.wants(&number(n), Because::Learned)));
     }
 }

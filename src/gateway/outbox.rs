@@ -11,7 +11,7 @@ use metrics::counter;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
-use super::Inner;
+use super::{Inner, intake::Because};
 use crate::{
     carrier::{Carrier, Sent, Text, Urgency},
     charge::Reference,
@@ -182,7 +182,7 @@ impl Inner {
             Ok(Outcome::MessageMoved { parked })
                 if !parked.is_empty() || (to == MessageState::Submitted && !message.ticket) =>
             {
-                self.settle_parked_later(message.carrier.clone(), message.msisdn, None);
+                self.settle_parked_later(message.carrier.clone(), message.msisdn, None, Because::Learned);
             }
             Ok(_) => {}
             // It stays pending, and the passenger may get it twice.

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use metrics::counter;
 use tracing::{debug, warn};
 
-use super::{ApplyError, Inner, apply::Happening};
+use super::{ApplyError, Inner, apply::Happening, intake::Because};
 use crate::{
     carrier::{Ack, Carrier, CarrierReceipt},
     charge::{AttemptState, CarrierName, Charge, Event, Finding, Reference, Refund, RefundState},
@@ -32,7 +32,7 @@ impl Inner {
             Ok(Kept::Weighed | Kept::Before) => ack.accept(),
             Ok(Kept::Parked) => {
                 ack.accept();
-                self.settle_parked_later(carrier, msisdn, None);
+                self.settle_parked_later(carrier, msisdn, None, Because::Parked);
             }
             // Dropped unanswered: the carrier delivers it again.
             Ok(Kept::Nowhere) => put_off(),
@@ -175,9 +175,10 @@ impl Inner {
         carrier: CarrierName,
         msisdn: Msisdn,
         learned: Option<(CarrierName, String)>,
+        because: Because,
     ) {
         let due = (carrier, msisdn, learned);
-        if !self.intake.wants(&due) {
+        if !self.intake.wants(&due, because) {
             return;
         }
         let inner = self.clone();
@@ -185,7 +186,7 @@ impl Inner {
         let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             let turn = tokio::select! {
                 biased;
-                turn = inner.intake.turn(&due) => turn,
+                turn = inner.intake.turn(&due, because) => turn,
                 // What is parked is durable: the walk of the next process finds it, or that of another daemon.
                 () = inner.stopping.cancelled() => None,
             };
@@ -245,11 +246,16 @@ impl Inner {
                 return Ok(false);
             }
         }
-        let candidates = match candidates {
-            Some(candidates) => candidates,
+        let known = match candidates {
+            Some(known) => known,
             None => candidates.insert(self.candidates(receipt.msisdn).await?),
         };
-        let owner = self.owner_without_id(receipt, received_at, candidates).await?;
+        if self.owner_without_id(receipt, received_at, known).await?.is_none() {
+            return Ok(false);
+        }
+        // They may be those that were read for an earlier receipt, and one of them may have its response since.
+        *known = self.candidates(receipt.msisdn).await?;
+        let owner = self.owner_without_id(receipt, received_at, known).await?;
         let Some((reference, candidate)) = owner else { return Ok(false) };
         let learned = match candidate {
             Named::Attempt(attempt) => receipt.evidence_of_id(attempt).map(Event::Evidence),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::world::{ANNA, World, fare, msisdn};
+use super::world::{ANNA, Setting, World, fare, msisdn};
 use crate::{
     charge::Reference,
+    simulator::DelayRange,
     store::{IncomingSms, MoKind, Write},
 };
 
@@ -97,4 +98,24 @@ async fn past_its_moment_the_id_buys_nothing_any_more() {
         assert_eq!(late.problem(), (409, "mo_answered".to_owned()));
     }
     assert_eq!(world.simulator.ledger().total_of(msisdn(ANNA)).minor, 0);
+}
+
+#[tokio::test]
+async fn m15_the_id_of_a_message_that_had_its_answer_is_never_answered_with_a_charge_that_it_does_not_stand_for() {
+    let mut setting = Setting::default();
+    setting.simulator.response_delay_ms = DelayRange::exactly(250);
+    let world = World::with(setting).await;
+    let mo = handed_over(&world, Duration::ZERO).await.to_string();
+    let told = async || world.gateway.store().mo(mo.parse().expect("an id")).await.expect("the store");
+    while told().await.expect("the message").answered_at.is_none() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let first = world.buy("k1", &fare(ANNA)).send().await;
+    assert_eq!(first.json()["state"], "processing");
+    // While the first is open it is a repeat; once that is charged, two would be an addition, and this key adds nothing any more.
+    let two = json!({"msisdn": ANNA, "vehicle": "1234", "passengers": 2});
+    for _ in 0..2 {
+        assert_eq!(world.bought(&mo, &two).await.problem(), (409, "mo_answered".to_owned()));
+    }
+    assert_eq!(world.simulator.ledger().total_of(msisdn(ANNA)).minor, 8_000);
 }
