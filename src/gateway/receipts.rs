@@ -246,16 +246,18 @@ impl Inner {
                 return Ok(false);
             }
         }
-        let known = match candidates {
-            Some(known) => known,
+        let candidates = match candidates {
+            Some(read_before) => {
+                if self.owner_without_id(receipt, received_at, read_before).await?.is_none() {
+                    return Ok(false);
+                }
+                // They were read for an earlier receipt, and one of them may have its response since.
+                *read_before = self.candidates(receipt.msisdn).await?;
+                read_before
+            }
             None => candidates.insert(self.candidates(receipt.msisdn).await?),
         };
-        if self.owner_without_id(receipt, received_at, known).await?.is_none() {
-            return Ok(false);
-        }
-        // They may be those that were read for an earlier receipt, and one of them may have its response since.
-        *known = self.candidates(receipt.msisdn).await?;
-        let owner = self.owner_without_id(receipt, received_at, known).await?;
+        let owner = self.owner_without_id(receipt, received_at, candidates).await?;
         let Some((reference, candidate)) = owner else { return Ok(false) };
         let learned = match candidate {
             Named::Attempt(attempt) => receipt.evidence_of_id(attempt).map(Event::Evidence),

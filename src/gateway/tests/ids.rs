@@ -58,7 +58,9 @@ fn case_06_an_id_used_again_belongs_to_the_newest_attempt_and_another_carriers_i
     let world = world();
     let older = accepted_under(&world, ANNA, "older", "777");
     let newer = accepted_under(&world, BULAT, "newer", "777");
-    world.run(world.gateway().0.weigh_or_park(receipt("kcell", BULAT, "777"))).expect("parked");
+    let stranger = receipt("kcell", BULAT, "777");
+    world.run(world.gateway().0.weigh_or_park(stranger.clone())).expect("parked");
+    world.run(world.gateway().0.settle_parked(&stranger.carrier, stranger.msisdn)).expect("the store");
     assert_eq!(world.run(world.gateway().store().parked_count()).expect("the store"), 1);
     world.run(world.gateway().0.weigh_or_park(receipt(CARRIER, BULAT, "777"))).expect("weighed");
     assert_eq!(world.charge(newer).state, State::Charged);

@@ -109,7 +109,7 @@ impl Postgres {
         let readers = PgPoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(ACQUIRE_MAX)
-            // Whoever waits in vain says so, with what he wanted. Under load each one who waited would say more than that.
+            // So it is never told that somebody waited for long and got one: under load that is everybody. Who waits in vain says so himself.
             .acquire_slow_threshold(ACQUIRE_MAX)
             .connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
         let connection = connect_migrated(&options).await?;
