@@ -349,14 +349,13 @@ impl Inner {
         let census = attendance.instances.beat().await?;
         attendance.note(&census, asked_at);
         self.divide(attendance, &census).await?;
-        // Who had our name is gone, whoever started us: the others are waited for.
-        let gone: Vec<InstanceId> = census
-            .peers
-            .iter()
-            .filter(|peer| peer.standing == InstanceStanding::Left || peer.name == attendance.instances.name())
-            .map(|peer| peer.id)
-            .chain([InstanceId::NOBODY])
-            .collect();
+        // Who had our name is gone, whoever started us, if its connection was: the others are waited for.
+        let instances = &attendance.instances;
+        let is_gone = |peer: &&Peer| {
+            peer.standing == InstanceStanding::Left || peer.name == instances.name() && !instances.has_displaced()
+        };
+        let gone: Vec<InstanceId> =
+            census.peers.iter().filter(is_gone).map(|peer| peer.id).chain([InstanceId::NOBODY]).collect();
         attendance.known().taken_over.extend(gone.iter().map(|gone| (*gone, None)));
         process::spawn(self.clone().attend(attendance.clone()));
         for gone in gone {

@@ -12,7 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgRow},
 };
 use tokio::{sync::Mutex, time::sleep};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{
@@ -33,6 +33,8 @@ use crate::{
 /// So often, and with such pauses, a lock is asked for: the server takes a moment to notice that a process is gone.
 const HOLD_TRIES: u32 = 30;
 const HOLD_PAUSE: Duration = Duration::from_millis(100);
+/// A sign of life may not wait so long.
+const HOLD_AGAIN_TRIES: u32 = 3;
 /// For so long a fenced daemon may be there still and tell what it learned.
 const LAST_WORDS: &str = "1 hour";
 /// Rows that are taken over at once.
@@ -48,6 +50,7 @@ const LOCK_JOINING: &str = "SELECT pg_advisory_xact_lock(hashtextextended('smsbu
 pub struct Instances {
     me: InstanceId,
     name: Arc<str>,
+    has_displaced: bool,
     lease: Duration,
     readers: PgPool,
     keeper: Arc<Mutex<Keeper>>,
@@ -69,6 +72,8 @@ struct Keeper {
     options: PgConnectOptions,
     joining: Joining,
     connection: Option<PgConnection>,
+    /// Of the last connection, there or not: the process that serves it.
+    session: i32,
     has_left: bool,
 }
 
@@ -90,37 +95,80 @@ pub(super) async fn join(
     readers: PgPool,
     joining: Joining,
 ) -> Result<(Instances, Membership), StoreError> {
-    let mut db = hold_name(connection, options, &joining.name).await?;
+    let Held { mut db, session, has_ended_another: has_displaced } =
+        hold_name(connection, options, &joining.name, None).await?;
     let membership = in_time(take_place(&mut db, &joining)).await?;
     info!(instance = %membership.instance, name = joining.name, writer = membership.writer.0, "serving the database");
     let (lease, name) = (joining.lease, joining.name.as_str().into());
-    let keeper = Keeper { options: options.clone(), joining, connection: Some(db), has_left: false };
-    Ok((Instances { me: membership.instance, name, lease, readers, keeper: Arc::new(Mutex::new(keeper)) }, membership))
+    let keeper = Keeper { options: options.clone(), joining, connection: Some(db), session, has_left: false };
+    let keeper = Arc::new(Mutex::new(keeper));
+    Ok((Instances { me: membership.instance, name, has_displaced, lease, readers, keeper }, membership))
 }
 
 /// The right to be there beside other daemons, for as long as the connection is there. It is refused where somebody has the database for himself, such
 /// as a daemon of before there were several: under that one, the schema must stay as it is.
 pub(super) async fn hold_with_others(db: PgConnection, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    let lock = "SELECT pg_try_advisory_lock_shared(hashtextextended('smsbusd:' || current_schema(), 0)), $1";
-    held(db, lock, "").await?.ok_or_else(|| StoreError::Taken { database: database(options) })
+    let lock = "SELECT pg_try_advisory_lock_shared(hashtextextended('smsbusd:' || current_schema(), 0))";
+    held(db, lock).await?.ok_or_else(|| StoreError::Taken { database: database(options) })
 }
 
 /// The right to have the database for oneself, for as long as the connection is there: no daemon is served meanwhile.
 pub(super) async fn hold_alone(db: PgConnection, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    let lock = "SELECT pg_try_advisory_lock(hashtextextended('smsbusd:' || current_schema(), 0)), $1";
-    held(db, lock, "").await?.ok_or_else(|| StoreError::Taken { database: database(options) })
+    let lock = "SELECT pg_try_advisory_lock(hashtextextended('smsbusd:' || current_schema(), 0))";
+    held(db, lock).await?.ok_or_else(|| StoreError::Taken { database: database(options) })
 }
 
-/// The right to bear this name, for as long as the connection is there.
-async fn hold_name(db: PgConnection, options: &PgConnectOptions, name: &str) -> Result<PgConnection, StoreError> {
+/// The right to bear a name, for as long as the connection is there.
+struct Held {
+    db: PgConnection,
+    /// The process that serves the connection.
+    session: i32,
+    /// Who had the name before may be there still.
+    has_ended_another: bool,
+}
+
+/// Takes this name. `before` is the session that we had it in, if we did.
+///
+/// A server notices late that a machine was cut off, and not at all while the session waits for a lock or a standby: until then the name would be held
+/// by what is no more. So our own session is ended, and so is that of a process that has let its lease run out; it may be there still, and finds
+/// itself fenced. Who joins at this moment has no lease yet, and is left alone.
+async fn hold_name(
+    mut db: PgConnection,
+    options: &PgConnectOptions,
+    name: &str,
+    before: Option<i32>,
+) -> Result<Held, StoreError> {
     let lock = "SELECT pg_try_advisory_lock(hashtextextended('smsbusd:' || current_schema() || ':' || $1, 0))";
-    let held = held(db, lock, name).await?;
-    held.ok_or_else(|| StoreError::NameTaken { database: database(options), name: name.into() })
+    let end = "SELECT pg_terminate_backend(holder.pid)
+         FROM pg_locks AS holder JOIN pg_stat_activity AS session USING (pid)
+         WHERE holder.locktype = 'advisory' AND holder.granted AND holder.objsubid = 1 AND holder.database = session.datid
+           AND (holder.classid::bigint << 32 | holder.objid::bigint)
+               = hashtextextended('smsbusd:' || current_schema() || ':' || $1, 0)
+           AND session.datname = current_database() AND session.usename = current_user
+           AND (holder.pid = $2
+                OR EXISTS (SELECT 1 FROM instances
+                           WHERE name = $1 AND standing <> 'left'
+                             AND lease_until BETWEEN session.backend_start AND clock_timestamp()))";
+    let tries = if before.is_some() { HOLD_AGAIN_TRIES } else { HOLD_TRIES };
+    let mut has_ended_another = false;
+    for _ in 0..tries {
+        if in_time(sqlx::query(lock).bind(name).fetch_one(&mut db)).await?.try_get(0)? {
+            let session = in_time(sqlx::query("SELECT pg_backend_pid()").fetch_one(&mut db)).await?.try_get(0)?;
+            return Ok(Held { db, session, has_ended_another });
+        }
+        let ended = in_time(sqlx::query(end).bind(name).bind(before).fetch_all(&mut db)).await?;
+        if !ended.is_empty() {
+            has_ended_another = true;
+            warn!(name, "the session that held our name is ended: it was left over, or its lease has run out");
+        }
+        sleep(HOLD_PAUSE).await;
+    }
+    Err(StoreError::NameTaken { database: database(options), name: name.into() })
 }
 
-async fn held(mut db: PgConnection, lock: &'static str, name: &str) -> Result<Option<PgConnection>, StoreError> {
+async fn held(mut db: PgConnection, lock: &'static str) -> Result<Option<PgConnection>, StoreError> {
     for _ in 0..HOLD_TRIES {
-        if in_time(sqlx::query(lock).bind(name).fetch_one(&mut db)).await?.try_get(0)? {
+        if in_time(sqlx::query(lock).fetch_one(&mut db)).await?.try_get(0)? {
             return Ok(Some(db));
         }
         sleep(HOLD_PAUSE).await;
@@ -139,7 +187,7 @@ async fn take_place(db: &mut PgConnection, joining: &Joining) -> Result<Membersh
     }
     // First of all: it compares with the number of this transaction, which must be given out after all that is seen.
     places::raise(db).await?;
-    // Who had this name has lost its connection, or we should not have got the lock: it is gone, and its chain can be continued at once.
+    // Who had this name has lost its connection or its lease, or we should not have got the lock: its chain can be continued at once.
     sqlx::query(
         "WITH gone AS (UPDATE instances SET standing = 'fenced' WHERE name = $1 AND standing = 'live' RETURNING id)
          UPDATE writers SET instance = NULL, epoch = epoch + 1, fenced = true FROM gone WHERE instance = gone.id",
@@ -181,6 +229,12 @@ impl Instances {
         &self.name
     }
 
+    /// Whether the process that had our name before may be there still: it had let its lease run out, and held the name all the same. It begins
+    /// nothing any more, and may still send what it had begun.
+    pub fn has_displaced(&self) -> bool {
+        self.has_displaced
+    }
+
     /// How long our lease is.
     pub fn lease(&self) -> Duration {
         self.lease
@@ -190,7 +244,12 @@ impl Instances {
     ///
     /// Errors: the database cannot be reached, and the lease was not renewed, as far as is known.
     pub async fn beat(&self) -> Result<Census, StoreError> {
-        let (mut keeper, mut db) = self.connected().await?;
+        let (mut keeper, mut db) = match self.connected().await {
+            Err(StoreError::Fenced) => {
+                return Ok(Census { clock: None, is_fenced: true, peers: Vec::new(), leases: Vec::new() });
+            }
+            connected => connected?,
+        };
         let beat = sqlx::query(
             "UPDATE instances SET beats = beats + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
              WHERE id = $1 AND standing = 'live'
@@ -359,7 +418,11 @@ impl Instances {
         if self.keeper.lock().await.has_left {
             return Ok(());
         }
-        let (mut keeper, mut db) = self.connected().await?;
+        let (mut keeper, mut db) = match self.connected().await {
+            // Its successor has freed it already.
+            Err(StoreError::Fenced) => return Ok(()),
+            connected => connected?,
+        };
         let leave = sqlx::query(
             "WITH gone AS (UPDATE instances SET standing = 'left' WHERE id = $1 AND standing = 'live' RETURNING id),
                   free AS (UPDATE writers SET instance = NULL FROM gone WHERE instance = gone.id),
@@ -372,15 +435,23 @@ impl Instances {
     }
 
     /// The connection, which is put back once it is known to be in order.
+    ///
+    /// Errors: [`StoreError::Fenced`] if a new one would have to be made for who is fenced: the name may be another's by now.
     async fn connected(&self) -> Result<(tokio::sync::MutexGuard<'_, Keeper>, PgConnection), StoreError> {
         let mut keeper = self.keeper.lock().await;
         let db = match keeper.connection.take() {
             Some(db) => db,
             None if keeper.has_left => return Err(StoreError::Closed),
             None => {
-                let db = hold_with_others(in_time(open(&keeper.options)).await?, &keeper.options).await?;
-                // Held again, so that nobody by our name thinks that we are gone. If somebody does, our row is fenced, and we could do nothing with it.
-                hold_name(db, &keeper.options, &keeper.joining.name).await?
+                let mut db = hold_with_others(in_time(open(&keeper.options)).await?, &keeper.options).await?;
+                let live = sqlx::query("SELECT 1 FROM instances WHERE id = $1 AND standing = 'live'").bind(self.me.0);
+                if in_time(live.fetch_optional(&mut db)).await?.is_none() {
+                    return Err(StoreError::Fenced);
+                }
+                // Held again, so that nobody by our name thinks that we are gone.
+                let held = hold_name(db, &keeper.options, &keeper.joining.name, Some(keeper.session)).await?;
+                keeper.session = held.session;
+                held.db
             }
         };
         Ok((keeper, db))

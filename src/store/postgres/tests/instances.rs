@@ -296,3 +296,54 @@ async fn a_sign_of_life_tells_what_the_database_s_clock_shows() {
     let ahead = now.plus(Duration::from_secs(3_600));
     assert!((3_599_000..=3_600_100).contains(&clock.apart_ms(ahead, Instant::now())));
 }
+
+/// The sessions that wait for this one's lock.
+async fn held_up_by(holds: &mut PgConnection) -> Vec<i32> {
+    let waiting = "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+    let rows = sqlx::query(waiting).fetch_all(holds).await.unwrap();
+    rows.iter().map(|row| row.try_get(0).unwrap()).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn who_gave_up_a_sign_of_life_that_the_server_still_works_on_gives_the_next_under_its_name() {
+    let url = new_schema("given_up").await;
+    let store = named_store(&url, "one").await;
+    // A session that waits hears nothing of the end of its client, whether it waits for a lock or for a standby.
+    let mut holds = raw(&url).await;
+    holds.execute("BEGIN").await.unwrap();
+    holds.execute("SELECT * FROM instances FOR UPDATE").await.unwrap();
+    tokio::time::timeout(A_WHILE, instances(&store).beat()).await.expect_err("it must be held up");
+    let left_over = held_up_by(&mut holds).await;
+    assert_eq!(left_over.len(), 1, "{left_over:?}");
+    let again = tokio::spawn({
+        let store = store.clone();
+        async move { instances(&store).beat().await }
+    });
+    tokio::time::sleep(2 * A_WHILE).await;
+    let waiting = held_up_by(&mut holds).await;
+    assert!(waiting.len() == 1 && waiting != left_over, "{left_over:?} then {waiting:?}");
+    holds.execute("COMMIT").await.unwrap();
+    assert!(!again.await.unwrap().unwrap().is_fenced);
+    commit(&store, open_write(&charge_at(1, 0))).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/postgres"]
+async fn a_name_is_free_once_its_lease_has_run_out_even_if_its_session_is_there_and_who_had_it_is_fenced() {
+    let url = new_schema("left_over").await;
+    let (one, other) = (named_store(&url, "one").await, named_store(&url, "other").await);
+    let charge = run(&one, charge_at(1, 0), [(1, open_attempt())]).await;
+    is_late(&other, instances(&one).me()).await;
+    let successor = named_store(&url, "one").await;
+    assert!(instances(&successor).has_displaced() && !instances(&one).has_displaced());
+    assert!(instances(&one).beat().await.is_err() || instances(&one).beat().await.unwrap().is_fenced);
+    assert!(instances(&one).beat().await.unwrap().is_fenced, "and it knows it from then on");
+    let refused = one.commit(&[open_write(&charge_at(2, 0))]).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert!(!instances(&successor).beat().await.unwrap().is_fenced);
+    commit(&successor, open_write(&charge_at(3, 0))).await;
+    assert_eq!(orphans(&successor, instances(&one).me()).await, [charge.reference]);
+    one.close().await;
+    assert!(!instances(&successor).beat().await.unwrap().is_fenced, "who is fenced takes nothing with it");
+}
